@@ -1,0 +1,73 @@
+"""Every failure a person may meet. The text of each is shown to them as it is.
+
+StudioError                     something the studio has a sentence for
+├── BadRequest                  refused before the queue: which field, which value, what to do
+├── NotFound                    no video or job of that id
+├── ModelUnavailable            the model cannot be loaded here: missing, offline, damaged, needs a GPU
+├── OutOfMemory                 the model and the frames do not fit
+├── InvalidFrames               the model produced NaN, Inf or one flat colour
+├── ClipError                   a video file could not be written, read back or understood
+├── DamagedVideo                a file of the library is missing or not what its sidecar says
+├── DiskFull                    no room to keep the result
+├── ReadOnly                    another studio owns this library, or it was written by a newer studio
+└── WorkerLost                  the process that runs the model ended or hangs
+
+Cancelled                       not a failure: a person asked for it. Raised by the progress callback.
+"""
+
+
+class StudioError(Exception):
+    """Something went wrong that the studio has a sentence for; str(error) is that sentence."""
+
+
+class BadRequest(StudioError):
+    """A value was refused before the queue.
+
+    Attributes:
+        field: the name of the refused field, as in `VideoRequest` (`"num_frames"`), or `"request"`.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class NotFound(StudioError):
+    """No video or job has that id."""
+
+
+class ModelUnavailable(StudioError):
+    """The model cannot be loaded on this machine now."""
+
+
+class OutOfMemory(StudioError):
+    """The model and the frames asked for do not fit into memory."""
+
+
+class InvalidFrames(StudioError):
+    """The model produced non-finite values or a clip of one flat colour."""
+
+
+class ClipError(StudioError):
+    """A video file could not be written, read back or understood."""
+
+
+class DamagedVideo(StudioError):
+    """A file of the library is missing, or is not what its sidecar says."""
+
+
+class DiskFull(StudioError):
+    """The disk has no room for the result."""
+
+
+class ReadOnly(StudioError):
+    """This process may not change the library."""
+
+
+class WorkerLost(StudioError):
+    """The process that runs the model has ended, or does not answer."""
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback to stop a running job within one step."""

@@ -1,0 +1,107 @@
+"""The environment, read once. Nothing else in the project reads `os.environ`.
+
+Every setting is a row of `SETTINGS`: the table drives the parsing, `doctor`, and the README's table
+(tests/test_docs.py fails on a setting that is not documented).
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import BadRequest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable: its name, what it falls back to, how it is read, what it is for."""
+
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+
+
+def _device(text: str) -> str:
+    if text in ("auto", "cpu", "cuda") or (text.startswith("cuda:") and text[5:].isdigit()):
+        return text
+    raise ValueError("must be auto, cpu, cuda or cuda:N")
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("", "0", "false", "no", "off"):
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("must be 0 or more")
+    return value
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("T2V_DATA_DIR", str(REPOSITORY / "data"), Path, "Where videos, index and queue are kept."),
+    Setting("T2V_MODELS_DIR", str(REPOSITORY / "data" / "models"), Path, "Where model folders are looked for."),
+    Setting("T2V_MODEL", "", str, "Model chosen at first; empty: ModelScope 1.7B on a GPU, else the demo."),
+    Setting("T2V_DEVICE", "auto", _device, "auto, cpu, cuda or cuda:N."),
+    Setting("T2V_OFFLINE", "0", _switch, "1: never ask the model hub; use only what is on disk."),
+    Setting("T2V_PRELOAD", "1", _switch, "1: load the default model at start when it is on disk."),
+    Setting("T2V_MAX_QUEUED", "200", _count, "Jobs that may wait; one more is refused."),
+    Setting("T2V_MIN_FREE_MB", "500", _count, "Free disk (MB) below which new jobs are refused."),
+    Setting("T2V_WORKER_TIMEOUT_S", "60", _count, "Seconds without an answer after which a worker is replaced."),
+)
+
+
+def fault_point(environ: Mapping[str, str] = os.environ) -> str:
+    """The name of the point at which this process is to kill itself (`T2V_FAULT`), for crash tests; else empty."""
+    return environ.get("T2V_FAULT", "")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one studio. Paths are absolute; `model` is empty when not chosen."""
+
+    data_dir: Path
+    models_dir: Path
+    model: str
+    device: str
+    offline: bool
+    preload: bool
+    max_queued: int
+    min_free_mb: int
+    worker_timeout_s: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> "Settings":
+        """Read every `T2V_*` variable; `overrides` (by field name) win, None among them is ignored.
+
+        Raises:
+            BadRequest: a variable holds a value it cannot have; the sentence names it.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for setting in SETTINGS:
+            text = environ.get(setting.name, setting.default)
+            try:
+                value = setting.parse(text)
+            except ValueError as error:
+                raise BadRequest(setting.name, f"{text!r} {error}") from error
+            values[setting.name.removeprefix("T2V_").lower()] = value
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        for name in ("data_dir", "models_dir"):
+            values[name] = Path(values[name]).expanduser().resolve()
+        return cls(**values)
+
+    def environ(self) -> dict[str, str]:
+        """The same settings as environment variables, for a child process."""
+        def text(value: Any) -> str:
+            return str(int(value)) if isinstance(value, bool) else str(value)
+
+        return {s.name: text(getattr(self, s.name.removeprefix("T2V_").lower())) for s in SETTINGS}

@@ -1,0 +1,122 @@
+"""A video that is kept: its sidecar, as one frozen value."""
+
+import re
+import secrets
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from core.errors import DamagedVideo, ReadOnly
+from core.receipt import Receipt, Verdict
+from core.request import VideoRequest
+
+SCHEMA = 1
+ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+def new_id(now: datetime | None = None) -> str:
+    """A sortable, path-safe id for a job and the video it becomes: `20261122-081301-a1b2c3` (UTC)."""
+    now = now or datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the form of an id; nothing else ever becomes part of a path."""
+    return ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The file: exact frames, pixels, frames per second, seconds, bytes, and the SHA-256 of the MP4."""
+
+    num_frames: int
+    width: int
+    height: int
+    fps: int
+    duration_s: float
+    bytes: int
+    mp4_sha256: str
+    codec: str = "h264"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Seconds per phase, and peak memory in bytes (of the GPU, or of the worker process on a CPU)."""
+
+    queued_s: float = 0.0
+    load_s: float = 0.0
+    denoise_s: float = 0.0
+    decode_s: float = 0.0
+    encode_s: float = 0.0
+    total_s: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Video:
+    """One kept video: the content of its sidecar.
+
+    Attributes:
+        id: of the job that made it, and of its files.
+        created: UTC, ISO 8601.
+        owner: a user's name; "" when nobody signs in.
+        parent: id of the video it regenerates or remixes, or None.
+        verdict: how it compares with its parent, when it is a regeneration.
+    """
+
+    id: str
+    created: str
+    owner: str
+    parent: str | None
+    request: VideoRequest
+    receipt: Receipt
+    result: Result
+    runtime: Runtime
+    tags: tuple[str, ...] = ()
+    favorite: bool = False
+    verdict: Verdict | None = None
+    schema: int = field(default=SCHEMA)
+
+    def document(self) -> dict[str, Any]:
+        """The sidecar as a JSON object, in the order of `docs/sidecar.md`."""
+        return {
+            "schema": self.schema, "id": self.id, "created": self.created, "owner": self.owner,
+            "parent": self.parent, "tags": list(self.tags), "favorite": self.favorite,
+            "request": self.request.document(), "receipt": self.receipt.document(),
+            "result": asdict(self.result), "runtime": asdict(self.runtime),
+            "verdict": self.verdict.document() if self.verdict else None,
+        }
+
+    @classmethod
+    def from_document(cls, document: Any) -> "Video":
+        """Read a sidecar.
+
+        Raises:
+            DamagedVideo: not a sidecar, or values missing.
+            ReadOnly: written by a newer studio.
+        """
+        if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
+            raise DamagedVideo("This is not a sidecar of the studio.")
+        if document["schema"] > SCHEMA:
+            raise ReadOnly(f"This video was written by a newer studio (schema {document['schema']}); "
+                           f"this one reads schema {SCHEMA}. Update the studio.")
+        try:
+            if not is_id(document["id"]):
+                raise DamagedVideo(f"The sidecar's id {document['id']!r} is not an id.")
+            verdict = document.get("verdict")
+            return cls(
+                id=document["id"], created=document["created"], owner=document["owner"],
+                parent=document["parent"], tags=tuple(document["tags"]), favorite=bool(document["favorite"]),
+                request=VideoRequest(**_known(VideoRequest, document["request"])),
+                receipt=Receipt.from_document(document["receipt"]),
+                result=Result(**_known(Result, document["result"])),
+                runtime=Runtime(**_known(Runtime, document["runtime"])),
+                verdict=Verdict.from_document(verdict) if verdict else None,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DamagedVideo(f"The sidecar is damaged: {error}.") from error
+
+
+def _known(kind: type, document: dict[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(kind)}
+    return {name: value for name, value in document.items() if name in names}
