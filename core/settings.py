@@ -53,6 +53,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("T2V_DEVICE", "auto", _device, "auto, cpu, cuda or cuda:N."),
     Setting("T2V_OFFLINE", "0", _switch, "1: never ask the model hub; use only what is on disk."),
     Setting("T2V_PRELOAD", "1", _switch, "1: load the default model at start when it is on disk."),
+    Setting("T2V_DISPATCH", "1", _switch, "0: this process only reads and submits; another one runs the jobs."),
     Setting("T2V_MAX_QUEUED", "200", _count, "Jobs that may wait; one more is refused."),
     Setting("T2V_MIN_FREE_MB", "500", _count, "Free disk (MB) below which new jobs are refused."),
     Setting("T2V_WORKER_TIMEOUT_S", "60", _count, "Seconds without an answer after which a worker is replaced."),
@@ -74,6 +75,7 @@ class Settings:
     device: str
     offline: bool
     preload: bool
+    dispatch: bool
     max_queued: int
     min_free_mb: int
     worker_timeout_s: int
@@ -99,8 +101,12 @@ class Settings:
             values[name] = Path(values[name]).expanduser().resolve()
         return cls(**values)
 
+    def process_environ(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The whole environment of a child process that is to have the same settings."""
+        return {**environ, **self.environ()}
+
     def environ(self) -> dict[str, str]:
-        """The same settings as environment variables, for a child process."""
+        """The same settings as environment variables."""
         def text(value: Any) -> str:
             return str(int(value)) if isinstance(value, bool) else str(value)
 

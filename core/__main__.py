@@ -1,0 +1,254 @@
+"""python -m core …: the studio without a browser. Everything the pages do, for people and for scripts.
+
+With `--json` each command prints one JSON document on stdout and nothing else; messages go to stderr.
+Exit status: 0 ok, 1 failed, 2 bad input.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core.doctor import examine
+from core.errors import BadRequest, StudioError
+from core.jobs.ledger import Job
+from core.library.library import Query
+from core.models import SCHEDULERS
+from core.request import VideoRequest
+from core.settings import REPOSITORY, Settings
+from core.studio import Studio, open_studio
+from core.video import Video
+
+VERDICT_WORDS = {"identical": "Identical: every pixel of all frames is the same.",
+                 "equivalent": "Equivalent: looks the same.",
+                 "drifted": "Drifted: different."}
+
+
+def say(text: str) -> None:
+    """A message for the person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(document: Any, lines: list[str], as_json: bool) -> None:
+    """The result: one JSON document, or lines to read."""
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(lines))
+
+
+def _follow(studio: Studio, job: Job) -> Job:
+    """Wait for a job, telling how far it is; Ctrl-C cancels it."""
+    terminal, last = sys.stderr.isatty(), ""
+    try:
+        for now in studio.wait(job.id):
+            job = now
+            line = f"{job.phase or job.state}" + (f" {job.done} of {job.total}" if job.total else "")
+            if terminal:
+                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            elif line != last:
+                say(line)
+            last = line
+    except KeyboardInterrupt:
+        studio.cancel(job.id)
+        say("\nCancelled.")
+        raise
+    if terminal:
+        say("")
+    return job
+
+
+def _made(studio: Studio, job: Job, as_json: bool) -> int:
+    job = _follow(studio, job)
+    if job.state != "done":
+        say(f"{job.state}: {job.reason}")
+        return 1
+    video = studio.video(job.id)
+    path = studio.library.mp4_path(job.id)
+    document: dict[str, Any] = {**video.document(), "path": str(path)}
+    lines = [str(path), f"seed {video.request.seed} · {video.runtime.total_s:.1f} s · id {video.id}"]
+    if video.verdict is not None:
+        document.update(verdict=video.verdict.verdict, causes=list(video.verdict.causes),
+                        psnr_db=video.verdict.psnr_db)
+        lines.append(VERDICT_WORDS[video.verdict.verdict])
+        lines += [f"  differs: {cause}" for cause in video.verdict.causes]
+    show(document, lines, as_json)
+    return 0
+
+
+def generate(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Make one video and wait for it."""
+    asked = {name: getattr(arguments, name) for name in VideoRequest.__dataclass_fields__}
+    with open_studio(settings) as studio:
+        return _made(studio, studio.submit(VideoRequest(**asked)), arguments.json)
+
+
+def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Make a video again with the same seed, and say whether it is the same."""
+    with open_studio(settings) as studio:
+        for cause in studio.foresee(arguments.id):
+            say(f"This machine differs: {cause}.")
+        return _made(studio, studio.regenerate(arguments.id), arguments.json)
+
+
+def list_videos(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Newest videos first."""
+    with open_studio(settings, "read") as studio:
+        page = studio.search(Query(text=arguments.search or "", model=arguments.model,
+                                   page_size=arguments.limit))
+        lines = [_line(video) for video in page.videos] or ["No videos. Make one: python -m core generate PROMPT"]
+        show([video.document() for video in page.videos], lines, arguments.json)
+    return 0
+
+
+def _line(video: Video) -> str:
+    return f"{video.id}  {video.request.model}  seed {video.request.seed}  {video.request.prompt[:60]}"
+
+
+def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
+    """One video with all its settings."""
+    with open_studio(settings, "read") as studio:
+        video = studio.video(arguments.id)
+        path = studio.library.mp4_path(arguments.id)
+        lines = [str(path)] + [f"{name}: {value}" for name, value in video.request.document().items()]
+        show({**video.document(), "path": str(path)}, lines, arguments.json)
+    return 0
+
+
+def verify(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Compare every file with its sidecar."""
+    with open_studio(settings, "read") as studio:
+        findings = studio.verify(tuple(arguments.id) or None)
+        lines = [f"{finding.path}: {finding.problem} {finding.mend}" for finding in findings]
+        show([{**asdict(finding), "path": str(finding.path)} for finding in findings],
+             lines or ["All files are what their sidecars say."], arguments.json)
+    return 1 if findings else 0
+
+
+def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Take an MP4 of a studio into the library, from the recipe inside it."""
+    with open_studio(settings, "write") as studio:
+        video = studio.import_mp4(arguments.file)
+        path = studio.library.mp4_path(video.id)
+        show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
+    return 0
+
+
+def delete(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Remove a video and its files."""
+    with open_studio(settings, "write") as studio:
+        studio.delete(arguments.id)
+        show({"deleted": arguments.id}, [f"Deleted {arguments.id}."], arguments.json)
+    return 0
+
+
+def reindex(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Make the index again from the sidecars."""
+    with open_studio(settings, "write") as studio:
+        report = studio.reindex()
+        show(report, [f"{name}: {value}" for name, value in report.items()], arguments.json)
+    return 0
+
+
+def models(settings: Settings, arguments: argparse.Namespace) -> int:
+    """The models that can be asked for."""
+    with open_studio(settings, "read") as studio:
+        rows = studio.models()
+        lines = [f"{row.key}: {row.title}. {row.summary} Licence {row.licence}: {row.permitted_use}"
+                 for row in rows.values()]
+        show([asdict(row) for row in rows.values()], lines, arguments.json)
+    return 0
+
+
+def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Check this machine and say how to mend what is amiss."""
+    checks = examine(settings)
+    lines = [f"{'ok  ' if check.ok else 'MEND'}  {check.name}: {check.found}"
+             + ("" if check.ok else f"\n      {check.mend}") for check in checks]
+    show([asdict(check) for check in checks], lines, arguments.json)
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def dispatch(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Run the jobs of this data directory until stopped (for apps started with T2V_DISPATCH=0)."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with open_studio(settings) as studio:
+        say("Running jobs." if studio.leads else "Another studio runs the jobs; standing by.")
+        stop.wait()
+    return 0
+
+
+def bench(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Measure this machine (scripts/bench)."""
+    import subprocess
+    command = [sys.executable, str(REPOSITORY / "scripts" / "bench"), *(["--json"] if arguments.json else [])]
+    return subprocess.run(command, check=False, cwd=REPOSITORY).returncode
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, as `docs/command_line.md` lists it."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS,
+                        help="print one JSON document and nothing else")
+    shared.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="the library (or T2V_DATA_DIR)")
+    root = argparse.ArgumentParser(prog="python -m core", parents=[shared],
+                                   description="The Text-to-Video Studio, without a browser.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[Settings, argparse.Namespace], int]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__, parents=[shared])
+        sub.set_defaults(run=run)
+        return sub
+
+    _request_options(command("generate", generate))
+    command("regenerate", regenerate).add_argument("id")
+    listing = command("list", list_videos)
+    listing.add_argument("--search", help="words of the prompt or tags; \"a phrase\"; -without")
+    listing.add_argument("--model")
+    listing.add_argument("--limit", type=int, default=50)
+    command("show", show_video).add_argument("id")
+    command("verify", verify).add_argument("id", nargs="*")
+    command("import", import_file).add_argument("file", type=Path, metavar="FILE.mp4")
+    command("delete", delete).add_argument("id")
+    for name, run in (("reindex", reindex), ("models", models), ("doctor", doctor),
+                      ("dispatch", dispatch), ("bench", bench)):
+        command(name, run)
+    return root
+
+
+def _request_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("prompt")
+    sub.add_argument("--model")
+    sub.add_argument("--negative-prompt")
+    for name in ("num-frames", "num-inference-steps", "fps", "seed", "width", "height"):
+        sub.add_argument(f"--{name}", type=int)
+    sub.add_argument("--guidance-scale", type=float)
+    sub.add_argument("--scheduler", help=f"one of {', '.join(SCHEDULERS)}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    arguments.json = getattr(arguments, "json", False)
+    try:
+        settings = Settings.from_env(data_dir=getattr(arguments, "data_dir", None))
+        return arguments.run(settings, arguments)
+    except BadRequest as error:
+        say(f"Refused. {error}")
+        return 2
+    except StudioError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""python -m core.diffusion.probe: what torch finds on this machine, as one JSON object on stdout."""
+
+import json
+import sys
+from dataclasses import asdict
+
+import torch
+from core.diffusion.loader import check, device_of, environment
+
+from core.errors import StudioError
+from core.models import catalog, model_folder
+from core.settings import Settings
+
+
+def main() -> int:
+    """Print the environment, the GPU's memory in bytes, and for each model folder its problem ("" is none)."""
+    settings = Settings.from_env()
+    device = device_of(settings)
+    free, total = torch.cuda.mem_get_info(device) if device.type == "cuda" else (0, 0)
+    problems = {}
+    for key in catalog(settings.models_dir):
+        folder = model_folder(settings.models_dir, key)
+        if folder is None:
+            continue
+        try:
+            check(folder)
+            problems[key] = ""
+        except StudioError as error:
+            problems[key] = str(error)
+    print(json.dumps({**asdict(environment(device)), "free_bytes": free, "total_bytes": total,  # noqa: T201
+                      "models": problems}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,339 @@
+"""The studio, wired: what a page or the command line may do, and the one line a video goes along.
+
+    submit → resolve → ledger → dispatcher → worker → library → the gallery → regenerate → the same line
+
+One process leads a data directory: it alone writes the library and runs the jobs (an OS file lock decides).
+Every other process on the same directory reads, submits, and asks the leader through the ledger.
+"""
+
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from core.errors import BadRequest, DiskFull, NotFound, ReadOnly, StudioError
+from core.jobs.dispatcher import Dispatcher
+from core.jobs.executors import ProcessExecutor
+from core.jobs.ledger import Job, Ledger
+from core.jobs.worker import WorkerStatus
+from core.library.changes import change_library
+from core.library.library import Finding, Library, Page, Query, Report
+from core.models import ModelSpec, catalog, find, model_folder
+from core.receipt import Environment, environment_causes
+from core.request import VideoRequest, resolve
+from core.settings import REPOSITORY, Settings
+from core.video import Video
+
+COMMAND_TIMEOUT_S = 30.0
+EXAMPLES = REPOSITORY / "data" / "examples"
+_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
+
+
+class Studio:
+    """One studio on one data directory.
+
+    Args:
+        settings: where things are.
+        role: "run" leads if it can and runs jobs, else stands by to take over; "write" leads if it can but
+            runs nothing; "read" never leads.
+    """
+
+    def __init__(self, settings: Settings, role: str = "run") -> None:
+        self.settings = settings
+        self._role = role
+        self._closing = threading.Event()
+        self._changing = threading.RLock()
+        self._dispatcher: Dispatcher | None = None
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(settings.data_dir / "studio.lock", thread_local=False)
+        self.ledger = Ledger(settings.data_dir / "jobs.sqlite")
+        if not (role in ("run", "write") and self._try_to_lead()):
+            self.library = Library(settings.data_dir, writable=False)
+        if role == "run" and not self.leads:
+            threading.Thread(target=self._stand_by, name="stand-by", daemon=True).start()
+
+    # Leading
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process owns the library and (role "run") runs the jobs."""
+        return self._lock.is_locked
+
+    def _try_to_lead(self) -> bool:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        self.library = Library(self.settings.data_dir, writable=True)
+        if self._role == "run":
+            executor = ProcessExecutor(self.settings)
+            self._dispatcher = Dispatcher(self.ledger, self.library, executor, self.settings)
+            self._dispatcher.start()
+        return True
+
+    def _stand_by(self) -> None:
+        """Take over within two seconds of the leader's end, however it ended."""
+        while not self._closing.wait(2.0):
+            with self._changing:
+                if not self._closing.is_set() and self._try_to_lead():
+                    return
+
+    def close(self) -> None:
+        """Stop the worker, write the index, let go of the data directory. Safe to call twice."""
+        self._closing.set()
+        with self._changing:
+            if self._dispatcher is not None:
+                self._dispatcher.close()
+                self._dispatcher = None
+            self.library.close()
+            self.ledger.close()
+            self._lock.release()
+
+    # Asking for videos
+
+    def models(self) -> dict[str, ModelSpec]:
+        """Every model that can be asked for."""
+        return catalog(self.settings.models_dir)
+
+    def default_model(self) -> str:
+        """The model a silent request gets: the setting, else ModelScope 1.7B on a GPU, else the demo."""
+        if self.settings.model:
+            return self.settings.model
+        return "modelscope-1.7b" if self._has_cuda() else "demo"
+
+    def _has_cuda(self) -> bool:
+        environment = self.environment()
+        if environment is not None:
+            return environment.device == "cuda"
+        return self.settings.device.startswith("cuda") or (
+            self.settings.device == "auto" and shutil.which("nvidia-smi") is not None)
+
+    def submit(self, request: VideoRequest, owner: str = "", parent: str | None = None,
+               kind: str = "generate") -> Job:
+        """Accept a request: check it, then queue it. The id is returned only after the commit.
+
+        Raises:
+            BadRequest: refused, with the field and the reason; nothing is left behind.
+            DiskFull: less disk is free than `T2V_MIN_FREE_MB`.
+        """
+        resolved = resolve(request, self.models(), self.default_model())
+        spec = find(self.models(), resolved.model)
+        environment = self.environment()
+        if spec.needs_cuda and environment is not None and environment.device != "cuda":
+            raise BadRequest("model", f"{spec.title} needs an NVIDIA GPU and this machine has none. "
+                                      "Choose the demo model, or run the studio on a machine with a GPU.")
+        free_mb = shutil.disk_usage(self.settings.data_dir).free // 10**6
+        if free_mb < self.settings.min_free_mb:
+            raise DiskFull(f"Only {free_mb:,} MB are free where the videos are kept "
+                           f"({self.settings.data_dir}); {self.settings.min_free_mb:,} MB must stay free. "
+                           "Delete videos, or choose another folder with T2V_DATA_DIR.")
+        job = self.ledger.add(resolved, owner=owner, parent=parent, kind=kind,
+                              max_queued=self.settings.max_queued)
+        self._wake()
+        return job
+
+    def regenerate(self, video_id: str, owner: str = "") -> Job:
+        """Queue the same request again, seed included; the video it becomes carries the verdict."""
+        return self.submit(self.video(video_id).request, owner, parent=video_id, kind="regenerate")
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a waiting job at once, a running one within one step."""
+        job = self.ledger.request_cancel(job_id)
+        self._wake()
+        return job
+
+    def retry(self, job_id: str) -> Job:
+        """Queue an ended job again, as a new job with the same request."""
+        job = self.ledger.retry(job_id, max_queued=self.settings.max_queued)
+        self._wake()
+        return job
+
+    def job(self, job_id: str) -> Job:
+        """One job. Raises NotFound."""
+        return self.ledger.get(job_id)
+
+    def jobs(self, states: tuple[str, ...] | None = None, limit: int = 100) -> list[Job]:
+        """Jobs, newest first; `states` chooses."""
+        return self.ledger.list(states=states, limit=limit)
+
+    def wait(self, job_id: str, poll_s: float = 0.1) -> Iterator[Job]:
+        """Yield the job each time it changed, until it has ended."""
+        last = None
+        while True:
+            job = self.ledger.get(job_id)
+            if job != last:
+                yield job
+                last = job
+            if job.ended is not None:
+                return
+            self._look_after_dispatcher()
+            time.sleep(poll_s)
+
+    def _look_after_dispatcher(self) -> None:
+        if self._dispatcher is not None and self._dispatcher.failure is not None:
+            raise StudioError(f"The studio stopped running jobs: {self._dispatcher.failure}")
+
+    def _wake(self) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.wake()
+
+    # The machine
+
+    def worker(self) -> WorkerStatus | None:
+        """The worker's last sign of life; None while there is none, or another process has it."""
+        return self._dispatcher.status if self._dispatcher is not None else None
+
+    def environment(self) -> Environment | None:
+        """What the worker said of its machine, or None while it has not."""
+        status = self.worker()
+        return status.environment if status is not None else None
+
+    def foresee(self, video_id: str) -> tuple[str, ...]:
+        """What this machine would do differently from the one that made the video, before running it."""
+        receipt = self.video(video_id).receipt
+        now = self.environment() or replace(receipt.environment, versions={
+            **receipt.environment.versions, **_installed(receipt.environment.versions)})
+        missing = () if receipt.model in self.models() else (
+            f"the model {receipt.model} is not known to this studio",)
+        return missing + environment_causes(receipt.environment, now)
+
+    def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
+        """Words of the prompt that the model's own word list does not have; none where it ships no list."""
+        vocabulary = self._vocabulary(model)
+        if vocabulary is None:
+            return ()
+        known = set(vocabulary["words"])
+        words = dict.fromkeys(word.lower() for word in _WORD.findall(prompt))
+        return tuple(word for word in words if word not in known)
+
+    def prompt_examples(self, model: str) -> tuple[str, ...]:
+        """Prompts that suit the model, to click."""
+        vocabulary = self._vocabulary(model)
+        if vocabulary is not None and vocabulary.get("examples"):
+            return tuple(vocabulary["examples"])
+        return find(self.models(), model).examples
+
+    def _vocabulary(self, model: str) -> dict[str, Any] | None:
+        folder = model_folder(self.settings.models_dir, model)
+        if folder is None or not (folder / "vocabulary.json").is_file():
+            return None
+        return json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+
+    def ready(self) -> dict[str, Any]:
+        """Whether the studio can take and run jobs now: `{"ready": bool, …}` with what is missing."""
+        status, problems = self.worker(), []
+        if self._dispatcher is not None and self._dispatcher.failure is not None:
+            problems.append(f"jobs are not run: {self._dispatcher.failure}")
+        if self._dispatcher is not None and status is None:
+            problems.append("the worker is starting")
+        if shutil.disk_usage(self.settings.data_dir).free // 10**6 < self.settings.min_free_mb:
+            problems.append("the disk is nearly full")
+        return {"ready": not problems, "problems": problems, "leads": self.leads,
+                "worker": status.state if status else None, "device": status.device_name if status else None,
+                "jobs": self.ledger.counts()}
+
+    # The library
+
+    def search(self, query: Query) -> Page:
+        """A page of videos."""
+        return self.library.search(query)
+
+    def video(self, video_id: str) -> Video:
+        """One video, read from its sidecar. Raises NotFound, DamagedVideo."""
+        return self.library.get(video_id)
+
+    def children(self, video_id: str) -> tuple[Video, ...]:
+        """Videos made from this one, newest first."""
+        return self.library.search(Query(parent=video_id, page_size=50)).videos
+
+    def delete(self, video_id: str) -> None:
+        """Remove a video and its files."""
+        self._change("delete", {"id": video_id})
+
+    def change(self, video_id: str, tags: tuple[str, ...] | None = None, favorite: bool | None = None) -> Video:
+        """Set tags or favourite, in the sidecar first."""
+        listed = None if tags is None else list(tags)
+        self._change("change", {"id": video_id, "tags": listed, "favorite": favorite})
+        return self.video(video_id)
+
+    def import_mp4(self, path: Path) -> Video:
+        """Take an MP4 of this or another studio into the library, from the recipe inside it."""
+        document = self._change("import", {"path": str(Path(path).resolve())})
+        return Video.from_document(document)
+
+    def reindex(self) -> dict[str, Any]:
+        """Make the index again from the sidecars; returns the report as an object."""
+        return self._change("reindex", {})
+
+    def verify(self, video_ids: tuple[str, ...] | None = None) -> list[Finding]:
+        """Compare files with sidecars; an empty list means all is well."""
+        return self.library.verify(video_ids)
+
+    def report(self) -> Report | None:
+        """What opening the library had to mend, to be shown once; None in a process that only reads."""
+        return self.library.report
+
+    def _change(self, kind: str, arguments: dict[str, Any]) -> Any:
+        """Do it here when this process leads, else ask the leader and wait for its answer."""
+        with self._changing:
+            if self.leads:
+                return change_library(self.library, kind, arguments)
+        command = self.ledger.command(kind, arguments)
+        deadline = time.monotonic() + COMMAND_TIMEOUT_S
+        while time.monotonic() < deadline:
+            answer = self.ledger.command_result(command)
+            if answer is not None:
+                return answer
+            time.sleep(0.05)
+        raise ReadOnly("Another studio owns this library and did not answer. Is it running? "
+                       "Close it, or try again.")
+
+    # The shipped examples
+
+    def examples(self) -> tuple[Video, ...]:
+        """The videos that ship with the studio."""
+        return tuple(Video.from_document(json.loads(path.read_text(encoding="utf-8")))
+                     for path in sorted(EXAMPLES.glob("*.json")))
+
+    def example_path(self, video_id: str) -> Path:
+        """The MP4 of a shipped example. Raises NotFound."""
+        if video_id not in {video.id for video in self.examples()}:
+            raise NotFound(f"There is no example {video_id!r}.")
+        return EXAMPLES / f"{video_id}.mp4"
+
+    def add_examples(self) -> int:
+        """Import every shipped example; returns how many there are."""
+        videos = self.examples()
+        for video in videos:
+            self.import_mp4(self.example_path(video.id))
+        return len(videos)
+
+
+def _installed(packages: dict[str, str]) -> dict[str, str]:
+    """The installed versions of `packages`, of those that are distributions of that name."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def open_studio(settings: Settings, role: str = "run") -> Iterator[Studio]:
+    """A studio for the length of a `with` block."""
+    studio = Studio(settings, role)
+    try:
+        yield studio
+    finally:
+        studio.close()
