@@ -5,8 +5,8 @@ import sys
 from dataclasses import asdict
 
 import torch
-from core.diffusion.loader import check, device_of, environment
 
+from core.diffusion.loader import check, device_of, environment
 from core.errors import StudioError
 from core.models import catalog, model_folder
 from core.settings import Settings
