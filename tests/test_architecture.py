@@ -1,0 +1,166 @@
+"""The house, as data: who may import whom, who owns what, how large a room may grow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"])
+WORDS = {"core.errors", "core.settings", "core.models", "core.progress", "core.request", "core.receipt",
+         "core.video", "core.faults"}
+ROOMS = {  # a room may import these rooms (and itself)
+    "words": set(),
+    "library": {"words"},
+    "diffusion": {"words"},
+    "jobs": {"words", "library", "diffusion"},
+    "studio": {"words", "library", "jobs"},
+    "doctor": {"words", "library"},
+    "web": {"words", "library", "jobs", "studio"},
+    "command": {"words", "library", "jobs", "studio", "doctor"},
+    "pages": {"words", "library", "jobs", "studio", "web"},
+}
+OWNERS = {  # an outside package and the only places that may import it
+    "streamlit": ("streamlit_app", "pages"),
+    "torch": ("core.diffusion",), "diffusers": ("core.diffusion",), "transformers": ("core.diffusion",),
+    "accelerate": ("core.diffusion",), "safetensors": ("core.diffusion",), "huggingface_hub": ("core.diffusion",),
+    "tinydb": ("core.library.index",),
+    "moviepy": ("core.library.clip",), "av": ("core.library.clip",),
+    "sqlite3": ("core.jobs.ledger",),
+    "starlette": ("core.web", "streamlit_app"),
+}
+FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "service", "handler", "misc"}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    if module in WORDS or module == "core":
+        return "words"
+    for room in ("library", "diffusion", "jobs", "web"):
+        if module == f"core.{room}" or module.startswith(f"core.{room}."):
+            return room
+    return {"core.studio": "studio", "core.doctor": "doctor", "core.__main__": "command"}.get(module, "pages")
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imports_of(path) if name.split(".")[0] in ("core", "pages")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_rooms_below_its_own(path):
+    room = room_of(name_of(path))
+    for name in ours(path):
+        assert room_of(name) in ROOMS[room] | {room}, f"{name_of(path)} ({room}) imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_an_outside_package_has_one_owner(path):
+    module = name_of(path)
+    for name in imports_of(path):
+        owners = OWNERS.get(name.split(".")[0])
+        if owners is not None:
+            assert any(module == owner or module.startswith(owner + ".") for owner in owners), (module, name)
+
+
+def test_there_are_no_import_cycles():
+    edges = {name_of(path): ours(path) for path in MODULES}
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, " → ".join([*above, module])
+        for name in edges.get(module, ()):
+            visit(name, (*above, module))
+
+    for module in edges:
+        visit(module, ())
+
+
+def test_diffusion_is_reached_only_from_the_workers_main():
+    for path in MODULES:
+        if name_of(path).startswith("core.diffusion"):
+            continue
+        for name in ours(path):
+            if name.startswith("core.diffusion"):
+                assert name_of(path) == "core.jobs.worker", name_of(path)
+    tree = ast.parse((ROOT / "core" / "jobs" / "worker.py").read_text(encoding="utf-8"))
+    top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert not any(name and name.startswith("core.diffusion") for name in top)
+
+
+@pytest.mark.parametrize("module", ["core.studio", "core.__main__", "core.web.routes", "core.doctor"])
+def test_the_process_of_the_screens_never_imports_torch(module):
+    heavy = "{'torch', 'diffusers', 'transformers', 'streamlit'}"
+    code = f"import sys, {module}; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_stays_small(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    limit = 150 if path.parent == ROOT / "pages" else 300
+    assert lines <= limit, f"{name_of(path)} has {lines} lines; at most {limit}"
+    assert not FORBIDDEN_NAMES & set(name_of(path).split("."))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_function_is_annotated_and_every_module_says_what_it_owns(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if tree.body:
+        assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.returns is not None, f"{name_of(path)}.{node.name} has no return annotation"
+
+
+def test_there_is_one_broad_except_and_it_is_the_workers():
+    broad = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                kind = getattr(node.type, "id", None)
+                if node.type is None or kind in ("Exception", "BaseException"):
+                    broad.append(name_of(path))
+    assert broad == ["core.jobs.worker"]
+
+
+def test_the_environment_is_read_in_one_place():
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        reads = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+                 and node.attr in ("environ", "getenv") and getattr(node.value, "id", "") == "os"
+                 and not isinstance(getattr(node, "ctx", None), ast.Store)]
+        if reads and not name_of(path).startswith("core.diffusion"):
+            assert name_of(path) == "core.settings", name_of(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda path: path.stem)
+def test_every_page_guards_itself_first(path):
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    if path.name == "__init__.py":
+        return
+    statements = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)
+                  and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    first = statements[0]
+    assert isinstance(first, ast.Expr) and isinstance(first.value, ast.Call) and first.value.func.id == "guard"
+
+
+def test_user_text_never_becomes_html():
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert "unsafe_allow_html=True" not in text, name_of(path)
+        assert "shell=True" not in text, name_of(path)
