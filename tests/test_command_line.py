@@ -1,0 +1,105 @@
+"""The studio without a browser, as a script calls it: real processes, one JSON document on stdout."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["--num-frames", "4", "--num-inference-steps", "2", "--width", "32", "--height", "32", "--seed", "7"]
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory, models_dir):
+    """Run `python -m core …` on one data directory; returns the finished process."""
+    data = tmp_path_factory.mktemp("data")
+    environ = {**os.environ, "T2V_MODELS_DIR": str(models_dir), "T2V_MODEL": "tiny", "T2V_DEVICE": "cpu"}
+
+    def run(*arguments: str, data_dir: Path = data) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-m", "core", "--data-dir", str(data_dir), *arguments], cwd=ROOT,
+                              env=environ, capture_output=True, text=True, timeout=120, check=False)
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(core):
+    done = core("generate", "a red ball", *SMALL, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_generate_prints_the_sidecar_and_the_path(made):
+    path = Path(made["path"])
+    assert path.is_file() and path.suffix == ".mp4"
+    sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert {name: value for name, value in made.items() if name != "path"} == sidecar
+    assert made["request"]["seed"] == 7 and made["schema"] == 1
+
+
+def test_regenerate_prints_identical(core, made):
+    done = core("regenerate", made["id"], "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 0 and document["verdict"] == "identical" and document["causes"] == []
+    assert document["parent"] == made["id"] and Path(document["path"]).is_file()
+
+
+def test_list_show_models_and_verify_speak_json(core, made):
+    assert made["id"] in [row["id"] for row in json.loads(core("list", "--json", "--search", "ball").stdout)]
+    assert json.loads(core("list", "--json", "--search", "-ball").stdout) == []
+    assert json.loads(core("show", made["id"], "--json").stdout)["request"] == made["request"]
+    assert {"demo", "modelscope-1.7b", "zeroscope-576w", "tiny"} <= {
+        row["key"] for row in json.loads(core("models", "--json").stdout)}
+    checked = core("verify", "--json")
+    assert checked.returncode == 0 and json.loads(checked.stdout) == []
+
+
+def test_an_mp4_is_imported_verified_and_a_flipped_byte_found(core, made, tmp_path):
+    done = core("import", made["path"], "--json", data_dir=tmp_path)
+    copy = Path(json.loads(done.stdout)["path"])
+    assert done.returncode == 0 and json.loads(done.stdout)["request"] == made["request"]
+    content = bytearray(copy.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy.write_bytes(content)
+    checked = core("verify", "--json", data_dir=tmp_path)
+    assert checked.returncode == 1 and json.loads(checked.stdout)[0]["id"] == made["id"]
+
+
+def test_the_index_is_made_again_and_a_video_deleted(core, made, tmp_path):
+    core("import", made["path"], data_dir=tmp_path)
+    (tmp_path / "index.json").unlink()
+    assert core("reindex", "--json", data_dir=tmp_path).returncode == 0
+    assert [row["id"] for row in json.loads(core("list", "--json", data_dir=tmp_path).stdout)] == [made["id"]]
+    assert core("delete", made["id"], data_dir=tmp_path).returncode == 0
+    assert json.loads(core("list", "--json", data_dir=tmp_path).stdout) == []
+    assert not list(tmp_path.rglob("*.mp4"))
+
+
+@pytest.mark.parametrize("arguments", [
+    ("generate", ""), ("generate", "a", "--num-frames", "999"), ("generate", "a", "--model", "nope"),
+    ("generate", "a", "--num-frames", "many"), ("generate",), ("unknown-command",),
+])
+def test_bad_input_exits_with_2_and_says_why_on_stderr(core, arguments, tmp_path):
+    done = core(*arguments, data_dir=tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and len(done.stderr) > 20
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ("show", "20260101-000000-000000"), ("show", "../../etc/passwd"), ("delete", "20260101-000000-000000"),
+    ("regenerate", "20260101-000000-000000"), ("import", "no-such-file.mp4"), ("import", str(ROOT / "README.md")),
+])
+def test_what_is_not_there_exits_with_1_and_a_sentence(core, arguments, tmp_path):
+    done = core(*arguments, "--json", data_dir=tmp_path)
+    assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
+    assert len(done.stderr.strip()) > 20
+
+
+def test_doctor_says_what_is_here_and_how_to_mend(core, tmp_path):
+    checks = {row["name"]: row for row in json.loads(core("doctor", "--json", data_dir=tmp_path).stdout)}
+    assert {"Python", "torch", "CUDA", "FFmpeg", "Disk", "Model tiny", "Data folder"} <= set(checks)
+    assert checks["torch"]["ok"] and "2.13.0" in checks["torch"]["found"]
+    missing = checks["Model demo"]
+    assert not missing["ok"] and "data/models/demo" in missing["mend"]

@@ -1,0 +1,165 @@
+"""The line, whole and real: a prompt becomes a video in the gallery, and the same video again."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import BadRequest, DiskFull, NotFound, StudioError
+from core.jobs.ledger import Job
+from core.library import clip
+from core.library.library import Query
+from core.request import VideoRequest
+from core.settings import Settings
+from core.studio import Studio, open_studio
+
+REQUEST = VideoRequest("a red ball", num_frames=4, num_inference_steps=3, width=32, height=32, seed=7)
+
+
+def settings_for(data_dir: Path, models_dir: Path, **changes: object) -> Settings:
+    return replace(Settings.from_env({}, data_dir=data_dir, models_dir=models_dir, model="tiny", device="cpu"),
+                   **changes)
+
+
+def finish(studio: Studio, job: Job) -> Job:
+    for now in studio.wait(job.id, poll_s=0.02):
+        job = now
+    return job
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Studio]:
+    with open_studio(settings_for(tmp_path_factory.mktemp("data"), models_dir)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def video_id(studio: Studio) -> str:
+    job = finish(studio, studio.submit(REQUEST))
+    assert job.state == "done", job.reason
+    return job.id
+
+
+def test_a_prompt_becomes_a_video_in_the_gallery(studio, video_id):
+    video = studio.video(video_id)
+    found = studio.search(Query(text='"red ball"')).videos
+    made = clip.read(studio.library.mp4_path(video_id))
+    assert video_id in [one.id for one in found]
+    assert made.frames.shape == (4, 32, 32, 3) and made.fps == video.request.fps
+    assert video.request == replace(REQUEST, **{name: getattr(video.request, name) for name in
+                                                ("negative_prompt", "model", "guidance_scale", "fps", "scheduler")})
+    assert video.result.num_frames == 4 and video.runtime.denoise_s > 0
+    assert video.receipt.environment.versions["torch"] and len(video.receipt.weights_sha256) == 64
+    assert studio.library.poster_path(video_id).stat().st_size > 0
+
+
+def test_ten_regenerations_are_ten_times_identical(studio, video_id):
+    jobs = [studio.regenerate(video_id) for _ in range(10)]
+    made = [studio.video(finish(studio, job).id) for job in jobs]
+    assert [video.verdict.verdict for video in made] == ["identical"] * 10
+    assert {video.parent for video in made} == {video_id} and {video.verdict.causes for video in made} == {()}
+    assert {one.id for one in studio.children(video_id)} == {video.id for video in made}
+
+
+def test_another_seed_is_another_video(studio, video_id):
+    other = studio.video(finish(studio, studio.submit(replace(REQUEST, seed=8))).id)
+    assert other.receipt.frames_sha256 != studio.video(video_id).receipt.frames_sha256
+    assert other.verdict is None
+
+
+def test_the_same_video_comes_out_of_its_mp4_alone_in_another_studio(studio, video_id, tmp_path, models_dir):
+    alone = tmp_path / "sent by a friend.mp4"
+    shutil.copy(studio.library.mp4_path(video_id), alone)
+    with open_studio(settings_for(tmp_path / "data", models_dir)) as other:
+        imported = other.import_mp4(alone)
+        assert imported.request == studio.video(video_id).request and imported.id == video_id
+        again = other.video(finish(other, other.regenerate(imported.id)).id)
+        assert again.verdict.verdict == "identical"
+
+
+def test_a_changed_receipt_is_foreseen_and_explained_after(studio, video_id):
+    twin = studio.video(finish(studio, studio.submit(REQUEST)).id)
+    path = studio.library.sidecar_path(twin.id)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["receipt"]["environment"]["versions"]["torch"] = "1.13.1"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    foreseen = studio.foresee(twin.id)
+    assert len(foreseen) == 1 and "torch (1.13.1 →" in foreseen[0]
+    again = studio.video(finish(studio, studio.regenerate(twin.id)).id)
+    assert again.verdict.verdict == "identical" and again.verdict.causes == foreseen
+    assert studio.foresee(video_id) == ()
+
+
+def test_a_waiting_and_a_running_job_are_cancelled(studio):
+    running = studio.submit(replace(REQUEST, num_inference_steps=100, num_frames=32))
+    waiting = studio.submit(REQUEST)
+    assert studio.cancel(waiting.id).state == "cancelled"
+    for now in studio.wait(running.id, poll_s=0.01):
+        if now.phase == "denoising" and not now.cancel_requested:
+            assert now.done < 100
+            studio.cancel(running.id)
+    assert studio.job(running.id).state == "cancelled"
+    with pytest.raises(NotFound):
+        studio.video(running.id)
+
+
+def test_a_refusal_leaves_nothing_behind(studio):
+    before = studio.ledger.counts()
+    with pytest.raises(BadRequest, match="num_frames"):
+        studio.submit(replace(REQUEST, num_frames=0))
+    with pytest.raises(BadRequest, match="needs an NVIDIA GPU"):
+        studio.submit(replace(REQUEST, model="modelscope-1.7b", width=256, height=256))
+    assert studio.ledger.counts() == before
+
+
+def test_a_second_process_submits_deletes_and_takes_over(tmp_path, models_dir):
+    settings = settings_for(tmp_path, models_dir)
+    first = Studio(settings)
+    second = Studio(settings, "write")
+    try:
+        assert first.leads and not second.leads
+        job = finish(second, second.submit(REQUEST))
+        assert job.state == "done" and second.video(job.id).request.seed == 7
+        assert second.change(job.id, tags=("ball",)).tags == ("ball",)
+        assert [video.id for video in second.search(Query(text="ball")).videos] == [job.id]
+        with pytest.raises(StudioError):
+            second.delete("20260101-000000-000000")
+        second.delete(job.id)
+        assert first.search(Query(text="")).total == 0
+    finally:
+        second.close()
+        first.close()
+    with open_studio(settings, "read") as third:
+        assert not third.leads and third.search(Query(text="")).total == 0
+
+
+def test_another_studio_takes_over_when_the_leader_ends(tmp_path, models_dir):
+    settings = settings_for(tmp_path, models_dir)
+    first, second = Studio(settings, "write"), Studio(settings)
+    try:
+        job = second.submit(REQUEST)
+        first.close()
+        assert finish(second, job).state == "done" and second.leads
+    finally:
+        second.close()
+
+
+def test_too_little_free_disk_is_said_before_a_job_is_accepted(tmp_path, models_dir):
+    with open_studio(settings_for(tmp_path, models_dir, min_free_mb=10**9), "write") as studio:
+        with pytest.raises(DiskFull, match="must stay free"):
+            studio.submit(REQUEST)
+        assert studio.jobs() == []
+
+
+def test_words_the_model_does_not_know_are_named(tmp_path, models_dir):
+    own = tmp_path / "models"
+    shutil.copytree(models_dir, own)
+    (own / "tiny" / "vocabulary.json").write_text(
+        json.dumps({"words": ["a", "red", "ball"], "examples": ["a red ball"]}), encoding="utf-8")
+    with open_studio(settings_for(tmp_path / "data", own), "read") as studio:
+        assert studio.unknown_words("tiny", "A red dragon, a red BALL dragon!") == ("dragon",)
+        assert studio.prompt_examples("tiny") == ("a red ball",)
+        assert studio.unknown_words("modelscope-1.7b", "A red dragon") == ()
