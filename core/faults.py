@@ -1,0 +1,26 @@
+"""Points at which a process can be told to die, so that a test can prove that dying there harms nothing.
+
+`T2V_FAULT=publish:mp4` makes the process kill itself (SIGKILL: no cleanup, no flush) when it reaches that
+point. Without it `reach` is one comparison. The names are data: the crash tests iterate all of them.
+"""
+
+import os
+import signal
+
+from core.settings import fault_point
+
+PUBLISH = (
+    "publish:poster", "publish:animation", "publish:sidecar-part", "publish:sidecar",
+    "publish:mp4-part", "publish:mp4", "publish:index",
+)
+CHANGE = ("change:sidecar-part", "change:sidecar", "change:index")
+DELETE = ("delete:index", "delete:mp4", "delete:sidecar", "delete:poster")
+LIBRARY_POINTS = PUBLISH + CHANGE + DELETE
+JOB_POINTS = ("jobs:claimed", "jobs:started", "jobs:finished", "jobs:committed", "jobs:done")
+POINTS = LIBRARY_POINTS + JOB_POINTS
+
+
+def reach(name: str, fault: str = fault_point()) -> None:  # noqa: B008  (the environment is read once)
+    """Pass the point `name`, or die there by SIGKILL when the environment names it."""
+    if name == fault:
+        os.kill(os.getpid(), signal.SIGKILL)

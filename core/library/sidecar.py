@@ -1,0 +1,130 @@
+"""A video as text: the sidecar beside the MP4, and the `comment` tag inside it. See docs/sidecar.md."""
+
+from dataclasses import fields
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import orjson
+
+from core.errors import ClipError, DamagedVideo, StudioError
+from core.receipt import Environment, Receipt, Verdict
+from core.request import VideoRequest
+from core.video import SCHEMA, Result, Runtime, Video, is_id
+
+MAX_BYTES = 2**20
+
+_NUMBER = (int, float)
+_TEXT_OR_NONE = (str, NoneType)
+_TYPES: dict[type, dict[str, Any]] = {
+    Video: {"created": str, "owner": str, "parent": _TEXT_OR_NONE},
+    VideoRequest: {
+        "prompt": str, "negative_prompt": str, "model": str, "num_frames": int, "num_inference_steps": int,
+        "guidance_scale": _NUMBER, "fps": int, "seed": int, "width": int, "height": int, "scheduler": str,
+    },
+    Receipt: {
+        "noise_sha256": str, "frames_sha256": str, "model": str, "model_source": str, "model_revision": str,
+        "weights_sha256": str, "scheduler_config": dict,
+    },
+    Environment: {
+        "device": str, "device_name": str, "dtype": str, "attention_backend": str, "memory_mode": str,
+        "num_threads": int, "versions": dict,
+    },
+    Result: {
+        "num_frames": int, "width": int, "height": int, "fps": int, "duration_s": _NUMBER, "bytes": int,
+        "mp4_sha256": str, "codec": str,
+    },
+    Runtime: {f.name: _NUMBER for f in fields(Runtime)},
+    Verdict: {"verdict": str, "psnr_db": (*_NUMBER, NoneType)},
+}
+
+
+def dump(document: dict[str, Any]) -> bytes:
+    """A sidecar's bytes: JSON in UTF-8, indented for people.
+
+    Raises:
+        DamagedVideo: the document holds what JSON cannot (half a character, a number beyond 64 bits).
+    """
+    try:
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as error:
+        raise DamagedVideo(f"The settings of this video cannot be written: {error}.") from error
+
+
+def load(data: bytes) -> dict[str, Any]:
+    """A sidecar's bytes as the object they are, unchecked.
+
+    Raises:
+        DamagedVideo: not a JSON object, or larger than any sidecar.
+    """
+    if len(data) > MAX_BYTES:
+        raise DamagedVideo(f"The sidecar has {len(data):,} bytes; none is that large.")
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise DamagedVideo(f"The sidecar is not whole: {error}.") from error
+    if not isinstance(document, dict):
+        raise DamagedVideo("This is not a sidecar of the studio.")
+    return document
+
+
+def video_of(document: dict[str, Any]) -> Video:
+    """The video a sidecar describes, every value of its type.
+
+    Raises:
+        DamagedVideo: values missing or of the wrong type.
+        ReadOnly: written by a newer studio.
+    """
+    try:
+        video = Video.from_document(document)
+    except ValueError as error:
+        raise DamagedVideo(f"The sidecar is damaged: {error}.") from error
+    for part in (video, video.request, video.receipt, video.receipt.environment, video.result, video.runtime,
+                 video.verdict):
+        for name, kind in _TYPES.get(type(part), {}).items():
+            value = getattr(part, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise DamagedVideo(f"The sidecar is damaged: {name} is {value!r:.40}.")
+    if not all(isinstance(tag, str) for tag in video.tags) or document["schema"] < SCHEMA:
+        raise DamagedVideo("The sidecar is damaged: its tags or its schema are not what they must be.")
+    if video.parent is not None and not is_id(video.parent):
+        raise DamagedVideo(f"The sidecar is damaged: parent is {video.parent!r:.40}.")
+    return video
+
+
+def comment_of(video: Video) -> str:
+    """The text of the MP4's `comment` tag: the sidecar without the file's own size and hash, in one line.
+
+    The result may be a preliminary one (bytes 0, hash ""): the tag cannot know them.
+
+    Raises:
+        ClipError: the settings hold what cannot be stored.
+    """
+    document = video.document()
+    for name in ("bytes", "mp4_sha256"):
+        document["result"].pop(name)
+    try:
+        return orjson.dumps(document).decode()
+    except orjson.JSONEncodeError as error:
+        raise ClipError(f"The settings of this video cannot be stored in it: {error}.") from error
+
+
+def video_from_comment(comment: str, path: Path, *, bytes: int = 0, mp4_sha256: str = "") -> Video:
+    """The video whose MP4 has this comment.
+
+    Args:
+        path: of the MP4, for the sentence only.
+        bytes, mp4_sha256: of the MP4; the comment cannot know them.
+
+    Raises:
+        ClipError: the comment is not a studio's; the sentence names the file.
+        ReadOnly: written by a newer studio.
+    """
+    foreign = f"{path.name} was not made by this studio, or another program removed the settings inside it"
+    try:
+        document = load(comment.encode())
+        document["result"] = {**document["result"], "bytes": bytes, "mp4_sha256": mp4_sha256}
+        return video_of(document)
+    except (DamagedVideo, KeyError, TypeError, UnicodeEncodeError) as error:
+        detail = f" ({error})" if isinstance(error, StudioError) and comment else ""
+        raise ClipError(f"{foreign}{detail}.") from error
