@@ -28,7 +28,7 @@ OWNERS = {  # an outside package and the only places that may import it
     "accelerate": ("core.diffusion",), "safetensors": ("core.diffusion",), "huggingface_hub": ("core.diffusion",),
     "tinydb": ("core.library.index",),
     "moviepy": ("core.library.clip",), "av": ("core.library.clip",),
-    "sqlite3": ("core.jobs.ledger",),
+    "sqlite3": ("core.jobs.database",),
     "starlette": ("core.web", "streamlit_app"),
 }
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "service", "handler", "misc"}

@@ -1,0 +1,1 @@
+"""What runs: the ledger of jobs, the worker process, and the dispatcher between them."""

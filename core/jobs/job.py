@@ -1,0 +1,84 @@
+"""A job: a request that was accepted, and how far it is. Its id is the id of the video it becomes."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from core.request import VideoRequest
+from core.video import new_id
+
+QUEUED, RUNNING, COMMITTING = "queued", "running", "committing"
+DONE, FAILED, CANCELLED, INTERRUPTED = "done", "failed", "cancelled", "interrupted"
+ACTIVE = (RUNNING, COMMITTING)
+ENDED = (DONE, FAILED, CANCELLED, INTERRUPTED)
+STATES = (QUEUED, *ACTIVE, *ENDED)
+KINDS = ("generate", "regenerate", "remix")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One accepted request.
+
+    Attributes:
+        id: also the id of its video.
+        owner: a user's name; "" when nobody signs in.
+        parent: id of the video it regenerates or remixes, or None.
+        kind: one of `KINDS`; only a "regenerate" is compared with its parent.
+        state: one of `STATES`.
+        attempt: how often it was begun; 0 while it waits for the first time.
+        reason: a sentence, when there is something to say about the state; error: the name of its class.
+        phase, done, total: of `core.progress.Progress`, as last heard.
+        preview: counts the previews received; 0: none yet.
+        created, started, phase_started, ended: UTC, ISO 8601, for display only; None until it happens.
+        cancel_requested: somebody asked to stop it.
+        position: 1 for the next to run; 0 when it does not wait.
+    """
+
+    id: str
+    request: VideoRequest
+    owner: str = ""
+    parent: str | None = None
+    kind: str = "generate"
+    state: str = QUEUED
+    attempt: int = 0
+    reason: str = ""
+    error: str = ""
+    phase: str = "queued"
+    done: int = 0
+    total: int = 0
+    preview: int = 0
+    created: str = ""
+    started: str | None = None
+    phase_started: str | None = None
+    ended: str | None = None
+    cancel_requested: bool = False
+    position: int = 0
+
+    @classmethod
+    def new(cls, request: VideoRequest, owner: str = "", parent: str | None = None,
+            kind: str = "generate") -> "Job":
+        """A job of a resolved request, to be added to the ledger: a new id, created now."""
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is not one of {KINDS}")
+        return cls(id=new_id(), request=request, owner=owner, parent=parent, kind=kind, created=now())
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether its video is in the library."""
+        return self.state == DONE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+
+def now() -> str:
+    """The present moment: UTC, ISO 8601, milliseconds. For display and records, never for arithmetic."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def seconds_between(earlier: str | None, later: str | None) -> float:
+    """Seconds between two such moments, never negative (a clock may have been set back)."""
+    if not earlier or not later:
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())

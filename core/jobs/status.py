@@ -1,0 +1,125 @@
+"""The words that cross between the dispatcher and a worker, and their form on the wire (JSON)."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.progress import Progress
+from core.receipt import Environment
+
+STARTING, IDLE, LOADING, BUSY = "starting", "idle", "loading", "busy"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a worker must know of a job besides its request, so that the MP4's own comment is whole.
+
+    Attributes:
+        id, created, owner, parent: of the video to be.
+        queued_s: seconds the job waited before it was claimed.
+    """
+
+    id: str
+    created: str
+    owner: str = ""
+    parent: str | None = None
+    queued_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One look at a worker.
+
+    Attributes:
+        state: "starting" (its libraries are being imported), "idle", "loading" (a model), "busy" (a job).
+        device: "cpu" or "cuda", device_name: its own name; "" while starting.
+        model: key of the model that is loaded and warm, or "".
+        environment: what this machine puts into receipts; None while starting.
+        job_id, attempt: the job it works on, or "" and 0.
+        progress: how far the job, or the loading of a model, is; never carries a preview.
+        preview_seq: counts the previews of this job; fetch one with `preview` when it has changed.
+        finished: (job_id, attempt, kind) of each outcome that waits to be taken.
+        error: a sentence, when the engine could not be built or the last model could not be loaded.
+    """
+
+    state: str = STARTING
+    device: str = ""
+    device_name: str = ""
+    model: str = ""
+    environment: Environment | None = None
+    job_id: str = ""
+    attempt: int = 0
+    progress: Progress | None = None
+    preview_seq: int = 0
+    finished: tuple[tuple[str, int, str], ...] = ()
+    error: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The status as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "WorkerStatus":
+        """Read what `document` wrote."""
+        environment, progress = document["environment"], document["progress"]
+        return cls(**{
+            **document,
+            "environment": Environment(**environment) if environment else None,
+            "progress": Progress(**progress) if progress else None,
+            "finished": tuple((job_id, attempt, kind) for job_id, attempt, kind in document["finished"]),
+        })
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one attempt at a job.
+
+    Attributes:
+        kind: "done", "failed", "cancelled", or "lost" (the worker must be replaced and the job run again).
+        error, reason: class name and sentence when it failed or was lost.
+        document: the sidecar of the video, without its verdict, when done.
+        mp4: the file's bytes, when done.
+    """
+
+    kind: str
+    error: str = ""
+    reason: str = ""
+    document: dict[str, Any] = field(default_factory=dict)
+    mp4: bytes = b""
+
+
+def _outcome_document(outcome: Outcome | None) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {**asdict(outcome), "mp4": b64encode(outcome.mp4).decode("ascii")}
+
+
+def _outcome(document: dict[str, Any] | None) -> Outcome | None:
+    if document is None:
+        return None
+    return Outcome(**{**document, "mp4": b64decode(document["mp4"])})
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a worker that may be called from outside: how its answer is written and read as JSON."""
+
+    write: Callable[[Any], Any] = _same
+    read: Callable[[Any], Any] = _same
+
+
+METHODS: dict[str, Method] = {
+    "status": Method(WorkerStatus.document, WorkerStatus.from_document),
+    "start": Method(),
+    "cancel": Method(),
+    "take": Method(_outcome_document, _outcome),
+    "ack": Method(),
+    "preview": Method(lambda image: b64encode(image).decode("ascii") if image else None,
+                      lambda text: b64decode(text) if text else None),
+    "load": Method(),
+}
