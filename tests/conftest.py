@@ -5,6 +5,12 @@ from pathlib import Path
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, except what the pinned libraries do and we cannot mend."""
+    # diffusers' schedulers call np.array(tensor), and torch's __array__ does not know NumPy 2's copy keyword
+    config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder that holds one real model, "tiny" (32×32 frames, random weights). Read only."""

@@ -1,0 +1,171 @@
+"""What a model folder must be, checked before anything in it is loaded.
+
+`from_pretrained` imports whatever `model_index.json` names and falls back to pickles, so the allow-list comes
+first: known classes, safetensors only, no Python files, no links that leave the folder.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.errors import ModelUnavailable
+
+PIPELINE = "TextToVideoSDPipeline"
+COMPONENTS: dict[str, tuple[str, frozenset[str]]] = {
+    "unet": ("diffusers", frozenset({"UNet3DConditionModel"})),
+    "vae": ("diffusers", frozenset({"AutoencoderKL"})),
+    "text_encoder": ("transformers", frozenset({"CLIPTextModel"})),
+    "tokenizer": ("transformers", frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})),
+    "scheduler": ("diffusers", frozenset({
+        "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler",
+        "HeunDiscreteScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "UniPCMultistepScheduler"})),
+}
+"""Component of `model_index.json` → its library, and the classes that are loaded."""
+
+STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+"""Component with weights → how its safetensors files begin."""
+
+_CONFIGS = {"unet": "config.json", "vae": "config.json", "text_encoder": "config.json",
+            "tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
+_CODE = (".py", ".pyc", ".so", ".dll", ".dylib", ".pyd")
+_BLOCK = 1 << 20
+
+
+def check(folder: Path) -> None:
+    """Refuse a folder that is not a whole, plain checkpoint of the UNet3D family.
+
+    Raises:
+        ModelUnavailable: with what is wrong with it, and what to do.
+    """
+    check_index(read_json(folder / "model_index.json"), folder.name)
+    _check_files(folder)
+    for component, name in _CONFIGS.items():
+        _check_config(component, read_json(folder / component / name), folder)
+    for component in STEMS:
+        weight_variant(folder, component, None)
+
+
+def check_index(index: dict[str, Any], title: str) -> None:
+    """Refuse a `model_index.json` that names anything but the classes of `COMPONENTS`."""
+    if index.get("_class_name") != PIPELINE:
+        raise ModelUnavailable(f"{title} is a {index.get('_class_name')!r} checkpoint; this studio runs "
+                               f"{PIPELINE} ones (ModelScope, Zeroscope and their like).")
+    for name, value in index.items():
+        if name.startswith("_"):
+            continue
+        allowed = COMPONENTS.get(name)
+        if allowed is None or not isinstance(value, list) or len(value) != 2 \
+                or value[0] != allowed[0] or value[1] not in allowed[1]:
+            raise ModelUnavailable(f"{title} wants to load {value!r} as its {name}, which is not allowed. "
+                                   "Use a checkpoint made of the standard parts only.")
+    missing = [name for name in COMPONENTS if name not in index]
+    if missing:
+        raise ModelUnavailable(f"{title} is not a whole checkpoint: its model_index.json has no "
+                               f"{', '.join(missing)}.")
+
+
+def _check_files(folder: Path) -> None:
+    inside = [folder.resolve()]
+    if folder.parent.name == "snapshots":  # the hub's cache: its files are links into ../../blobs
+        inside.append(folder.parent.parent.resolve() / "blobs")
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix.lower() in _CODE:
+            raise ModelUnavailable(f"{folder.name} holds program code ({name}), which a model needs none of. "
+                                   "Remove it if you trust the rest.")
+        if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in inside):
+            raise ModelUnavailable(f"{folder.name}: {name} is a link that leaves the folder. "
+                                   "Replace it by the file itself.")
+
+
+def _check_config(component: str, config: dict[str, Any], folder: Path) -> None:
+    for key in ("auto_map", "quantization_config", "custom_pipelines"):
+        if config.get(key):
+            raise ModelUnavailable(f"{folder.name}: the {component}'s configuration has {key!r}, which is not "
+                                   "allowed. Use a plain checkpoint.")
+    allowed = COMPONENTS[component][1]
+    named = config.get("_class_name") or config.get("tokenizer_class")
+    if named is not None and named not in allowed:
+        raise ModelUnavailable(f"{folder.name}: its {component} is a {named!r}, not a "
+                               f"{' or '.join(sorted(allowed))}.")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint.
+
+    Raises:
+        ModelUnavailable: missing, unreadable, or not an object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"{path.parent} is not a whole model: {path.name} is missing. "
+                               "Put the file back, or remove the folder and load the model again.") from error
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    if not isinstance(document, dict):
+        raise damaged(path, "it is not a JSON object")
+    return document
+
+
+def damaged(path: Path, reason: str) -> ModelUnavailable:
+    """The sentence for a file that is there and cannot be read."""
+    return ModelUnavailable(f"{path} is damaged ({reason.rstrip('.')}). Remove it and fetch the model again.")
+
+
+def weight_variant(folder: Path, component: str, preferred: str | None) -> str | None:
+    """The variant ("fp16", or None for plain) of `component` to load: the preferred one where it is there.
+
+    Raises:
+        ModelUnavailable: there are no safetensors of that component.
+    """
+    present = {path.name for path in (folder / component).glob("*.safetensors*")}
+    variants = variants_of(component, present)
+    if not variants:
+        hint = " (only a .bin, which can hide a program; convert it to safetensors once)" \
+            if any((folder / component).glob("*.bin")) else ""
+        raise ModelUnavailable(f"{folder}: the {component} has no safetensors file{hint}. "
+                               "Put it there, or fetch the model again.")
+    for variant in (preferred, None, *sorted(v for v in variants if v)):
+        if variant in variants:
+            return variant
+    raise AssertionError("unreachable: one of the variants is in itself")
+
+
+def variants_of(component: str, names: set[str]) -> dict[str | None, set[str]]:
+    """The variants that file `names` of a component hold: variant → its files (weights and shard index)."""
+    pattern = re.compile(rf"{STEMS[component]}(?:\.safetensors\.index)?(?:\.(?P<variant>[a-z0-9_]+))??"
+                         r"(?:-\d{5}-of-\d{5})?\.(?:safetensors|json)")
+    found: dict[str | None, set[str]] = {}
+    for name in names:
+        match = pattern.fullmatch(name)
+        if match:
+            found.setdefault(match["variant"], set()).add(name)
+    return {variant: files for variant, files in found.items() if any(f.endswith(".safetensors") for f in files)}
+
+
+def weight_files(folder: Path, component: str, variant: str | None) -> list[Path]:
+    """The safetensors files that a component of that variant consists of, sorted by name."""
+    names = variants_of(component, {path.name for path in (folder / component).glob("*.safetensors*")})
+    return sorted(folder / component / name for name in names[variant] if name.endswith(".safetensors"))
+
+
+def sha256(folder: Path, files: list[Path], alive: Callable[[], None]) -> str:
+    """SHA-256 over the weights: each file's name within `folder` and its content, in the order of the names.
+
+    Args:
+        alive: called now and then while gigabytes are read; may raise to stop.
+    """
+    total = hashlib.sha256()
+    for path in sorted(files):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as file:
+            for count, block in enumerate(iter(lambda: file.read(_BLOCK), b"")):
+                total.update(block)
+                if count % 256 == 255:
+                    alive()
+    return total.hexdigest()

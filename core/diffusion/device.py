@@ -1,0 +1,109 @@
+"""Where the model runs, made to repeat itself, and what a receipt says about it."""
+
+import os
+import platform
+from pathlib import Path
+
+import diffusers
+import torch
+import transformers
+
+import core
+from core.errors import ModelUnavailable
+from core.receipt import Environment
+from core.settings import Settings
+
+
+def device_of(settings: Settings) -> torch.device:
+    """The device that the settings ask for, with everything switched off that lets two runs differ.
+
+    Raises:
+        ModelUnavailable: CUDA is asked for and there is none, or no GPU of that number.
+    """
+    asked = settings.device
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(asked)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ModelUnavailable(f"T2V_DEVICE asks for {asked}, but PyTorch {torch.__version__} finds no CUDA "
+                                   "GPU here. Install the driver and a CUDA build of PyTorch, or set "
+                                   "T2V_DEVICE=cpu.")
+        device = torch.device("cuda", device.index or 0)
+        if device.index >= torch.cuda.device_count():
+            raise ModelUnavailable(f"T2V_DEVICE asks for {asked}, but this machine has "
+                                   f"{torch.cuda.device_count()} GPU(s), counted from cuda:0.")
+        _repeatable_cuda()
+    return device
+
+
+def _repeatable_cuda() -> None:
+    # cuBLAS reads this when it starts, which is after this line and before the first product; without it
+    # torch refuses, or warns about, deterministic algorithms.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over memory
+
+
+def dtype_of(device: torch.device) -> torch.dtype:
+    """Half precision on a GPU; single on a CPU, where half is emulated and slower."""
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def environment(device: torch.device) -> Environment:
+    """The part of a receipt that this machine and its packages decide."""
+    on_gpu = device.type == "cuda"
+    return Environment(
+        device=device.type,
+        device_name=torch.cuda.get_device_name(device) if on_gpu else processor_name(),
+        dtype=str(dtype_of(device)).removeprefix("torch."),
+        attention_backend="sdpa",
+        memory_mode="resident",
+        num_threads=0 if on_gpu else torch.get_num_threads(),
+        versions={
+            "studio": core.__version__, "python": platform.python_version(), "torch": torch.__version__,
+            "cuda": torch.version.cuda or "", "diffusers": diffusers.__version__,
+            "transformers": transformers.__version__,
+        },
+    )
+
+
+def processor_name() -> str:
+    """The processor's own name where the system tells it, else its architecture."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory used: of the GPU since `reset_peak_memory`, of this process since it began; 0 if unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin to count the GPU's peak anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def quiet() -> None:
+    """Keep the libraries' progress bars and advice off the worker's stderr; errors still show."""
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()

@@ -1,0 +1,31 @@
+"""A seed becomes noise: the same on every machine, and the same beginning for every length.
+
+Drawn on the CPU in float32, because generators of GPUs differ from model to model. Drawn frame by frame,
+because then 16 frames' noise is the beginning of 24 frames' noise.
+"""
+
+import hashlib
+
+import torch
+
+
+def draw(seed: int, num_frames: int, channels: int, height: int, width: int) -> torch.Tensor:
+    """The initial noise of one video.
+
+    Args:
+        seed: 0 to 2**63 - 1.
+        channels, height, width: of the latents.
+
+    Returns:
+        (1, channels, num_frames, height, width) float32 on the CPU, contiguous, unit variance.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    frames = [torch.randn((channels, height, width), generator=generator, dtype=torch.float32)
+              for _ in range(num_frames)]
+    return torch.stack(frames, dim=1).unsqueeze(0)
+
+
+def sha256(noise: torch.Tensor) -> str:
+    """SHA-256 of noise (1, C, F, h, w), over its float32 bytes in the order (F, C, h, w), in hexadecimal."""
+    frames = noise[0].permute(1, 0, 2, 3).contiguous()
+    return hashlib.sha256(frames.numpy().astype("<f4", copy=False).tobytes()).hexdigest()

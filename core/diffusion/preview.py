@@ -1,0 +1,69 @@
+"""Latents become a small moving picture, without the VAE: one matrix from latent channels to colours.
+
+A preview is a courtesy: where it cannot be made there is none, and the job goes on.
+"""
+
+import io
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+LONG_SIDE = 128
+FRAME_MS = 125
+
+_SD1_FACTORS = ((0.3512, 0.2297, 0.3227), (0.3250, 0.4974, 0.2350),
+                (-0.2829, 0.1762, 0.2721), (-0.2120, -0.2616, -0.7177))
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A linear map from scaled latents to RGB in [0, 1]: one (r, g, b) a latent channel, and a bias."""
+
+    matrix: tuple[tuple[float, float, float], ...]
+    bias: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+
+def factors_for(folder: Path, channels: int, scaling_factor: float) -> Factors:
+    """The map of a checkpoint: its own `preview.json`; that of Stable Diffusion; else shades of grey."""
+    try:
+        document = json.loads((folder / "preview.json").read_text(encoding="utf-8"))
+        own = Factors(tuple(tuple(float(v) for v in row) for row in document["factors"]),
+                      tuple(float(v) for v in document["bias"]))
+        if len(own.matrix) == channels and {len(row) for row in (*own.matrix, own.bias)} == {3}:
+            return own
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no map of its own, or none that can be read
+    if channels == 4 and abs(scaling_factor - 0.18215) < 1e-6:
+        # ComfyUI's latent_formats.py: rgb = (latents · F + 1) / 2
+        return Factors(tuple(tuple(value / 2 for value in row) for row in _SD1_FACTORS))
+    return Factors(((0.25 / channels,) * 3,) * channels)
+
+
+def strip(latents: torch.Tensor, factors: Factors) -> bytes | None:
+    """All frames as a small animated WebP that loops.
+
+    Args:
+        latents: (F, C, h, w), scaled, of any device and dtype; also non-finite.
+
+    Returns:
+        The file, its longer side `LONG_SIDE` pixels; None where it cannot be made.
+    """
+    try:
+        values = latents.float().cpu()
+        matrix = torch.tensor(factors.matrix, dtype=torch.float32)
+        colours = torch.einsum("fchw,cr->fhwr", values, matrix) + torch.tensor(factors.bias)
+        pixels = colours.nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8).numpy()
+        height, width = pixels.shape[1:3]
+        size = (max(1, LONG_SIDE * width // max(width, height)), max(1, LONG_SIDE * height // max(width, height)))
+        images = [Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR) for frame in pixels]
+        file = io.BytesIO()
+        images[0].save(file, "WEBP", save_all=True, append_images=images[1:], duration=FRAME_MS, loop=0,
+                       quality=60, method=0)
+        return file.getvalue()
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:
+        logging.getLogger(__name__).warning("A preview could not be made: %s", error)
+        return None

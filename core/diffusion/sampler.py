@@ -1,0 +1,97 @@
+"""Noise becomes latents: the denoising loop, step by step.
+
+It is our own because `TextToVideoSDPipeline` is deprecated upstream and can neither report a step's result nor
+be left in the middle. Given the same latents it makes the same frames as that pipeline (tests/test_sampler.py).
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+import torch
+
+from core.models import SCHEDULERS
+
+OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
+"""Called after each step with: steps done, steps in all, the latents (1, C, F, h, w), and the predicted clean
+latents (F, C, h, w), of the device and dtype of the model. May raise to stop."""
+
+
+def scheduler(key: str, config: dict[str, Any]) -> Any:
+    """A fresh diffusers scheduler: row `key` of `core.models.SCHEDULERS` over the checkpoint's own `config`.
+
+    What the checkpoint was trained with (betas, prediction type, spacing) comes from `config`; the row's options
+    win.
+    """
+    row = SCHEDULERS[key]
+    kind = getattr(diffusers, row.class_name)
+    known = inspect.signature(kind).parameters
+    return kind(**{**{name: value for name, value in config.items() if name in known}, **row.options})
+
+
+def denoise(
+    unet: torch.nn.Module,
+    scheduler: Any,
+    noise: torch.Tensor,
+    embeds: torch.Tensor,
+    num_inference_steps: int,
+    guidance_scale: float,
+    on_step: OnStep,
+) -> torch.Tensor:
+    """Run the whole loop.
+
+    Args:
+        noise: (1, C, F, h, w), unit variance, of the model's device and dtype.
+        embeds: (2, tokens, width), the negative prompt's before the prompt's; (1, …) without guidance.
+        guidance_scale: used when `embeds` holds two prompts.
+
+    Returns:
+        Latents (1, C, F, h, w), still scaled by the VAE's factor.
+    """
+    scheduler.set_timesteps(num_inference_steps, device=noise.device)
+    latents = noise * scheduler.init_noise_sigma
+    guided = embeds.shape[0] == 2
+    timesteps = scheduler.timesteps
+    for index, timestep in enumerate(timesteps):
+        inputs = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, timestep)
+        output = unet(inputs, timestep, encoder_hidden_states=embeds, return_dict=False)[0]
+        if guided:
+            without, along = output.chunk(2)
+            output = without + guidance_scale * (along - without)
+        step = scheduler.step(_frames_first(output), timestep, _frames_first(latents))
+        latents = step.prev_sample.unsqueeze(0).permute(0, 2, 1, 3, 4)
+        on_step(index + 1, len(timesteps), latents, _clean(scheduler, step))
+    return latents
+
+
+def _frames_first(video: torch.Tensor) -> torch.Tensor:
+    """(1, C, F, h, w) as (F, C, h, w): schedulers see frames as a batch, in the order the pipeline shows them."""
+    return video[0].permute(1, 0, 2, 3)
+
+
+def _clean(scheduler: Any, step: Any) -> torch.Tensor:
+    """What the scheduler believes the finished latents (F, C, h, w) to be, after this step."""
+    predicted = getattr(step, "pred_original_sample", None)
+    if predicted is not None:
+        return predicted
+    outputs = getattr(scheduler, "model_outputs", None)  # the multistep solvers keep their predictions here
+    return outputs[-1] if outputs and outputs[-1] is not None else step.prev_sample
+
+
+def config_of(scheduler: Any) -> dict[str, Any]:
+    """A scheduler's own configuration as it ran, as JSON values, its class under "class"."""
+    own = {name: _plain(value) for name, value in scheduler.config.items() if not name.startswith("_")}
+    return {"class": type(scheduler).__name__, **own}
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON keeps as it is: infinities become text, arrays and tuples lists."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
