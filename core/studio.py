@@ -26,12 +26,12 @@ from core.jobs.executors import ProcessExecutor
 from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
 from core.library.changes import change_library
-from core.library.library import Finding, Library, Page, Query, Report
+from core.library.library import Finding, Library, Page, Query
 from core.models import ModelSpec, catalog, find, model_folder
 from core.receipt import Environment, environment_causes
 from core.request import VideoRequest, resolve
 from core.settings import REPOSITORY, Settings
-from core.video import Video
+from core.video import Video, is_id
 
 COMMAND_TIMEOUT_S = 30.0
 EXAMPLES = REPOSITORY / "data" / "examples"
@@ -161,9 +161,10 @@ class Studio:
         """One job. Raises NotFound."""
         return self.ledger.get(job_id)
 
-    def jobs(self, states: tuple[str, ...] | None = None, limit: int = 100) -> list[Job]:
-        """Jobs, newest first; `states` chooses."""
-        return self.ledger.list(states=states, limit=limit)
+    def jobs(self, states: tuple[str, ...] | None = None, limit: int = 100,
+             oldest_first: bool = False) -> tuple[Job, ...]:
+        """Jobs, newest first or in the order they run; `states` chooses."""
+        return self.ledger.list(states, limit, oldest_first)
 
     def wait(self, job_id: str, poll_s: float = 0.1) -> Iterator[Job]:
         """Yield the job each time it changed, until it has ended."""
@@ -185,6 +186,13 @@ class Studio:
     def _wake(self) -> None:
         if self._dispatcher is not None:
             self._dispatcher.wake()
+
+    def preview_path(self, job_id: str) -> Path:
+        """How a running job looks now: an animated WebP. Raises NotFound."""
+        path = self.settings.data_dir / "previews" / f"{job_id}.webp"
+        if not is_id(job_id) or not path.is_file():
+            raise NotFound(f"There is no preview of {job_id!r}.")
+        return path
 
     # The machine
 
@@ -278,9 +286,10 @@ class Studio:
         """Compare files with sidecars; an empty list means all is well."""
         return self.library.verify(video_ids)
 
-    def report(self) -> Report | None:
-        """What opening the library had to mend, to be shown once; None in a process that only reads."""
-        return self.library.report
+    def notices(self) -> tuple[str, ...]:
+        """What opening the files had to mend, in sentences to be shown once."""
+        report = self.library.report
+        return tuple(filter(None, (self.ledger.notice, *(report.sentences if report is not None else ()))))
 
     def _change(self, kind: str, arguments: dict[str, Any]) -> Any:
         """Do it here when this process leads, else ask the leader and wait for its answer."""
