@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import torch
 
-from core.diffusion.loader import check, device_of, environment
+from core.diffusion.checkpoint import check
+from core.diffusion.device import device_of, environment
 from core.errors import StudioError
 from core.models import catalog, model_folder
 from core.settings import Settings
