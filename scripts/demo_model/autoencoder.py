@@ -1,0 +1,117 @@
+"""The first stage: an AutoencoderKL that turns a frame into one latent vector for each 8 x 8 pixels and back.
+
+It trains on crops, which cost a quarter of whole frames and teach the same; of two random places it takes the
+livelier, since most of this world is plain background. The latents are kept small and get noise while training,
+so that the diffusion model's small errors decode to small errors.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from scripts.demo_model.dataset import to_pixels
+from scripts.demo_model.progress import Progress, one_cycle
+from scripts.demo_model.recipe import Recipe
+
+LATENT_NOISE = 0.1
+"""Standard deviation of the noise a latent must survive, where latents have about unit size."""
+
+
+def build_autoencoder(recipe: Recipe) -> AutoencoderKL:
+    """Build an untrained autoencoder with the recipe's channels and a downscaling factor of 8."""
+    torch.manual_seed(recipe.seed)
+    levels = len(recipe.vae_channels)
+    return AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=recipe.vae_channels,
+        layers_per_block=1,
+        latent_channels=recipe.latent_channels,
+        norm_num_groups=8,
+        sample_size=recipe.size,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
+    )
+
+
+def _lively_crops(frames: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> torch.Tensor:
+    crops = []
+    for _ in range(recipe.vae_batch):
+        frame = frames[int(rng.integers(len(frames))), int(rng.integers(recipe.frames))]
+        places = rng.integers(0, recipe.size - recipe.crop + 1, size=(2, 2))
+        pair = [frame[y : y + recipe.crop, x : x + recipe.crop] for y, x in places]
+        crops.append(max(pair, key=lambda crop: float(crop[::2, ::2].std())))
+    return to_pixels(np.stack(crops))
+
+
+@torch.no_grad()
+def reconstruction_psnr(vae: AutoencoderKL, frames: NDArray[np.uint8]) -> float:
+    """PSNR in dB of frames (N, H, W, 3) against themselves encoded and decoded, over all their pixels."""
+    pixels = to_pixels(frames).to(vae.device)
+    shown = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)
+    error = float(((shown - pixels) ** 2).mean()) / 4.0
+    return float(-10 * np.log10(max(error, 1e-10)))
+
+
+@torch.no_grad()
+def _set_scaling(vae: AutoencoderKL, frames: NDArray[np.uint8], recipe: Recipe) -> None:
+    rng = np.random.default_rng(recipe.seed)
+    picks = frames[rng.integers(len(frames), size=256), rng.integers(recipe.frames, size=256)]
+    latents = vae.encode(to_pixels(picks).to(vae.device)).latent_dist.mean
+    vae.register_to_config(scaling_factor=round(1.0 / float(latents.std()), 4))
+
+
+def train_autoencoder(
+    recipe: Recipe, work: Path, frames: NDArray[np.uint8], accelerator: Accelerator
+) -> AutoencoderKL:
+    """Train, or go on training, or just load the autoencoder; the last 32 clips are held out for the PSNR."""
+    vae = build_autoencoder(recipe)
+    optimizer = torch.optim.Adam(vae.parameters(), lr=recipe.vae_rate, betas=(0.9, 0.99))
+    progress = Progress(work, "autoencoder")
+    state = progress.load()
+    first = 0
+    if state is not None:
+        vae.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    vae, optimizer = accelerator.prepare(vae, optimizer)
+    model = accelerator.unwrap_model(vae)
+    shown = np.ascontiguousarray(frames[-32:, :: recipe.frames // 4]).reshape(-1, *frames.shape[2:])
+    taught = frames[:-32] if len(frames) > 64 else frames
+    for step in range(first, recipe.vae_steps):
+        rng = np.random.default_rng([recipe.seed, 1, step])
+        pixels = _lively_crops(taught, recipe, rng).to(accelerator.device)
+        noise = torch.randn(
+            (len(pixels), recipe.latent_channels, recipe.crop // 8, recipe.crop // 8),
+            generator=torch.Generator().manual_seed(recipe.seed + step),
+        ).to(accelerator.device)
+        with accelerator.autocast():
+            moments = model.quant_conv(model.encoder(pixels))
+            mean, log_variance = moments.float().chunk(2, dim=1)
+            remade = model.decoder(model.post_quant_conv(mean + LATENT_NOISE * noise)).float()
+        difference = remade - pixels
+        picture = difference.abs().mean() + (difference**2).mean()
+        narrow = functional.mse_loss(log_variance, torch.full_like(log_variance, 2 * np.log(LATENT_NOISE)))
+        loss = picture + 1e-3 * (mean**2).mean() + 1e-4 * narrow
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.vae_rate * one_cycle(step, recipe.vae_steps)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        done = step + 1
+        if done % 100 == 0 or done == recipe.vae_steps:
+            progress.log(done, loss=float(picture.detach()), latent=float(mean.detach().std()))
+        if done % recipe.checkpoint_every == 0 or done == recipe.vae_steps:
+            if done % 500 == 0 or done == recipe.vae_steps:
+                progress.log(done, psnr=reconstruction_psnr(model, shown))
+            progress.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": done})
+    _set_scaling(model, frames, recipe)
+    return model.requires_grad_(False).eval()

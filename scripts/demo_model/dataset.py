@@ -1,0 +1,76 @@
+"""The training set on disk: clips drawn by lot and rendered once, then their latents.
+
+Clip number i is a function of (seed, i) alone, so nothing about the set needs storing but its pixels. Files are
+written under a temporary name and renamed, so that an interrupted run never leaves a half-filled set behind.
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from scripts.demo_model.recipe import Recipe
+from scripts.demo_model.world import Clip, draw_clip, render
+
+CHUNK = 64
+
+
+def clip_list(recipe: Recipe) -> list[Clip]:
+    """The clips the diffusion model learns from, in order."""
+    return [draw_clip(np.random.default_rng([recipe.seed, number])) for number in range(recipe.taught_clips)]
+
+
+def _render_chunk(job: tuple[Path, Recipe, int]) -> None:
+    path, recipe, start = job
+    frames = np.load(path, mmap_mode="r+")
+    for number in range(start, min(start + CHUNK, recipe.clips)):
+        clip = draw_clip(np.random.default_rng([recipe.seed, number]))
+        frames[number] = render(clip, recipe.size, recipe.frames)
+
+
+def frames_on_disk(recipe: Recipe, work: Path) -> NDArray[np.uint8]:
+    """The rendered clips as a memory map, uint8 (N, F, H, W, 3); rendered now if they are not there yet."""
+    path = work / f"frames-{recipe.size}-{recipe.clips}.npy"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        shape = (recipe.clips, recipe.frames, recipe.size, recipe.size, 3)
+        open_memmap(part, mode="w+", dtype=np.uint8, shape=shape).flush()
+        jobs = [(part, recipe, start) for start in range(0, recipe.clips, CHUNK)]
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs))) as pool:
+            list(pool.map(_render_chunk, jobs))
+        part.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
+def to_pixels(frames: NDArray[np.uint8]) -> torch.Tensor:
+    """Turn uint8 frames (..., H, W, 3) into float32 (..., 3, H, W) from -1 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3))).float() / 127.5 - 1.0
+
+
+@torch.no_grad()
+def latents_on_disk(
+    recipe: Recipe, work: Path, frames: NDArray[np.uint8], vae: AutoencoderKL
+) -> NDArray[np.float16]:
+    """The clips' scaled latents, float16 (N, C, F, h, w), encoded now if they are not there yet."""
+    path = work / f"latents-{recipe.size}-{recipe.taught_clips}.npy"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        side = recipe.size // 8
+        shape = (recipe.taught_clips, recipe.latent_channels, recipe.frames, side, side)
+        latents = open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
+        for start in range(0, recipe.taught_clips, 8):
+            stop = min(start + 8, recipe.taught_clips)
+            pixels = to_pixels(frames[start:stop]).to(vae.device)
+            with torch.autocast(vae.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                mean = vae.encode(pixels.flatten(0, 1)).latent_dist.mean
+            scaled = mean.float() * vae.config.scaling_factor
+            scaled = scaled.unflatten(0, pixels.shape[:2]).transpose(1, 2)
+            latents[start:stop] = scaled.cpu().numpy().astype(np.float16)
+        latents.flush()
+        part.rename(path)
+    return np.load(path, mmap_mode="r")

@@ -1,0 +1,216 @@
+"""The second stage: text encoder and UNet, trained together on cached latents.
+
+First on single frames, which cost a sixteenth of a clip and teach words, colours, shapes and backgrounds; then on
+whole clips, which teach motion. The temporal convolutions end in zeros at their start, so the first stage's
+weights mean the same in the second. The target is the velocity (v-prediction), on a noise schedule that ends in
+practically pure noise (signal amplitude 0.002), so that sampling may start from noise; losses are weighted by
+min-SNR. Nothing uses dropout: the networks stay in eval mode, and a batch is a function of the seed and the step.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UNet3DConditionModel
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from scripts.demo_model.captions import caption
+from scripts.demo_model.progress import Progress, level_then_down
+from scripts.demo_model.recipe import Recipe
+from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, disturbed, encode, known_tokens
+from scripts.demo_model.world import Clip
+
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.0001,
+    "beta_end": 0.025,
+    "beta_schedule": "linear",
+    "prediction_type": "v_prediction",
+    "timestep_spacing": "trailing",
+}
+
+
+def build_scheduler() -> DPMSolverMultistepScheduler:
+    """Build the default sampler of the shipped checkpoint; others are made from its config."""
+    return DPMSolverMultistepScheduler(**SCHEDULE, algorithm_type="dpmsolver++", solver_order=2)
+
+
+class Denoiser(nn.Module):
+    """The two networks that train together, as one module."""
+
+    def __init__(self, recipe: Recipe, tokenizer: CLIPTokenizer) -> None:
+        """Build both untrained, from the recipe's seed."""
+        super().__init__()
+        torch.manual_seed(recipe.seed + 1)
+        self.text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=recipe.text_width,
+                intermediate_size=recipe.text_width * 3,
+                num_hidden_layers=recipe.text_layers,
+                num_attention_heads=max(1, recipe.text_width // 32),
+                max_position_embeddings=recipe.text_tokens,
+                projection_dim=recipe.text_width,
+                hidden_act="gelu",
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+        kinds = ["CrossAttn" if attends else "" for attends in recipe.unet_attention]
+        self.unet = UNet3DConditionModel(
+            sample_size=recipe.size // 8,
+            in_channels=recipe.latent_channels,
+            out_channels=recipe.latent_channels,
+            down_block_types=tuple(f"{kind}DownBlock3D" for kind in kinds),
+            up_block_types=tuple(f"{kind}UpBlock3D" for kind in reversed(kinds)),
+            block_out_channels=recipe.unet_channels,
+            layers_per_block=recipe.unet_layers,
+            norm_num_groups=min(16, recipe.unet_channels[0] // 4),
+            cross_attention_dim=recipe.text_width,
+            attention_head_dim=recipe.head_size,
+        )
+        self.eval()
+
+    def forward(self, noisy: torch.Tensor, times: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """Predict the velocity (B, C, F, h, w) at the noisy latents, times (B,) and token ids (B, L)."""
+        words = self.text(ids)[0]
+        return self.unet(noisy, times, encoder_hidden_states=words, return_dict=False)[0]
+
+    @torch.no_grad()
+    def spread_unknown(self) -> None:
+        """Give every piece of an unknown word the embedding of the unknown token."""
+        table = self.text.get_input_embeddings().weight
+        table[known_tokens() :] = table[UNKNOWN_ID]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of the two stages: its name, how many frames a sample has, and its numbers."""
+
+    name: str
+    frames: int
+    batch: int
+    steps: int
+    rate: float
+
+
+def stages(recipe: Recipe) -> tuple[Stage, Stage]:
+    """The recipe's two stages, in order."""
+    return (
+        Stage("stills", 1, recipe.still_batch, recipe.still_steps, recipe.still_rate),
+        Stage("clips", recipe.frames, recipe.clip_batch, recipe.clip_steps, recipe.clip_rate),
+    )
+
+
+class Batches:
+    """Training batches by number: latents, noise, times and token ids."""
+
+    def __init__(
+        self, recipe: Recipe, tokenizer: CLIPTokenizer, clips: list[Clip], latents: NDArray[np.float16]
+    ) -> None:
+        """Keep what batches are made of; `latents` are scaled, (N, C, F, h, w)."""
+        self.recipe, self.tokenizer, self.clips, self.latents = recipe, tokenizer, clips, latents
+        self.amplitudes = DDIMScheduler(**SCHEDULE).alphas_cumprod
+
+    def batch(self, stage: Stage, step: int) -> tuple[torch.Tensor, ...]:
+        """Give (noisy, times, ids, target, weight) of one step, on the CPU in float32."""
+        rng = np.random.default_rng([self.recipe.seed, len(stage.name), stage.frames, step])
+        picks = rng.integers(len(self.clips), size=stage.batch)
+        clean = self.latents[np.sort(picks)].astype(np.float32)
+        picks = np.sort(picks)
+        if stage.frames == 1:
+            moments = rng.integers(self.recipe.frames, size=stage.batch)
+            clean = np.stack(
+                [clip[:, moment : moment + 1] for clip, moment in zip(clean, moments, strict=True)]
+            )
+        texts = [disturbed(caption(self.clips[pick], rng), rng, self.recipe.unconditional) for pick in picks]
+        latents = torch.from_numpy(clean)
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
+        spread = (np.arange(stage.batch) + rng.random(stage.batch)) / stage.batch
+        times = torch.from_numpy(rng.permutation((spread * 1000).astype(np.int64)))
+        kept = self.amplitudes[times]
+        signal, grain = kept.sqrt().view(-1, 1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1, 1)
+        ratio = kept / (1 - kept)
+        weight = ratio.clamp(max=self.recipe.snr_gamma) / (ratio + 1)
+        noisy, target = signal * latents + grain * noise, signal * noise - grain * latents
+        return noisy, times, encode(self.tokenizer, texts), target, weight
+
+
+def _average(average: dict[str, torch.Tensor], model: nn.Module, decay: float) -> None:
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            average[name].lerp_(value, 1 - decay)
+
+
+def train_stage(
+    recipe: Recipe,
+    work: Path,
+    stage: Stage,
+    batches: Batches,
+    accelerator: Accelerator,
+    start: dict[str, torch.Tensor] | None,
+) -> dict[str, torch.Tensor]:
+    """Train one stage, from `start` or from its own state file, and return the averaged weights."""
+    model = Denoiser(recipe, batches.tokenizer)
+    if start is not None:
+        model.load_state_dict(start)
+    model.requires_grad_(True)
+    if stage.frames == 1:
+        for name, parameter in model.unet.named_parameters():
+            parameter.requires_grad_("temp_convs" not in name)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    progress = Progress(work, stage.name)
+    state = progress.load()
+    first = 0
+    if state is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    model, optimizer = accelerator.prepare(model, optimizer)
+    inner = accelerator.unwrap_model(model)
+    average = {name: value.detach().clone() for name, value in inner.state_dict().items()}
+    if state is not None:
+        average = {name: value.to(accelerator.device) for name, value in state["average"].items()}
+    recent: list[float] = []
+    for step in range(first, stage.steps):
+        noisy, times, ids, target, weight = (
+            part.to(accelerator.device) for part in batches.batch(stage, step)
+        )
+        with accelerator.autocast():
+            velocity = model(noisy, times, ids).float()
+        error = functional.mse_loss(velocity, target, reduction="none").mean(dim=(1, 2, 3, 4))
+        loss = (weight * error).mean()
+        for group in optimizer.param_groups:
+            group["lr"] = stage.rate * level_then_down(step, stage.steps)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        done = step + 1
+        _average(average, inner, min(recipe.ema, done / (done + 10)))
+        recent.append(float(error.detach().mean()))
+        if done % 50 == 0 or done == stage.steps:
+            progress.log(done, loss=float(np.mean(recent)))
+            recent.clear()
+        if done % recipe.checkpoint_every == 0 or done == stage.steps:
+            progress.save(
+                {
+                    "model": inner.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "average": average,
+                    "step": done,
+                }
+            )
+    return average
+
+
+def tokenizer_for(recipe: Recipe) -> CLIPTokenizer:
+    """The recipe's tokenizer."""
+    return build_tokenizer(recipe.text_tokens)

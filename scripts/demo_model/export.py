@@ -1,0 +1,60 @@
+"""From weights to the checkpoint people load: diffusers' folders, FP16 safetensors, vocabulary and preview map."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, TextToVideoSDPipeline
+from numpy.typing import NDArray
+from transformers import CLIPTokenizer
+
+from scripts.demo_model.captions import EXAMPLES, vocabulary
+from scripts.demo_model.denoiser import Denoiser, build_scheduler
+from scripts.demo_model.recipe import Recipe
+
+
+def assemble(
+    recipe: Recipe, vae: AutoencoderKL, tokenizer: CLIPTokenizer, weights: dict[str, torch.Tensor]
+) -> TextToVideoSDPipeline:
+    """Put the parts together as a pipeline in float32, unknown words' embeddings included."""
+    model = Denoiser(recipe, tokenizer)
+    model.load_state_dict(weights)
+    model.spread_unknown()
+    pipeline = TextToVideoSDPipeline(
+        vae=vae.cpu(),
+        text_encoder=model.text,
+        tokenizer=tokenizer,
+        unet=model.unet,
+        scheduler=build_scheduler(),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def preview_map(latents: NDArray[np.float16], frames: NDArray[np.uint8]) -> dict[str, list[object]]:
+    """Fit RGB (0 to 1) of an 8 x 8 block as a linear function of its scaled latent, by least squares.
+
+    `latents` is (N, C, F, h, w), `frames` the matching (N, F, H, W, 3).
+    """
+    count, _, moments, height, width = latents.shape
+    blocks = frames.reshape(count, moments, height, 8, width, 8, 3).mean(axis=(3, 5)) / 255.0
+    inputs = np.moveaxis(latents.astype(np.float64), 1, -1).reshape(-1, latents.shape[1])
+    inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+    solution = np.linalg.lstsq(inputs, blocks.reshape(-1, 3), rcond=None)[0].round(5).tolist()
+    return {"factors": solution[:-1], "bias": solution[-1]}
+
+
+def save_checkpoint(
+    pipeline: TextToVideoSDPipeline, folder: Path, latents: NDArray[np.float16], frames: NDArray[np.uint8]
+) -> None:
+    """Write the checkpoint into `folder`, replacing the weights there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+    known = {"words": vocabulary(), "examples": list(EXAMPLES)}
+    (folder / "vocabulary.json").write_text(json.dumps(known, indent=1) + "\n")
+    colours = preview_map(latents[:200], np.asarray(frames[:200]))
+    (folder / "preview.json").write_text(json.dumps(colours) + "\n")
