@@ -137,9 +137,9 @@ class _Download:
         missing = sum(file.size - self._have(file) for file in self._files)
         free = shutil.disk_usage(self._blobs).free
         if free < missing + SPARE_BYTES:
-            raise DiskFull(f"{self._spec.title} needs {missing / 1e9:.1f} GB more on the disk of "
-                           f"{self._place.cache}, which has {free / 1e9:.1f} GB free. Make room, or set HF_HOME to "
-                           "a larger disk.")
+            raise DiskFull(f"{self._spec.title} needs {missing / 1e9:.1f} GB more, and the disk of "
+                           f"{self._place.cache} has {free / 1e9:.1f} GB free. Make room, or set HF_HOME to a "
+                           "folder on a larger disk.")
         for file in self._files:
             if file.lfs is not None:
                 self._blob(file)
@@ -209,7 +209,8 @@ class _Download:
         if digest.hexdigest() != file.lfs.sha256:
             partial.unlink()
             raise ModelUnavailable(f"{file.path} of {self._spec.title} arrived damaged and was removed. Try "
-                                   "again; if it happens again, something between here and the hub changes the data.")
+                                   "again; if it happens again, something on the way from the hub changes "
+                                   "the data.")
         partial.replace(blob)
 
     @contextmanager

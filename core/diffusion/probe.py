@@ -7,16 +7,21 @@ from dataclasses import asdict
 import torch
 
 from core.diffusion.checkpoint import check
-from core.diffusion.device import device_of, environment
+from core.diffusion.device import device_of, environment, quiet
 from core.errors import StudioError
 from core.models import catalog, model_folder
 from core.settings import Settings
 
 
 def main() -> int:
-    """Print the environment, the GPU's memory in bytes, and for each model folder its problem ("" is none)."""
+    """Print the environment, GPU memory in bytes, and each model folder's problem ("" is none); or the error."""
+    quiet()
     settings = Settings.from_env()
-    device = device_of(settings)
+    try:
+        device = device_of(settings)
+    except StudioError as error:
+        print(json.dumps({"error": str(error)}))  # noqa: T201
+        return 0
     free, total = torch.cuda.mem_get_info(device) if device.type == "cuda" else (0, 0)
     problems = {}
     for key in catalog(settings.models_dir):
