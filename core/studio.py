@@ -26,7 +26,8 @@ from core.jobs.executors import ProcessExecutor
 from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
 from core.library.changes import change_library
-from core.library.library import Finding, Library, Page, Query
+from core.library.library import Finding, Library
+from core.library.query import Facets, Page, Query
 from core.models import ModelSpec, catalog, find, model_folder
 from core.receipt import Environment, environment_causes
 from core.request import VideoRequest, resolve
@@ -230,6 +231,22 @@ class Studio:
             return tuple(vocabulary["examples"])
         return find(self.models(), model).examples
 
+    def is_on_disk(self, model: str) -> bool:
+        """Whether a folder of the models directory holds the model."""
+        return model_folder(self.settings.models_dir, model) is not None
+
+    def estimate_s(self, request: VideoRequest) -> float | None:
+        """Seconds such a request will take here, from the last video of its model; None while there is none."""
+        last = self.search(Query(model=request.model, page_size=1)).videos
+        if not last or not all((request.num_frames, request.width, request.height, request.num_inference_steps)):
+            return None
+        made = last[0]
+        before = made.result.num_frames * made.result.width * made.result.height
+        pixels = request.num_frames * request.width * request.height / before
+        steps = request.num_inference_steps / made.request.num_inference_steps
+        ran = made.runtime
+        return ran.denoise_s * pixels * steps + (ran.decode_s + ran.encode_s) * pixels
+
     def _vocabulary(self, model: str) -> dict[str, Any] | None:
         folder = model_folder(self.settings.models_dir, model)
         if folder is None or not (folder / "vocabulary.json").is_file():
@@ -258,6 +275,18 @@ class Studio:
     def video(self, video_id: str) -> Video:
         """One video, read from its sidecar. Raises NotFound, DamagedVideo."""
         return self.library.get(video_id)
+
+    def facets(self) -> Facets:
+        """The values that occur in the library, for the filters to offer."""
+        return self.library.facets()
+
+    def damage(self, video_id: str) -> str:
+        """Why the file of a video cannot be played, as a sentence; empty when it is there."""
+        try:
+            self.library.mp4_path(video_id)
+        except StudioError as error:
+            return str(error)
+        return ""
 
     def children(self, video_id: str) -> tuple[Video, ...]:
         """Videos made from this one, newest first."""
