@@ -1,0 +1,112 @@
+"""Media and readiness over HTTP, beside the screens.
+
+    /app/static/video/{id}.mp4      Range, ETag, HEAD; ?download=1 for a file with a readable name
+    /app/static/video/{id}.json     the sidecar
+    /app/static/poster/{id}.webp    /app/static/animation/{id}.webp
+    /app/static/preview/{id}.webp   how a running job looks now
+    /app/static/example/{id}.mp4    a video that ships with the studio
+    /api/ready                      200 or 503
+
+Files are sent from disk in pieces; none is held in memory. An id becomes a path only in the studio, which
+refuses what is not one. `/app/static/` is the prefix that Streamlit's media elements take as it is.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.studio import Studio
+
+SLUG_LENGTH = 48
+_KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
+_FRESH = {"Cache-Control": "no-store"}
+_SAFE = {"X-Content-Type-Options": "nosniff"}
+_REVALIDATED = {"Cache-Control": "private, no-cache"}
+
+
+def slug(prompt: str) -> str:
+    """A file name from a prompt: ASCII letters, digits and hyphens, at most 48 characters, never empty."""
+    ascii_text = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode("ascii").lower()
+    words = re.findall(r"[a-z0-9]+", ascii_text)
+    return "-".join(words)[:SLUG_LENGTH].strip("-") or "video"
+
+
+def routes(studio: Callable[[], Studio]) -> list[Route]:
+    """The routes of the studio that `studio` returns (called once a request, so it may be opened late)."""
+    media = Media(studio)
+    return [
+        Route("/app/static/video/{id}.mp4", media.video),
+        Route("/app/static/video/{id}.json", media.sidecar),
+        Route("/app/static/poster/{id}.webp", media.poster),
+        Route("/app/static/animation/{id}.webp", media.animation),
+        Route("/app/static/preview/{id}.webp", media.preview),
+        Route("/app/static/example/{id}.mp4", media.example),
+        Route("/api/ready", media.ready),
+    ]
+
+
+class Media:
+    """The endpoints. Each runs in a thread of Starlette's pool, because it touches the disk."""
+
+    def __init__(self, studio: Callable[[], Studio]) -> None:
+        self._studio = studio
+
+    def video(self, request: Request) -> Response:
+        """The MP4 itself."""
+        return self._file(request, lambda id: self._studio().library.mp4_path(id), "video/mp4", _KEPT)
+
+    def sidecar(self, request: Request) -> Response:
+        """The sidecar. Tags may change, so a browser asks again each time."""
+        return self._file(request, lambda id: self._studio().library.sidecar_path(id), "application/json",
+                          _REVALIDATED)
+
+    def poster(self, request: Request) -> Response:
+        """A still picture of the video."""
+        return self._file(request, lambda id: self._studio().library.poster_path(id), "image/webp", _KEPT)
+
+    def animation(self, request: Request) -> Response:
+        """The video as a small moving picture."""
+        return self._file(request, lambda id: self._studio().library.animation_path(id), "image/webp", _KEPT)
+
+    def preview(self, request: Request) -> Response:
+        """How a running job looks now."""
+        return self._file(request, lambda id: self._studio().preview_path(id), "image/webp", _FRESH)
+
+    def example(self, request: Request) -> Response:
+        """A video that ships with the studio."""
+        return self._file(request, lambda id: self._studio().example_path(id), "video/mp4", _REVALIDATED)
+
+    def ready(self, request: Request) -> Response:
+        """Whether jobs are taken and run: 200, or 503 with what is missing."""
+        state = self._studio().ready()
+        return JSONResponse(state, status_code=200 if state["ready"] else 503, headers=_FRESH)
+
+    def _file(self, request: Request, path_of: Callable[[str], Path], media_type: str,
+              caching: dict[str, str]) -> Response:
+        video_id = request.path_params["id"]
+        try:
+            path = path_of(video_id)
+            stat = path.stat()
+            name = self._download_name(video_id, path.suffix) if "download" in request.query_params else None
+        except (NotFound, DamagedVideo, ReadOnly, FileNotFoundError):
+            return PlainTextResponse("Not found.", status_code=404, headers={**_FRESH, **_SAFE})
+        response = FileResponse(path, media_type=media_type, stat_result=stat, headers={**caching, **_SAFE},
+                                filename=name)
+        if _unchanged(request, response.headers["etag"]):
+            kept = ("etag", "last-modified", "cache-control")
+            return Response(status_code=304, headers={key: response.headers[key] for key in kept})
+        return response
+
+    def _download_name(self, video_id: str, suffix: str) -> str:
+        return f"{slug(self._studio().video(video_id).request.prompt)}-{video_id}{suffix}"
+
+
+def _unchanged(request: Request, etag: str) -> bool:
+    asked = request.headers.get("if-none-match", "")
+    return etag in {tag.strip().removeprefix("W/") for tag in asked.split(",")}

@@ -1,0 +1,81 @@
+"""Gallery: every video that was kept, to find, play, prove and make again."""
+
+import streamlit as st
+
+from core.library.query import Page
+from core.studio import Studio
+from pages.parts.filters import active_filters, clear, filter_row
+from pages.parts.job_card import job_card
+from pages.parts.opened_video import opened_video
+from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
+from pages.parts.video_card import video_card
+from pages.parts.words import size
+
+guard()
+
+
+def browse(opened: Studio) -> None:
+    """The grid, with what is being made above it."""
+    models = opened.models()
+    query = filter_row(opened.facets(), models)
+    filtered = active_filters()
+    making(opened)
+    page = opened.search(query)
+    if not page.videos:
+        nothing(opened, filtered)
+        return
+    st.caption(f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}")
+    with st.grid("auto", min_column_width=210):
+        for video in page.videos:
+            spec = models.get(video.request.model or "")
+            video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged)
+    pages(page)
+
+
+def making(opened: Studio) -> None:
+    """What is being made now; the grid is drawn again when it is done."""
+    known = [job.id for job in opened.jobs(UNFINISHED)]
+
+    @st.fragment(run_every=POLL_S if known else None)
+    def live() -> None:
+        jobs = opened.jobs(UNFINISHED)
+        if [job.id for job in jobs] != known:
+            st.rerun()
+        for job in jobs[-1:]:
+            job_card(job)
+        if len(jobs) > 1:
+            st.caption(f"and {len(jobs) - 1} more in the queue")
+
+    live()
+
+
+def pages(page: Page) -> None:
+    """The numbers of the pages, when there is more than one."""
+    if page.pages > 1:
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            st.pagination(page.pages, key="g_page", bind="query-params")
+
+
+def nothing(opened: Studio, filtered: bool) -> None:
+    """An empty library, or filters that let nothing through: say what to do."""
+    with st.container(border=True, horizontal_alignment="center"):
+        st.space("medium")
+        if filtered:
+            st.text("No video matches.", width="content")
+            st.button("Clear the filters", icon=":material/filter_list_off:", key="clear_nothing", on_click=clear)
+        else:
+            st.text("No videos yet. What you make is kept here.", width="content")
+            st.page_link(GENERATE, label="Generate a video", icon=":material/auto_awesome:", width="content")
+            if opened.examples():
+                st.button("Add the examples", icon=":material/playlist_add:", key="add_examples",
+                          on_click=opened.add_examples)
+        st.space("medium")
+
+
+with shown_errors():
+    top_row("Gallery")
+    asked = st.query_params.get("video", "")
+    if asked:
+        opened_video(studio(), asked)
+    else:
+        browse(studio())

@@ -1,0 +1,18 @@
+"""Generate: a prompt becomes a video, watched while it is made."""
+
+import streamlit as st
+
+from pages.parts.form import request_form
+from pages.parts.shell import guard, shown_errors, studio, top_row
+from pages.parts.stage import stage
+
+guard()
+
+with shown_errors():
+    top_row("Generate")
+    with st.container(key="workbench"):
+        video_side, form_side = st.columns([6, 5], gap="large")
+        with form_side, shown_errors():
+            request_form(studio())
+        with video_side, shown_errors():
+            stage(studio())

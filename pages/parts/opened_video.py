@@ -1,0 +1,167 @@
+"""One video, opened: large, with its recipe, its verdict, what this machine would change, and its story."""
+
+import streamlit as st
+
+from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
+from core.jobs.job import ENDED, Job
+from core.models import SCHEDULERS
+from core.studio import Studio
+from core.video import Video
+from pages.parts.job_card import ended_card, job_card
+from pages.parts.player import actions, show_verdict, show_video
+from pages.parts.shell import POLL_S, UNFINISHED, show_error, studio
+from pages.parts.video_card import open_video
+from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, seconds, shorten, size
+
+
+def opened_video(opened: Studio, video_id: str) -> None:
+    """Draw the video of that id, or say why it cannot be shown."""
+    st.button("Gallery", icon=":material/arrow_back:", type="tertiary", key="back", on_click=_close)
+    try:
+        video = opened.video(video_id)
+    except (NotFound, DamagedVideo, ReadOnly) as error:
+        show_error(error)
+        return
+    picture, facts = st.columns([6, 5], gap="large")
+    with picture:
+        show_video(video, 560)
+        actions(video, "opened")
+        _regenerations(opened, video)
+    with facts:
+        if video.verdict is not None:
+            show_verdict(video.verdict, video.result.num_frames)
+        st.code(video.request.prompt, language=None, wrap_lines=True)
+        _foreseen(opened, video)
+        _recipe(video)
+        _story(opened, video)
+        _delete(video)
+
+
+def _regenerations(opened: Studio, video: Video) -> None:
+    """Jobs that make this video again: their progress while they run, their verdict when they are done."""
+    known = _made_from(opened.jobs(UNFINISHED), video)
+
+    @st.fragment(run_every=POLL_S if known else None)
+    def live() -> None:
+        jobs = _made_from(opened.jobs(UNFINISHED), video)
+        if {job.id for job in jobs} != {job.id for job in known}:
+            st.rerun()
+        for job in jobs:
+            job_card(job)
+        ended = [job for job in opened.jobs(ENDED, limit=50) if job.parent == video.id][:1]
+        if ended and not jobs:
+            _outcome(opened, ended[0])
+
+    live()
+
+
+def _made_from(jobs: tuple[Job, ...], video: Video) -> list[Job]:
+    return [job for job in jobs if job.parent == video.id]
+
+
+def _outcome(opened: Studio, job: Job) -> None:
+    """What became of the last regeneration."""
+    try:
+        child = opened.video(job.id)
+    except StudioError:
+        if not job.ended_well:
+            ended_card(job)
+        return
+    if child.verdict is None:
+        return
+    with st.container(border=True):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.caption(f"Regenerated {age(child.created)}", width="content")
+            st.button("Open it", icon=":material/play_arrow:", key="open_child", on_click=_open, args=(child.id,))
+        show_verdict(child.verdict, child.result.num_frames)
+
+
+def _foreseen(opened: Studio, video: Video) -> None:
+    """What will differ, said before anything runs."""
+    causes = opened.foresee(video.id)
+    if causes:
+        listed = "\n".join(f"- {plain(cause)}" for cause in causes)
+        st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")
+    else:
+        st.caption(":material/check: This machine matches the one that made it: expect the same pixels.")
+
+
+def recipe_rows(video: Video) -> dict[str, str]:
+    """Everything that decided the frames, as text, in the order in which it is read."""
+    request, receipt, machine = video.request, video.receipt, video.receipt.environment
+    scheduler = SCHEDULERS.get(request.scheduler or "")
+    return {
+        "Model": receipt.model, "Seed": str(request.seed), "Frames": str(video.result.num_frames),
+        "Size": f"{video.result.width} × {video.result.height}",
+        "Length": f"{video.result.duration_s:g} s at {video.result.fps} frames per second",
+        "Steps": str(request.num_inference_steps), "Guidance": f"{request.guidance_scale:g}",
+        "Scheduler": scheduler.title if scheduler else str(request.scheduler),
+        "Negative prompt": request.negative_prompt or "none",
+        "Made on": f"{machine.device_name} ({machine.device}, {machine.dtype})",
+        "Versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),
+        "Weights": f"{receipt.model_source} {receipt.model_revision[:12]} {receipt.weights_sha256[:12]}",
+        "Frames' SHA-256": receipt.frames_sha256[:16], "Noise's SHA-256": receipt.noise_sha256[:16],
+        "Took": f"{seconds(video.runtime.total_s)}, at most {size(video.runtime.peak_memory_bytes)} of memory",
+        "File": size(video.result.bytes), "Created": video.created[:19].replace("T", " ") + " UTC", "Id": video.id,
+    }
+
+
+def _recipe(video: Video) -> None:
+    rows = recipe_rows(video)
+    st.table({"Setting": list(rows), "Value": [plain(value) for value in rows.values()]},
+             hide_header=True, hide_index=True, border="horizontal")
+    with st.expander("The recipe as text", icon=":material/content_copy:"):
+        st.code("\n".join(f"{name}: {value}" for name, value in {"Prompt": video.request.prompt, **rows}.items()),
+                language=None, wrap_lines=True)
+
+
+def _story(opened: Studio, video: Video) -> None:
+    """Where the video came from, and what was made from it."""
+    children = opened.children(video.id)
+    if video.parent is None and not children:
+        return
+    st.markdown("**Story**")
+    if video.parent is not None:
+        try:
+            _story_row(opened.video(video.parent), "Made from")
+        except StudioError:
+            st.caption("The video it was made from is not in the library any more.")
+    for child in children:
+        _story_row(child, "Regenerated" if child.verdict else "Remixed")
+
+
+def _story_row(video: Video, how: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(gap=None, width="stretch"):
+            st.text(shorten(video.request.prompt, 80))
+            st.caption(f"{how} · {age(video.created)} · seed {video.request.seed}")
+        if video.verdict is not None:
+            kind = video.verdict.verdict
+            st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
+        st.button("Open", key=f"story_{video.id}", on_click=open_video, args=(video.id,))
+
+
+def _delete(video: Video) -> None:
+    """Delete, asking once."""
+    with st.popover("Delete", icon=":material/delete:", type="tertiary", key="delete"):
+        st.text("Delete this video, its recipe and its poster? This cannot be undone.")
+        st.button("Delete for good", type="primary", key="delete_for_good", on_click=_remove, args=(video.id,))
+
+
+def _remove(video_id: str) -> None:
+    try:
+        studio().delete(video_id)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+    else:
+        st.toast("The video is deleted.", icon=":material/delete:")
+        _close()
+
+
+def _open(video_id: str) -> None:
+    open_video(video_id)
+    st.rerun()
+
+
+def _close() -> None:
+    st.query_params.pop("video", None)

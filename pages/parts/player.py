@@ -1,0 +1,62 @@
+"""A kept video, playing: with its verdict, its downloads, and the two ways to make another from it."""
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
+from core.video import Video
+from pages.parts.shell import GENERATE, studio
+from pages.parts.words import VERDICT_ICONS, plain, shorten, verdict_text, verdict_title
+
+TALLEST = 480
+
+
+def play(video: Video, url: str, tallest: int = TALLEST) -> None:
+    """The player: looping, muted, as wide as the place allows without being taller than `tallest` pixels."""
+    width = round(tallest * video.result.width / video.result.height)
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        st.video(url, loop=True, autoplay=True, muted=True, width=max(200, width),
+                 alt=shorten(video.request.prompt, 120))
+
+
+def video_url(video_id: str) -> str:
+    """Where the MP4 is served."""
+    return f"/app/static/video/{video_id}.mp4"
+
+
+def show_video(video: Video, tallest: int = TALLEST) -> None:
+    """The player of a video of the library, or what is wrong with its file."""
+    problem = studio().damage(video.id)
+    if problem:
+        st.warning(plain(problem), icon=":material/broken_image:", title="The video cannot be played")
+    else:
+        play(video, video_url(video.id), tallest)
+
+
+def show_verdict(verdict: Verdict, num_frames: int) -> None:
+    """A verdict in words, with what likely caused it."""
+    show = {IDENTICAL: st.success, EQUIVALENT: st.info, DRIFTED: st.warning}[verdict.verdict]
+    show(plain(verdict_text(verdict, num_frames)), icon=VERDICT_ICONS[verdict.verdict],
+         title=verdict_title(verdict))
+
+
+def actions(video: Video, place: str) -> None:
+    """Download, regenerate, remix. `place` keeps the keys of two places on one page apart."""
+    with st.container(horizontal=True, key=f"actions_{place}"):
+        st.button("Regenerate with same seed", icon=":material/replay:", key=f"regenerate_{place}",
+                  on_click=regenerate, args=(video.id,), help="Runs the request again and compares every pixel.")
+        if st.button("Change and generate again", icon=":material/edit:", key=f"remix_{place}"):
+            st.switch_page(GENERATE, query_params={"from": video.id})
+        st.link_button("Download MP4", f"{video_url(video.id)}?download=1", icon=":material/download:")
+        st.link_button("Download JSON", f"/app/static/video/{video.id}.json?download=1",
+                       icon=":material/data_object:")
+
+
+def regenerate(video_id: str) -> None:
+    """Queue the same request again; called before the page is drawn."""
+    try:
+        studio().regenerate(video_id)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+    else:
+        st.toast("Regenerating with the same seed.", icon=":material/replay:")

@@ -1,0 +1,162 @@
+"""What surrounds every screen: the one studio, navigation, the model's state, and the edge where errors end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import streamlit as st
+
+from core.errors import BadRequest, StudioError
+from core.jobs.job import ACTIVE, QUEUED
+from core.jobs.status import WorkerStatus
+from core.settings import Settings
+from core.studio import Studio
+from pages.parts.streamlit_private import turn_off_page_discovery
+from pages.parts.words import FIELDS, plain, size
+
+TITLE = "Text-to-Video Studio"
+GENERATE, GALLERY, QUEUE = "pages/generate.py", "pages/gallery.py", "pages/queue.py"
+UNFINISHED = (*ACTIVE, QUEUED)
+POLL_S = 0.5
+
+_LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="252" height="32" viewBox="0 0 252 32">
+<rect x="1" y="4" width="24" height="24" rx="6" fill="#0e7490"/><path d="M10 11v10l9-5z" fill="#fff"/>
+<text x="34" y="22" font-family="system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif" font-size="17"
+font-weight="600" fill="{ink}">Text-to-Video Studio</text></svg>"""
+
+# Four things native elements cannot say: the form stands left of the video on a wide screen and below it on a
+# narrow one; a poster is one large button; a line keeps its place while it is empty; a picture keeps its box.
+_STYLE = """<style>
+@media (min-width: 641px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
+  .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-direction: row-reverse; } }
+.st-key-hint { min-height: 2.6rem; }
+[class*="st-key-poster_"] { position: relative; }
+[class*="st-key-poster_"] img { aspect-ratio: 4 / 3; object-fit: cover; width: 100%; }
+[class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
+[class*="st-key-open_"] * { width: 100%; height: 100%; }
+[class*="st-key-open_"] button { opacity: 0; }
+[class*="st-key-open_"] button:focus-visible { opacity: 0.35; }
+</style>"""
+
+
+@st.cache_resource(show_spinner=False, on_release=lambda opened: opened.close())
+def studio() -> Studio:
+    """The studio of this process: shared by every page, every person and the HTTP routes."""
+    settings = Settings.from_env()
+    return Studio(settings, role="run" if settings.dispatch else "write")
+
+
+@asynccontextmanager
+async def lifespan(_app: object) -> AsyncIterator[None]:
+    """Open the studio before the first request, close it (worker, index, lock) when the server stops."""
+    turn_off_page_discovery()
+    await asyncio.to_thread(studio)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(studio.clear)
+
+
+def show_crash(error: Exception) -> bool:
+    """Say calmly that a page broke, and keep the details for the log."""
+    logging.getLogger("studio").error("A page broke.", exc_info=error)
+    st.error("This page could not be drawn. The log of the server says why; your videos and jobs are safe.",
+             icon=":material/error:")
+    return True
+
+
+def navigate() -> None:
+    """The entry script: which screens there are, and the one that is asked for."""
+    st.set_page_config(page_title=TITLE, page_icon=":material/movie:", layout="wide")
+    waiting = 0
+    with shown_errors():
+        counts = studio().ledger.counts()
+        waiting = sum(counts.get(state, 0) for state in UNFINISHED)
+    st.navigation([
+        st.Page(GENERATE, title="Generate", icon=":material/auto_awesome:", default=True,
+                help="Describe a video and watch it being made."),
+        st.Page(GALLERY, title="Gallery", icon=":material/video_library:",
+                help="Every video you kept: find, play, make again."),
+        st.Page(QUEUE, title=f"Queue ({waiting})" if waiting else "Queue", icon=":material/list_alt:",
+                url_path="queue", help="What runs, what waits, what ended."),
+    ], position="top").run()
+
+
+def guard() -> None:
+    """First statement of every page: what must hold even where a page is run without the entry script."""
+    dark = st.context.theme.type == "dark"
+    st.logo(_LOGO.format(ink="#e6edf3" if dark else "#17232b"), size="large")
+    st.html(_STYLE)
+
+
+@contextmanager
+def shown_errors() -> Iterator[None]:
+    """The edge: a failure the studio has a sentence for becomes that sentence on the page."""
+    try:
+        yield
+    except StudioError as error:
+        show_error(error)
+
+
+def show_error(error: StudioError) -> None:
+    """The sentence of a failure; for a refused value, the name of its field as the form calls it."""
+    if isinstance(error, BadRequest):
+        st.error(f"{plain(FIELDS.get(error.field, error.field))}: {plain(error.reason)}", icon=":material/error:")
+    else:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def top_row(title: str) -> None:
+    """The head of a page: its title, and at the right the state of the model."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader(title, anchor=False, width="content")
+        _model_badge()
+
+
+def _model_badge() -> None:
+    opened = studio()
+    busy = bool(opened.jobs(UNFINISHED, limit=1))
+    settled = not _unsettled(opened.worker())
+
+    @st.fragment(run_every=1.0 if busy or not settled else None)
+    def badge() -> None:
+        status = opened.worker()
+        label, icon, color = _model_state(opened, status)
+        st.badge(label, icon=icon, color=color)
+        if not busy and not settled and not _unsettled(status):
+            st.rerun()
+
+    badge()
+
+
+def _unsettled(status: WorkerStatus | None) -> bool:
+    return status is not None and status.state in ("starting", "loading")
+
+
+def _model_state(opened: Studio, status: WorkerStatus | None) -> tuple[str, str, str]:
+    """Label, icon and colour of the model's state."""
+    if status is None:
+        return ("The model starts", ":material/hourglass_top:", "gray") if opened.leads and \
+            opened.settings.dispatch else ("Another process runs the model", ":material/cloud:", "gray")
+    place = device_word(status)
+    spec = opened.models().get(status.model)
+    name = plain(spec.title if spec else status.model)
+    if status.state == "loading" or (status.progress and status.progress.phase in ("downloading", "loading")
+                                     and status.state == "busy"):
+        if status.progress and status.progress.phase == "downloading":
+            return (f"Downloading {size(status.progress.done)} of {size(status.progress.total)}",
+                    ":material/download:", "blue")
+        return "Loading the model", ":material/hourglass_top:", "blue"
+    if status.state == "starting":
+        return "The model starts", ":material/hourglass_top:", "gray"
+    if status.state == "busy":
+        return f"{name} at work · {place}", ":material/motion_mode:", "blue"
+    if status.model:
+        return f"{name} ready · {place}", ":material/circle:", "green"
+    return f"No model loaded · {place}", ":material/circle:", "gray"
+
+
+def device_word(status: WorkerStatus) -> str:
+    """`CPU`, or the GPU's name, as text for Markdown."""
+    return "CPU" if status.device == "cpu" or not status.device_name else plain(status.device_name)

@@ -1,0 +1,101 @@
+"""The large side of the Generate page: what is being made, then what was made; never empty."""
+
+import streamlit as st
+
+from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.jobs.job import DONE, ENDED, QUEUED, Job
+from core.studio import Studio
+from core.video import Video, is_id
+from pages.parts.job_card import ended_card, job_card
+from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
+from pages.parts.shell import POLL_S, UNFINISHED, shown_errors
+from pages.parts.words import age, plain, seconds
+
+SHOWN_FAILURES = 3
+
+
+def stage(opened: Studio) -> None:
+    """Draw it, and keep it moving while something is being made."""
+    asked = st.query_params.get("job", "")
+    known = _unfinished(opened)
+
+    @st.fragment(run_every=POLL_S if known else None)
+    def live() -> None:
+        with shown_errors():
+            jobs = _unfinished(opened)
+            if {job.id for job in jobs} != {job.id for job in known}:
+                st.rerun()
+            for job in jobs:
+                job_card(job, large=job.state != QUEUED or (job == jobs[0]))
+            if not _show_ended(opened, asked, jobs) and not jobs:
+                _show_example(opened)
+
+    live()
+
+
+def _unfinished(opened: Studio) -> list[Job]:
+    """Jobs that run or wait, in the order in which they will end."""
+    jobs = opened.jobs(UNFINISHED)
+    return sorted(jobs, key=lambda job: (job.state == QUEUED, job.position))
+
+
+def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> bool:
+    """Show the job of the address, else what ended last: failures briefly, then one video. False: nothing."""
+    if is_id(asked):
+        jobs = [opened.job(asked)]
+    else:
+        jobs = list(opened.jobs(ENDED, limit=20))
+        if unfinished:
+            first = min(job.created for job in unfinished)
+            jobs = [job for job in jobs if job.ended >= first]
+    shown = 0
+    for job in jobs:
+        if job.state == DONE:
+            try:
+                video = opened.video(job.id)
+            except (NotFound, DamagedVideo, ReadOnly):
+                continue
+            _show_result(video)
+            return True
+        if job.state in ENDED and shown < SHOWN_FAILURES:
+            ended_card(job)
+            shown += 1
+    return shown > 0
+
+
+def _show_result(video: Video) -> None:
+    with st.container(border=True):
+        show_video(video)
+        if video.verdict is not None:
+            show_verdict(video.verdict, video.result.num_frames)
+        with st.container(gap=None):
+            st.text(video.request.prompt)
+            st.caption(f"{plain(video.request.model or '')} · seed {video.request.seed}"
+                       f" · {video.result.num_frames} frames · made in {seconds(video.runtime.total_s)}"
+                       f" · {age(video.created)}")
+        actions(video, "stage")
+
+
+def _show_example(opened: Studio) -> None:
+    examples = opened.examples()
+    with st.container(border=True):
+        if not examples:
+            with st.container(height=360, border=False, horizontal_alignment="center",
+                              vertical_alignment="center"):
+                st.markdown("## :material/movie:", width="content")
+                st.text("Your video appears here.", width="content")
+                st.caption("Press Generate: the form is filled with a prompt that works.", width="content")
+            return
+        video = examples[0]
+        play(video, f"/app/static/example/{video.id}.mp4", TALLEST)
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            with st.container(gap=None, width="stretch"):
+                st.caption(f"An example, made by {plain(video.request.model or '')}")
+                st.text(video.request.prompt)
+            st.button("Use this prompt", icon=":material/arrow_back:", key="use_example", on_click=_use,
+                      args=(video.request.prompt,))
+
+
+def _use(prompt: str) -> None:
+    st.session_state.f_prompt = prompt
+    st.rerun()

@@ -1,0 +1,46 @@
+"""A video in the gallery's grid: its poster, two lines of prompt, and what one click can do with it."""
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.video import Video
+from pages.parts.player import regenerate
+from pages.parts.shell import studio
+from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, shorten
+
+
+def video_card(video: Video, model_title: str, damaged: bool) -> None:
+    """Draw one card. `damaged`: a file of it is missing or unreadable, which is shown in place of the poster."""
+    with st.container(border=True, key=f"card_{video.id}", gap="xsmall"):
+        if damaged:
+            with st.container(key=f"missing_{video.id}", horizontal_alignment="center"):
+                st.badge("file missing or damaged", icon=":material/broken_image:", color="orange")
+        with st.container(key=f"poster_{video.id}"):
+            if not damaged:
+                st.image(f"/app/static/poster/{video.id}.webp", width="stretch", alt="")
+            st.button(f"Open: {plain(shorten(video.request.prompt, 80))}", key=f"open_{video.id}",
+                      on_click=open_video, args=(video.id,))
+        with st.container(key=f"words_{video.id}"):
+            st.text(shorten(video.request.prompt, 72))
+        st.caption(f"{plain(model_title)} · {age(video.created)}  \nseed {video.request.seed}")
+        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
+            st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
+                      help="Regenerate with same seed", disabled=damaged)
+            st.button(":orange[:material/star:]" if video.favorite else ":material/star:", key=f"star_{video.id}",
+                      on_click=_star, args=(video.id, not video.favorite), disabled=damaged,
+                      help="Not a favourite any more" if video.favorite else "Mark as a favourite")
+            if video.verdict is not None:
+                kind = video.verdict.verdict
+                st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
+
+
+def open_video(video_id: str) -> None:
+    """Put the video into the address; the gallery then shows it."""
+    st.query_params["video"] = video_id
+
+
+def _star(video_id: str, favorite: bool) -> None:
+    try:
+        studio().change(video_id, favorite=favorite)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:")

@@ -1,0 +1,133 @@
+"""How things are said on the screens: durations, sizes, ages, states and verdicts. Text in, text out."""
+
+import re
+from datetime import UTC, datetime
+
+from core.jobs.job import Job, now, seconds_between
+from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
+
+FIELDS = {
+    "prompt": "Prompt", "negative_prompt": "Negative prompt", "model": "Model", "num_frames": "Frames",
+    "num_inference_steps": "Steps", "guidance_scale": "Guidance", "fps": "Frames per second", "seed": "Seed",
+    "width": "Width", "height": "Height", "scheduler": "Scheduler",
+}
+VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
+VERDICT_ICONS = {IDENTICAL: ":material/verified:", EQUIVALENT: ":material/check:", DRIFTED: ":material/warning:"}
+_MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+
+
+def plain(text: str) -> str:
+    """The text so that Markdown shows it letter by letter, on one line."""
+    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def shorten(text: str, length: int) -> str:
+    """The beginning of a text, cut between words and marked with an ellipsis when it is longer."""
+    text = " ".join(text.split())
+    if len(text) <= length:
+        return text
+    cut = text[:length - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[length // 2:] else cut).rstrip(" ,.;:") + "…"
+
+
+def seconds(value: float) -> str:
+    """A duration: `8 s`, `2 min 5 s`, `1 h 4 min`."""
+    whole = max(0, round(value))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(count: float) -> str:
+    """Bytes: `812 kB`, `3.7 GB`."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            number = count / limit
+            return f"{number:.1f} {unit}" if number < 100 else f"{number:.0f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def since(created: str, now: datetime | None = None) -> float:
+    """Seconds from an ISO 8601 time until now; 0 when it cannot be read."""
+    try:
+        then = datetime.fromisoformat(created)
+    except ValueError:
+        return 0.0
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return ((now or datetime.now(UTC)) - then).total_seconds()
+
+
+def age(created: str, now: datetime | None = None) -> str:
+    """How long ago: `just now`, `5 min ago`, `2 h ago`, `3 days ago`, then the date."""
+    passed = since(created, now)
+    if passed < 60:
+        return "just now"
+    if passed < 3600:
+        return f"{passed / 60:.0f} min ago"
+    if passed < 86400:
+        return f"{passed / 3600:.0f} h ago"
+    if passed < 7 * 86400:
+        days = round(passed / 86400)
+        return "yesterday" if days == 1 else f"{days} days ago"
+    return created[:10]
+
+
+def phase(job: Job) -> str:
+    """What a job does now: `Step 12 of 20`, `Decoding 3 of 16`, `Downloading the model: 1.2 of 3.7 GB`."""
+    if job.cancel_requested and job.state == "running":
+        return "Cancelling"
+    if job.state == "queued":
+        return "Next in line" if job.position <= 1 else f"Number {job.position} in line"
+    if job.state == "committing" or job.phase == "publishing":
+        return "Saving"
+    if job.phase == "downloading":
+        of = f" of {size(job.total)}" if job.total else ""
+        return f"Downloading the model: {size(job.done)}{of}"
+    if job.phase == "denoising":
+        return f"Step {job.done} of {job.total}"
+    if job.phase == "decoding":
+        return f"Decoding {job.done} of {job.total}"
+    return {"loading": "Loading the model", "encoding": "Writing the video"}.get(job.phase, "Starting")
+
+
+def fraction(job: Job) -> float:
+    """How much of a running job is done, 0 to 1; a download counts by itself."""
+    part = job.done / job.total if job.total else 0.0
+    start, share = {"downloading": (0.0, 1.0), "loading": (0.02, 0.0), "denoising": (0.04, 0.76),
+                    "decoding": (0.80, 0.14), "encoding": (0.95, 0.0), "publishing": (0.98, 0.0)}.get(
+                        job.phase, (0.0, 0.0))
+    return min(1.0, start + share * part)
+
+
+def elapsed(job: Job) -> float:
+    """Seconds since a job was begun, or that it took."""
+    return seconds_between(job.started, job.ended or now())
+
+
+def remaining(job: Job) -> float | None:
+    """Seconds a job will still need, from the pace of its present phase; None while that is not known."""
+    if job.state != "running" or job.phase not in ("downloading", "denoising", "decoding") or job.done < 2:
+        return None
+    a_unit = seconds_between(job.phase_started, now()) / job.done
+    left = a_unit * max(0, job.total - job.done)
+    return left + (0.15 * a_unit * job.total if job.phase == "denoising" else 0.0)
+
+
+def verdict_title(verdict: Verdict) -> str:
+    """`Identical`, `Equivalent` or `Drifted`."""
+    return verdict.verdict.capitalize()
+
+
+def verdict_text(verdict: Verdict, num_frames: int) -> str:
+    """What a verdict means, in words, with its likely causes."""
+    causes = "; ".join(verdict.causes)
+    psnr = f" (PSNR {verdict.psnr_db:.0f} dB)" if verdict.psnr_db is not None else ""
+    if verdict.verdict == IDENTICAL:
+        frames = f"all {num_frames} frames" if num_frames > 1 else "the frame"
+        note = f" And that although this run had {causes}." if causes else ""
+        return f"Every pixel of {frames} is the same.{note}"
+    if verdict.verdict == EQUIVALENT:
+        return f"Looks the same{psnr}. {('Because: ' + causes + '.') if causes else 'No cause is known.'}"
+    return f"Different{psnr}. {('Likely because: ' + causes + '.') if causes else 'No cause is known.'}"

@@ -1,0 +1,54 @@
+"""Queue: what runs, what waits, what ended and why."""
+
+import streamlit as st
+
+from core.jobs.job import ENDED, QUEUED
+from core.studio import Studio
+from pages.parts.job_card import ended_card, job_card
+from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
+
+guard()
+
+SHOWN = 30
+
+
+def queue(opened: Studio) -> None:
+    """Draw the three lists, and keep them moving while something runs or waits."""
+    known = {job.id for job in opened.jobs(UNFINISHED)}
+
+    @st.fragment(run_every=POLL_S if known else None)
+    def live() -> None:
+        with shown_errors():
+            jobs = sorted(opened.jobs(UNFINISHED, limit=500), key=lambda job: (job.state == QUEUED, job.position))
+            if {job.id for job in jobs} != known:
+                st.rerun()
+            running = [job for job in jobs if job.state != QUEUED]
+            waiting = [job for job in jobs if job.state == QUEUED]
+            if running:
+                st.markdown("**Running**")
+                for job in running:
+                    with st.container(width=560):
+                        job_card(job, large=True)
+            if waiting:
+                st.markdown(f"**Waiting** ({len(waiting)})")
+                for job in waiting[:SHOWN]:
+                    job_card(job)
+                if len(waiting) > SHOWN:
+                    st.caption(f"and {len(waiting) - SHOWN} more")
+            if not jobs:
+                with st.container(border=True, horizontal_alignment="center"):
+                    st.text("Nothing is waiting.", width="content")
+                    st.page_link(GENERATE, label="Generate a video", icon=":material/auto_awesome:",
+                                 width="content")
+            ended = opened.jobs(ENDED, limit=SHOWN)
+            if ended:
+                st.markdown("**Ended**")
+                for job in ended:
+                    ended_card(job)
+
+    live()
+
+
+with shown_errors():
+    top_row("Queue")
+    queue(studio())

@@ -1,0 +1,13 @@
+"""The door. Run by Streamlit as a script it shows the screens; imported, it is the ASGI app that serves them."""
+
+import streamlit as st
+
+if __name__ == "__main__":
+    from pages.parts.shell import navigate
+
+    navigate()
+else:
+    from core.web.routes import routes
+    from pages.parts.shell import lifespan, show_crash, studio
+
+    app = st.App(__file__, routes=routes(studio), lifespan=lifespan, on_script_error=show_crash)
