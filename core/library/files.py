@@ -5,9 +5,11 @@ joins ids to paths, and it refuses what does not have the form of an id.
 """
 
 import errno
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import DiskFull, NotFound, ReadOnly, StudioError
@@ -68,6 +70,25 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass
+class Folder:
+    """A month: which files each video has there, and the files of interrupted writes."""
+
+    videos: dict[str, set[str]] = field(default_factory=dict)
+    parts: list[Path] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> set[str]:
+        """The names the interrupted writes were for."""
+        return {part.name.removesuffix(PART) for part in self.parts}
+
+
 class Shelf:
     """The folder of the videos. All its methods are safe in any process; it keeps no state."""
 
@@ -84,19 +105,17 @@ class Shelf:
             raise NotFound(f"{str(video_id)[:80]!r} is not the id of a video.")
         return self.root / f"{video_id[:4]}-{video_id[4:6]}" / f"{video_id}{suffix}"
 
-    def scan(self) -> Iterator[tuple[str, str, os.DirEntry]]:
-        """Every file below the root that could be the library's: (id, suffix, entry).
-
-        A name that no id and known suffix make is passed over, except `.part` files (id is then the rest).
-        """
-        for folder in self.folders():
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    video_id, dot, rest = entry.name.partition(".")
-                    if entry.name.endswith(PART):
-                        yield entry.name.removesuffix(PART), PART, entry
-                    elif dot and "." + rest in SUFFIXES and is_id(video_id):
-                        yield video_id, "." + rest, entry
+    def folder(self, path: Path) -> "Folder":
+        """What lies in one month's folder. Names the library does not give are passed over."""
+        found = Folder()
+        with os.scandir(path) as entries:
+            for entry in entries:
+                video_id, dot, rest = entry.name.partition(".")
+                if entry.name.endswith(PART):
+                    found.parts.append(Path(entry.path))
+                elif dot + rest in SUFFIXES and is_id(video_id) and self.path(video_id, "").parent == path:
+                    found.videos.setdefault(video_id, set()).add(dot + rest)
+        return found
 
     def folders(self) -> list[Path]:
         """The month folders, oldest first; symbolic links are not followed."""

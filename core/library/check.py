@@ -1,0 +1,93 @@
+"""Are the files what their sidecars say? Every byte of every MP4 is read."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DamagedVideo, ReadOnly
+from core.library import sidecar
+from core.library.files import MP4, PART, SIDECAR, Folder, Shelf, file_sha256
+
+_SETTLED_S = 60  # a younger file may still be on its way when another process writes the library
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing amiss: the video, the file, what is wrong, and what to do. Both texts are sentences."""
+
+    id: str
+    path: Path
+    problem: str
+    mend: str
+
+
+_RESTORE = "Import a copy of the MP4, or delete the video."
+
+
+def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, settled: bool) -> Iterator[Finding]:
+    """Everything amiss with these videos (None: all), oldest month first.
+
+    Args:
+        still: while it is entered nobody writes; entered once a folder, for a moment.
+        settled: False: another process may be writing; what looks like its work is passed over.
+    """
+    for path in shelf.folders():
+        with still:
+            folder = shelf.folder(path)
+            found = list(_structure(shelf, folder, ids, settled))
+        yield from found
+        for video_id, suffixes in folder.videos.items():
+            if {MP4, SIDECAR} <= suffixes and (ids is None or video_id in ids):
+                yield from _content(shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR))
+
+
+def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool) -> Iterator[Finding]:
+    for part in folder.parts:
+        video_id = part.name.partition(".")[0]
+        if (ids is None or video_id in ids) and (settled or _is_old(part)):
+            yield Finding(video_id, part, f"{part.name} is what an interrupted write left ({PART}).",
+                          "Restart the studio: it removes such files.")
+    for video_id, suffixes in folder.videos.items():
+        if ids is not None and video_id not in ids:
+            continue
+        mp4, beside = shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR)
+        if MP4 in suffixes and SIDECAR not in suffixes:
+            yield Finding(video_id, beside, f"{beside.name} is missing beside its MP4.",
+                          "Reindex: it is made again from the settings inside the MP4.")
+        elif SIDECAR in suffixes and MP4 not in suffixes and (settled or _is_old(beside)):
+            yield Finding(video_id, mp4, f"{mp4.name} is missing; only its sidecar is here.",
+                          "Import a copy of the MP4, or generate it again from the settings in the sidecar.")
+
+
+def _content(mp4: Path, beside: Path) -> Iterator[Finding]:
+    video_id = mp4.name.removesuffix(MP4)
+    try:
+        video = sidecar.video_of(sidecar.load(beside.read_bytes()))
+        size, sha256 = mp4.stat().st_size, file_sha256(mp4)
+    except FileNotFoundError:
+        return  # deleted meanwhile
+    except ReadOnly as error:
+        yield Finding(video_id, beside, str(error), "Update the studio.")
+    except DamagedVideo as error:
+        yield Finding(video_id, beside, f"{beside.name}: {error}",
+                      "Import the MP4 beside it: its settings are inside. Tags added later are lost.")
+    except OSError as error:
+        yield Finding(video_id, mp4, f"{mp4.name} cannot be read: {error.strerror}.", _RESTORE)
+    else:
+        if video.id != video_id:
+            yield Finding(video_id, beside, f"{beside.name} is the sidecar of {video.id}.", _RESTORE)
+        elif size != video.result.bytes:
+            yield Finding(video_id, mp4, f"{mp4.name} has {size:,} bytes; its sidecar says "
+                                         f"{video.result.bytes:,}.", _RESTORE)
+        elif sha256 != video.result.mp4_sha256:
+            yield Finding(video_id, mp4, f"{mp4.name} has changed since it was written: its SHA-256 is not the "
+                                         "one in its sidecar.", _RESTORE)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _SETTLED_S
+    except FileNotFoundError:
+        return False

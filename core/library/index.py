@@ -1,0 +1,253 @@
+"""The index: a TinyDB file that may be thrown away, held in memory.
+
+TinyDB rewrites its whole file at each change, is not safe in threads, and its own storage writes in place, so
+that a crash leaves half a file. Here one instance sits behind locks, all reading is done in memory, and a
+change is written by one whole-file rename: at once while that is cheap, else a moment later in the background.
+A crash in between loses rows of the index only; opening the library restores them from the sidecars.
+
+The file stays an ordinary TinyDB file: `TinyDB("index.json").search(where("seed") == 7)` works on it.
+"""
+
+import threading
+import time
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from tinydb import TinyDB
+from tinydb.storages import Storage
+
+from core.errors import ReadOnly, StudioError
+from core.library.files import disk_errors
+from core.library.query import Entry
+
+FORMAT = 1
+INLINE_S = 0.005  # a flush that takes longer than this is put off
+DELAY_S = 1.0
+RETRY_S = 30.0
+
+
+class AtomicStorage(Storage):
+    """A TinyDB storage whose file is always the old one or the new one.
+
+    It is not forced to the disk (no fsync): after a power cut the file may be old or damaged, and is rebuilt.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(path)
+
+    def read(self) -> dict[str, dict[str, Any]] | None:
+        """All tables, or None when there is no file. Raises ValueError when it is not JSON."""
+        try:
+            return orjson.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def write(self, data: dict[str, dict[str, Any]]) -> None:
+        """Replace the file. Raises DiskFull, ReadOnly or StudioError."""
+        part = self._path.with_name(self._path.name + ".part")
+        with disk_errors(str(self._path.parent)):
+            try:
+                part.write_bytes(orjson.dumps(data))
+                part.replace(self._path)
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
+
+
+class Index:
+    """All entries, newest first, in memory; safe in threads, one writing process at a time.
+
+    Args:
+        path: of the file; its folder exists.
+        writable: False: never writes, and reads the file again when it has changed (`refresh`).
+
+    Attributes:
+        problem: why the file could not be used when it was last read: "", "missing" or "damaged".
+        quarantine: where a damaged file was put aside.
+        generation: grows with each change.
+    """
+
+    def __init__(self, path: Path, writable: bool) -> None:
+        self.problem = ""
+        self.quarantine: Path | None = None
+        self.generation = 0
+        self._path = path
+        self._writable = writable
+        self._db = TinyDB(path, storage=AtomicStorage)
+        self._lock = threading.Lock()  # over the entries; held for moments
+        self._flushing = threading.Lock()  # over the file; taken before _lock, never after
+        self._timer: threading.Timer | None = None
+        self._flush_s = 0.0
+        self._flushed = 0
+        self._by_id: dict[str, Entry] = {}
+        self._oldest: list[Entry] = []
+        self._newest: list[Entry] | None = None
+        self._seen: tuple[int, ...] | None = None
+        self._read()
+
+    def get(self, video_id: str) -> Entry | None:
+        """The entry of that id, or None."""
+        return self._by_id.get(video_id)
+
+    def all(self) -> Sequence[Entry]:
+        """Every entry, newest first. The list is shared: it is never changed, and not to be."""
+        with self._lock:
+            if self._newest is None:
+                self._newest = self._oldest[::-1]
+            return self._newest
+
+    def put(self, entry: Entry) -> None:
+        """Add an entry, or replace the one of the same id."""
+        self._may_write()
+        with self._lock:
+            self._take_out(entry.id)
+            self._by_id[entry.id] = entry
+            insort(self._oldest, entry, key=_order)
+            self._changed()
+        self._flush_soon()
+
+    def remove(self, video_id: str) -> None:
+        """Remove the entry of that id, if there is one."""
+        self._may_write()
+        with self._lock:
+            self._take_out(video_id)
+            self._changed()
+        self._flush_soon()
+
+    def replace_all(self, entries: Iterable[Entry]) -> None:
+        """Hold exactly these entries; a reader may do this too, in memory."""
+        with self._lock:
+            self._hold(entries)
+        if self._writable:
+            self._flush_soon()
+
+    def refresh(self) -> bool:
+        """In a reader: read the file again when it has changed. Returns whether it was read."""
+        if self._writable or self._signature() == self._seen:
+            return False
+        self._read()
+        return True
+
+    def flush(self) -> None:
+        """Write the file now, if anything has changed since it was written.
+
+        Raises:
+            DiskFull, ReadOnly, StudioError: it could not be written; everything is still in memory.
+        """
+        with self._flushing:
+            with self._lock:
+                entries, generation = list(self._oldest), self.generation
+            if generation == self._flushed:
+                return
+            began = time.monotonic()
+            rows = {str(number): entry for number, entry in enumerate(entries, 1)}
+            self._db.storage.write({"_default": rows, "about": {"1": {"format": FORMAT}}})
+            self._flush_s = time.monotonic() - began
+            self._flushed = generation
+
+    def close(self) -> None:
+        """Write what is not yet written. A full disk does not matter here: the sidecars hold everything."""
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+        if self._writable:
+            self._flush_calmly()
+        self._db.close()
+
+    # Inside
+
+    def _read(self) -> None:
+        """Take the entries from the file; a file that cannot be used leaves none and says why."""
+        self._seen = self._signature()
+        try:
+            tables = self._db.storage.read()
+            entries = [] if tables is None else _entries(tables)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            if self._writable:
+                self._put_aside()
+            self.problem, entries = "damaged", []
+        else:
+            self.problem = "missing" if tables is None else ""
+        with self._lock:
+            if not self.problem or self._writable:
+                self._hold(entries)
+        if not self.problem:
+            self._flushed = self.generation
+
+    def _put_aside(self) -> None:
+        now = datetime.now(UTC)
+        self.quarantine = self._path.with_name(f"index.corrupt-{now:%Y%m%d-%H%M%S-%f}.json")
+        with disk_errors(str(self._path.parent)):
+            self._path.replace(self.quarantine)
+
+    def _signature(self) -> tuple[int, ...] | None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _hold(self, entries: Iterable[Entry]) -> None:
+        self._by_id = {entry.id: entry for entry in entries}
+        self._oldest = sorted(self._by_id.values(), key=_order)
+        self._changed()
+
+    def _take_out(self, video_id: str) -> None:
+        old = self._by_id.pop(video_id, None)
+        if old is not None:
+            del self._oldest[bisect_left(self._oldest, _order(old), key=_order)]
+
+    def _changed(self) -> None:
+        self._newest = None
+        self.generation += 1
+
+    def _may_write(self) -> None:
+        if not self._writable:
+            raise ReadOnly("Another studio owns this library; only it may change the index.")
+
+    def _flush_soon(self) -> None:
+        """Write now while that takes no time, else in the background, at most a twentieth of the time."""
+        if self._flush_s < INLINE_S:
+            self._flush_calmly()
+        if self._flushed != self.generation:
+            self._start_timer(RETRY_S if self._flush_s < INLINE_S else max(DELAY_S, 20 * self._flush_s))
+
+    def _start_timer(self, delay_s: float) -> None:
+        with self._lock:
+            if self._timer is None:
+                self._timer = threading.Timer(delay_s, self._flush_late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _flush_late(self) -> None:
+        with self._lock:
+            if self._timer is None:
+                return  # closed meanwhile; close() writes
+            self._timer = None
+        if not self._flush_calmly():
+            self._start_timer(RETRY_S)
+
+    def _flush_calmly(self) -> bool:
+        """Flush; a disk that refuses costs nothing but time at the next start."""
+        try:
+            self.flush()
+        except StudioError:
+            return False
+        return True
+
+
+def _order(entry: Entry) -> tuple[str, str]:
+    return entry.created, entry.id
+
+
+def _entries(tables: Any) -> list[Entry]:
+    """The entries of an index file; anything that is not one of this format raises."""
+    if tables["about"]["1"]["format"] != FORMAT:
+        raise ValueError("the index has another format")
+    return [Entry.from_document(row) for row in tables["_default"].values()]

@@ -1,0 +1,182 @@
+"""What opening a library mends: leftovers of a crash, and an index that is missing, damaged or out of step.
+
+The MP4 is the commit point. A sidecar without one is a publish or a delete that a crash cut short, and goes; a
+sidecar whose video the index knew lost its MP4 to another hand, and is kept aside in `library/lost`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import ClipError, DamagedVideo, ReadOnly
+from core.library import clip, sidecar
+from core.library.files import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf, disk_errors, file_sha256, write_file
+from core.library.index import Index
+from core.library.query import Entry
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found and mended, in numbers of videos or files, and as sentences for a person (none: all well).
+
+    Attributes:
+        videos: in the index now.
+        added: rows made or renewed from sidecars; dropped: rows removed because their files are gone.
+        leftovers: files of interrupted writes removed.
+        remade: sidecars made again from the settings inside an MP4; posters: posters made again.
+        lost: sidecars whose MP4 disappeared, moved to `library/lost`.
+        damaged: sidecars that cannot be read; newer: those of a newer studio, left as they are.
+    """
+
+    videos: int = 0
+    added: int = 0
+    dropped: int = 0
+    leftovers: int = 0
+    remade: int = 0
+    posters: int = 0
+    lost: int = 0
+    damaged: int = 0
+    newer: int = 0
+    sentences: tuple[str, ...] = ()
+
+
+def read_entry(path: Path) -> Entry:
+    """The index row of the sidecar at `path`. Raises DamagedVideo or ReadOnly (a newer studio's)."""
+    video = sidecar.video_of(sidecar.load(path.read_bytes()))
+    if video.id != path.name.removesuffix(SIDECAR):
+        raise DamagedVideo(f"The sidecar {path.name} is that of another video, {video.id}.")
+    return Entry.of(video, path.stat().st_mtime_ns)
+
+
+class Sweep:
+    """One pass over all files of a library that nobody else is writing.
+
+    Args:
+        trust: take an index row as it is when its sidecar has not been written since; False reads every one.
+        mend: change files; False only reads (a library that another studio owns).
+    """
+
+    def __init__(self, shelf: Shelf, index: Index, trust: bool, mend: bool) -> None:
+        self._shelf = shelf
+        self._index = index
+        self._trust = trust
+        self._mend = mend
+        self._entries: list[Entry] = []
+        self._count = dict.fromkeys(("added", "leftovers", "remade", "posters", "lost", "damaged", "newer"), 0)
+
+    def run(self) -> Report:
+        """Mend, renew the index, and say what was done."""
+        before = {entry.id for entry in self._index.all()}
+        why = self._index.problem
+        for path in self._shelf.folders():
+            with disk_errors(str(path)):
+                self._folder(self._shelf.folder(path))
+        dropped = len(before - {entry.id for entry in self._entries})
+        if why or dropped or self._count["added"]:
+            self._index.replace_all(self._entries)
+        report = Report(videos=len(self._entries), dropped=dropped, **self._count)
+        return Report(**{**vars(report), "sentences": self._sentences(report, why)})
+
+    def _folder(self, folder: Folder) -> None:
+        if self._mend:
+            for part in folder.parts:
+                self._remove(part)
+        for video_id, suffixes in folder.videos.items():
+            if MP4 in suffixes and SIDECAR in suffixes:
+                self._whole(video_id)
+            elif MP4 in suffixes:
+                self._without_sidecar(video_id)
+            elif self._mend:
+                self._without_mp4(video_id, suffixes, f"{video_id}{MP4}" in folder.unfinished)
+            if self._mend and MP4 in suffixes and not {POSTER, ANIMATION} <= suffixes:
+                self._posters(video_id)
+
+    def _whole(self, video_id: str) -> None:
+        path = self._shelf.path(video_id, SIDECAR)
+        row = self._index.get(video_id)
+        if row is not None and self._trust and row.sidecar_ns == path.stat().st_mtime_ns:
+            self._entries.append(row)
+            return
+        try:
+            entry = read_entry(path)
+        except DamagedVideo:
+            self._count["damaged"] += 1
+            if row is not None:
+                self._entries.append(row)  # shown with what the index knows of it, as damaged
+            return
+        except ReadOnly:
+            self._count["newer"] += 1
+            return
+        self._count["added"] += entry != row
+        self._entries.append(entry)
+
+    def _without_sidecar(self, video_id: str) -> None:
+        path, mp4 = self._shelf.path(video_id, SIDECAR), self._shelf.path(video_id, MP4)
+        try:
+            comment = clip.probe(mp4).comment
+            video = sidecar.video_from_comment(comment, mp4, bytes=mp4.stat().st_size, mp4_sha256=file_sha256(mp4))
+            if video.id != video_id:
+                raise ClipError(f"{mp4.name} is the video {video.id} under another name.")
+        except (ClipError, ReadOnly):
+            self._count["damaged"] += 1
+            return
+        if self._mend:
+            write_file(path, sidecar.dump(video.document()))
+            self._entries.append(read_entry(path))
+            self._count["remade"] += 1
+            self._count["added"] += 1
+
+    def _without_mp4(self, video_id: str, suffixes: set[str], unfinished: bool) -> None:
+        path = self._shelf.path(video_id, SIDECAR)
+        if SIDECAR in suffixes and self._index.get(video_id) is not None and not unfinished:
+            aside = self._shelf.root / "lost"
+            aside.mkdir(exist_ok=True)
+            path.replace(aside / path.name)
+            self._count["lost"] += 1
+        elif SIDECAR in suffixes:
+            try:
+                read_entry(path)
+            except ReadOnly:
+                self._count["newer"] += 1
+                return
+            except DamagedVideo:
+                pass
+            self._remove(path)
+        for suffix in suffixes & {POSTER, ANIMATION}:
+            self._remove(self._shelf.path(video_id, suffix))
+
+    def _posters(self, video_id: str) -> None:
+        try:
+            whole = clip.read(self._shelf.path(video_id, MP4))
+        except ClipError:
+            return  # verify names it
+        write_file(self._shelf.path(video_id, POSTER), clip.poster(whole.frames))
+        write_file(self._shelf.path(video_id, ANIMATION), clip.animation(whole.frames, whole.fps))
+        self._count["posters"] += 1
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._count["leftovers"] += 1
+
+    def _sentences(self, report: Report, why: str) -> tuple[str, ...]:
+        said = []
+        if why and (report.videos or why == "damaged"):
+            kept = f" The damaged file is kept as {self._index.quarantine.name}." if self._index.quarantine else ""
+            said.append(f"The index was {why} and has been rebuilt from {_count(report.videos, 'sidecar')}.{kept}")
+        elif report.added or report.dropped:
+            said.append(f"The index was behind the files and has caught up: {report.added} added or renewed, "
+                        f"{report.dropped} dropped.")
+        if report.remade:
+            said.append(f"{_count(report.remade, 'sidecar')} had disappeared and came back from inside the MP4.")
+        if report.lost:
+            said.append(f"The MP4 of {_count(report.lost, 'video')} has disappeared; the settings are kept in "
+                        "library/lost.")
+        if report.damaged:
+            said.append(f"{_count(report.damaged, 'video')} cannot be read; `python -m core verify` names "
+                        "the files.")
+        if report.newer:
+            said.append(f"{_count(report.newer, 'video')} of a newer studio cannot be shown; update the studio.")
+        return tuple(said)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
