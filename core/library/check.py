@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import DamagedVideo, ReadOnly
-from core.library import sidecar
-from core.library.files import MP4, PART, SIDECAR, Folder, Shelf, file_sha256
+from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.library.files import PART, file_sha256
+from core.library.shelf import MP4, SIDECAR, Folder, Shelf
 
 _SETTLED_S = 60  # a younger file may still be on its way when another process writes the library
 
@@ -40,7 +40,7 @@ def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, s
         yield from found
         for video_id, suffixes in folder.videos.items():
             if {MP4, SIDECAR} <= suffixes and (ids is None or video_id in ids):
-                yield from _content(shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR))
+                yield from _content(shelf, video_id)
 
 
 def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool) -> Iterator[Finding]:
@@ -61,12 +61,12 @@ def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool
                           "Import a copy of the MP4, or generate it again from the settings in the sidecar.")
 
 
-def _content(mp4: Path, beside: Path) -> Iterator[Finding]:
-    video_id = mp4.name.removesuffix(MP4)
+def _content(shelf: Shelf, video_id: str) -> Iterator[Finding]:
+    mp4, beside = shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR)
     try:
-        video = sidecar.video_of(sidecar.load(beside.read_bytes()))
+        video = shelf.read(video_id)
         size, sha256 = mp4.stat().st_size, file_sha256(mp4)
-    except FileNotFoundError:
+    except (NotFound, FileNotFoundError):
         return  # deleted meanwhile
     except ReadOnly as error:
         yield Finding(video_id, beside, str(error), "Update the studio.")
@@ -76,9 +76,7 @@ def _content(mp4: Path, beside: Path) -> Iterator[Finding]:
     except OSError as error:
         yield Finding(video_id, mp4, f"{mp4.name} cannot be read: {error.strerror}.", _RESTORE)
     else:
-        if video.id != video_id:
-            yield Finding(video_id, beside, f"{beside.name} is the sidecar of {video.id}.", _RESTORE)
-        elif size != video.result.bytes:
+        if size != video.result.bytes:
             yield Finding(video_id, mp4, f"{mp4.name} has {size:,} bytes; its sidecar says "
                                          f"{video.result.bytes:,}.", _RESTORE)
         elif sha256 != video.result.mp4_sha256:

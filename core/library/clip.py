@@ -122,9 +122,7 @@ def probe(source: Path | bytes) -> Probe:
 def poster(frames: np.ndarray) -> bytes:
     """A WebP of the frame with the most detail: first frames look alike, and flat ones tell nothing."""
     luma = frames[..., 1].astype(np.int16)
-    detail = np.abs(np.diff(luma, axis=1)).mean((1, 2)) if luma.shape[1] > 1 else np.zeros(len(luma))
-    if luma.shape[2] > 1:
-        detail = detail + np.abs(np.diff(luma, axis=2)).mean((1, 2))
+    detail = np.abs(np.diff(luma, axis=1)).sum((1, 2)) + np.abs(np.diff(luma, axis=2)).sum((1, 2))
     image = _shrunk(frames[int(detail.argmax())], POSTER_WIDTH)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=88, method=4)

@@ -7,11 +7,12 @@ sidecar whose video the index knew lost its MP4 to another hand, and is kept asi
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import ClipError, DamagedVideo, ReadOnly
+from core.errors import ClipError, DamagedVideo, NotFound, ReadOnly
 from core.library import clip, sidecar
-from core.library.files import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf, disk_errors, file_sha256, write_file
+from core.library.files import disk_errors, file_sha256, write_file
 from core.library.index import Index
 from core.library.query import Entry
+from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,6 @@ class Report:
     damaged: int = 0
     newer: int = 0
     sentences: tuple[str, ...] = ()
-
-
-def read_entry(path: Path) -> Entry:
-    """The index row of the sidecar at `path`. Raises DamagedVideo or ReadOnly (a newer studio's)."""
-    video = sidecar.video_of(sidecar.load(path.read_bytes()))
-    if video.id != path.name.removesuffix(SIDECAR):
-        raise DamagedVideo(f"The sidecar {path.name} is that of another video, {video.id}.")
-    return Entry.of(video, path.stat().st_mtime_ns)
 
 
 class Sweep:
@@ -91,14 +84,13 @@ class Sweep:
                 self._posters(video_id)
 
     def _whole(self, video_id: str) -> None:
-        path = self._shelf.path(video_id, SIDECAR)
         row = self._index.get(video_id)
-        if row is not None and self._trust and row.sidecar_ns == path.stat().st_mtime_ns:
+        if row is not None and self._trust and row.sidecar_ns == self._shelf.stamp(video_id):
             self._entries.append(row)
             return
         try:
-            entry = read_entry(path)
-        except DamagedVideo:
+            entry = self._read(video_id)
+        except (DamagedVideo, NotFound):
             self._count["damaged"] += 1
             if row is not None:
                 self._entries.append(row)  # shown with what the index knows of it, as damaged
@@ -108,6 +100,9 @@ class Sweep:
             return
         self._count["added"] += entry != row
         self._entries.append(entry)
+
+    def _read(self, video_id: str) -> Entry:
+        return Entry.of(self._shelf.read(video_id), self._shelf.stamp(video_id))
 
     def _without_sidecar(self, video_id: str) -> None:
         path, mp4 = self._shelf.path(video_id, SIDECAR), self._shelf.path(video_id, MP4)
@@ -121,7 +116,7 @@ class Sweep:
             return
         if self._mend:
             write_file(path, sidecar.dump(video.document()))
-            self._entries.append(read_entry(path))
+            self._entries.append(self._read(video_id))
             self._count["remade"] += 1
             self._count["added"] += 1
 
@@ -134,7 +129,7 @@ class Sweep:
             self._count["lost"] += 1
         elif SIDECAR in suffixes:
             try:
-                read_entry(path)
+                self._read(video_id)
             except ReadOnly:
                 self._count["newer"] += 1
                 return

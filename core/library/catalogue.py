@@ -1,0 +1,91 @@
+"""Answers the gallery's questions from the index, and hands out whole videos.
+
+Rows choose and order; what is shown of each comes from its sidecar and is remembered until that is written
+again. Lists are never copied for a page, and an answer is remembered until the index changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.errors import BadRequest, DamagedVideo, NotFound, ReadOnly
+from core.library.index import Index
+from core.library.query import Entry, Facets, Page, Query, facets, matching
+from core.library.shelf import MP4, Shelf
+from core.video import Video
+
+_CACHED_VIDEOS = 2048
+_CACHED_ANSWERS = 32
+
+
+class Catalogue:
+    """The videos of `shelf` as `index` knows them. Safe in threads."""
+
+    def __init__(self, index: Index, shelf: Shelf) -> None:
+        self._index = index
+        self._shelf = shelf
+        self._videos: dict[str, tuple[int, Video]] = {}
+        self._answers: dict[Query, tuple[int, Sequence[Entry], int]] = {}
+        self._facets: tuple[int, Facets] | None = None
+
+    def search(self, query: Query) -> Page:
+        """One page of the videos that match; a page beyond the last one is the last one.
+
+        Raises:
+            BadRequest: an unknown order or a page size below 1.
+        """
+        if query.page_size < 1:
+            raise BadRequest("page_size", f"{query.page_size} is less than 1.")
+        entries, size = self._answer(replace(query, page=1, page_size=1))
+        pages = max(1, -(-len(entries) // query.page_size))
+        number = min(max(1, query.page), pages)
+        first = (number - 1) * query.page_size
+        shown = [self._whole(entry) for entry in entries[first : first + query.page_size]]
+        damaged = tuple(video.id for video, whole in shown if not whole)
+        return Page(tuple(video for video, _ in shown), len(entries), number, pages, size, damaged)
+
+    def facets(self) -> Facets:
+        """The values that occur, for the filters to offer."""
+        generation = self._index.generation
+        if self._facets is None or self._facets[0] != generation:
+            self._facets = generation, facets(self._index.all())
+        return self._facets[1]
+
+    def put(self, video: Video) -> None:
+        """Take in a video whose sidecar has just been written."""
+        stamp = self._shelf.stamp(video.id)
+        self._remember(video, stamp)
+        self._index.put(Entry.of(video, stamp))
+
+    def remove(self, video_id: str) -> None:
+        """Forget a video."""
+        self._index.remove(video_id)
+        self._videos.pop(video_id, None)
+
+    def _answer(self, query: Query) -> tuple[Sequence[Entry], int]:
+        """All entries that match and the bytes of their MP4s."""
+        generation = self._index.generation
+        known = self._answers.get(query)
+        if known is not None and known[0] == generation:
+            return known[1], known[2]
+        entries = matching(self._index.all(), query)
+        size = sum(entry.bytes for entry in entries)
+        if len(self._answers) >= _CACHED_ANSWERS:
+            self._answers = {}
+        self._answers[query] = generation, entries, size
+        return entries, size
+
+    def _whole(self, entry: Entry) -> tuple[Video, bool]:
+        """The video of a row, and whether its files are there; without its sidecar what the row knows of it."""
+        stamp, video = self._videos.get(entry.id, (None, None))
+        if video is None or stamp != entry.sidecar_ns:
+            try:
+                video = self._shelf.read(entry.id)
+            except (NotFound, DamagedVideo, ReadOnly):
+                return entry.video(), False
+            self._remember(video, entry.sidecar_ns)
+        return video, self._shelf.has(entry.id, MP4)
+
+    def _remember(self, video: Video, stamp: int) -> None:
+        if len(self._videos) >= _CACHED_VIDEOS:
+            self._videos = {}
+        self._videos[video.id] = stamp, video

@@ -1,0 +1,157 @@
+"""Where the files of a video lie, and the order in which they come and go.
+
+`data_dir/library/2026-11/<id>.mp4 .json .poster.webp .animation.webp`. The month is the id's. Only `Shelf`
+joins ids to paths, and it refuses what does not have the form of an id.
+
+    write:   poster, animation → sidecar → MP4 (from here on the video exists)
+    remove:  MP4 (from here on the video is gone) → sidecar → poster, animation
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import DamagedVideo, NotFound, StudioError
+from core.faults import reach
+from core.library import clip, sidecar
+from core.library.files import PART, disk_errors, sync_folder, write_file
+from core.video import Video, is_id
+
+MP4, SIDECAR, POSTER, ANIMATION = ".mp4", ".json", ".poster.webp", ".animation.webp"
+SUFFIXES = (MP4, SIDECAR, POSTER, ANIMATION)
+
+
+@dataclass
+class Folder:
+    """A month: which files each video has there, and the files of interrupted writes."""
+
+    videos: dict[str, set[str]] = field(default_factory=dict)
+    parts: list[Path] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> set[str]:
+        """The names the interrupted writes were for."""
+        return {part.name.removesuffix(PART) for part in self.parts}
+
+
+class Shelf:
+    """The folder of the videos. All its methods are safe in any process; it keeps no state."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, video_id: str, suffix: str) -> Path:
+        """Where that file of that video lies or would lie.
+
+        Raises:
+            NotFound: `video_id` is not an id.
+        """
+        if not isinstance(video_id, str) or not is_id(video_id):
+            raise NotFound(f"{str(video_id)[:80]!r} is not the id of a video.")
+        return self.root / f"{video_id[:4]}-{video_id[4:6]}" / f"{video_id}{suffix}"
+
+    def folder(self, path: Path) -> "Folder":
+        """What lies in one month's folder. Names the library does not give are passed over."""
+        found = Folder()
+        with os.scandir(path) as entries:
+            for entry in entries:
+                video_id, dot, rest = entry.name.partition(".")
+                if entry.name.endswith(PART):
+                    found.parts.append(Path(entry.path))
+                elif dot + rest in SUFFIXES and is_id(video_id) and self.path(video_id, "").parent == path:
+                    found.videos.setdefault(video_id, set()).add(dot + rest)
+        return found
+
+    def folders(self) -> list[Path]:
+        """The month folders, oldest first; symbolic links are not followed."""
+        if not self.root.is_dir():
+            return []
+        with os.scandir(self.root) as entries:
+            return sorted(Path(e.path) for e in entries if e.is_dir(follow_symlinks=False))
+
+    def has(self, video_id: str, suffix: str) -> bool:
+        """Whether that file of that video is there."""
+        return self.path(video_id, suffix).is_file()
+
+    def existing(self, video_id: str, suffix: str) -> Path:
+        """Like `path`; raises NotFound when there is no such file, too."""
+        path = self.path(video_id, suffix)
+        if not path.is_file():
+            raise NotFound(f"There is no file {path.name} in the library.")
+        return path
+
+    def read(self, video_id: str) -> Video:
+        """The video its sidecar describes.
+
+        Raises:
+            NotFound: there is no sidecar.
+            DamagedVideo: it cannot be read, or is another video's.
+            ReadOnly: a newer studio wrote it.
+        """
+        path = self.path(video_id, SIDECAR)
+        try:
+            video = sidecar.video_of(sidecar.load(path.read_bytes()))
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no video {video_id}.") from error
+        except OSError as error:
+            raise DamagedVideo(f"The sidecar of {video_id} cannot be read: {error.strerror}.") from error
+        if video.id != video_id:
+            raise DamagedVideo(f"The sidecar of {video_id} is that of another video, {video.id}.")
+        return video
+
+    def stamp(self, video_id: str) -> int:
+        """When the sidecar was last written, in nanoseconds as the file system says."""
+        return self.path(video_id, SIDECAR).stat().st_mtime_ns
+
+    def write(self, video: Video, mp4: bytes, decoded: clip.Clip) -> None:
+        """Write all files of a video, in the order that makes a crash harmless.
+
+        Raises:
+            DiskFull, ReadOnly, StudioError: the disk said no. Nothing is left, unless the MP4 was there before.
+        """
+        folder = self.path(video.id, "").parent
+        with disk_errors(str(self.root)):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                sync_folder(self.root)
+        try:
+            write_file(self.path(video.id, POSTER), clip.poster(decoded.frames))
+            reach("publish:poster")
+            write_file(self.path(video.id, ANIMATION), clip.animation(decoded.frames, decoded.fps))
+            reach("publish:animation")
+            self.write_sidecar(video.id, sidecar.dump(video.document()), "publish")
+            write_file(self.path(video.id, MP4), mp4, lambda: reach("publish:mp4-part"))
+            reach("publish:mp4")
+        except StudioError:
+            if not self.has(video.id, MP4):
+                self._discard(video.id)
+            raise
+
+    def write_sidecar(self, video_id: str, data: bytes, deed: str) -> None:
+        """Write a sidecar; `deed` names the crash points."""
+        write_file(self.path(video_id, SIDECAR), data, lambda: reach(f"{deed}:sidecar-part"))
+        reach(f"{deed}:sidecar")
+
+    def remove(self, video_id: str) -> None:
+        """Remove all files of a video. Raises ReadOnly, StudioError: the disk said no."""
+        path = self.path(video_id, MP4)
+        gone = path.with_name(path.name + PART)  # whatever happens now, the rest is cleared at the next start
+        with disk_errors(str(path.parent)):
+            if path.is_file():
+                path.replace(gone)
+                sync_folder(path.parent)
+            reach("delete:mp4")
+            self.path(video_id, SIDECAR).unlink(missing_ok=True)
+            reach("delete:sidecar")
+            self.path(video_id, POSTER).unlink(missing_ok=True)
+            reach("delete:poster")
+            self.path(video_id, ANIMATION).unlink(missing_ok=True)
+            gone.unlink(missing_ok=True)
+            sync_folder(path.parent)
+
+    def _discard(self, video_id: str) -> None:
+        for suffix in (SIDECAR, ANIMATION, POSTER):
+            try:
+                self.path(video_id, suffix).unlink(missing_ok=True)
+            except OSError:
+                return  # the next start clears it away
