@@ -16,7 +16,10 @@ PUBLISH = (
 CHANGE = ("change:sidecar-part", "change:sidecar", "change:index")
 DELETE = ("delete:index", "delete:mp4", "delete:sidecar", "delete:poster")
 LIBRARY_POINTS = PUBLISH + CHANGE + DELETE
-JOB_POINTS = ("jobs:claimed", "jobs:started", "jobs:finished", "jobs:committed", "jobs:done")
+JOB_POINTS = (
+    "jobs:claimed", "jobs:started", "jobs:progress", "jobs:finished", "jobs:committing", "jobs:verdict",
+    "jobs:published", "jobs:done",
+)
 POINTS = LIBRARY_POINTS + JOB_POINTS
 
 

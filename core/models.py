@@ -222,3 +222,8 @@ def find(models: dict[str, ModelSpec], key: str) -> ModelSpec:
     if key not in models:
         raise BadRequest("model", f"{key!r} is not a model of this studio; choose one of {', '.join(models)}.")
     return models[key]
+
+
+def default_model(device: str) -> str:
+    """The model a silent request gets on a worker's `device`: ModelScope 1.7B on a GPU, else the demo."""
+    return "modelscope-1.7b" if device == "cuda" else "demo"

@@ -124,6 +124,8 @@ class Ledger:
 
         One statement under SQLite's write lock: no two callers, in any process, ever get the same job.
         """
+        if not self._database.read("SELECT 1 FROM jobs WHERE state = 'queued' LIMIT 1"):
+            return None
         rows = self._database.change(
             "UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = ?, started = ?, ended = NULL, "
             "reason = '', error = '', phase = 'loading', phase_started = ?, done = 0, total = 0, preview = 0 "
@@ -157,7 +159,8 @@ class Ledger:
         return bool(self._database.write(
             "UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END, "
             "ended = CASE WHEN cancel_requested THEN ? ELSE NULL END, "
-            f"reason = ?, error = '', attempt = attempt - ?, {_AFRESH} "
+            "reason = CASE WHEN cancel_requested THEN 'Cancelled while it ran.' ELSE ? END, "
+            f"error = '', attempt = attempt - ?, {_AFRESH} "
             "WHERE id = ? AND attempt = ? AND state IN ('running', 'committing')",
             (now(), reason, 0 if counts else 1, job_id, attempt)))
 

@@ -1,0 +1,79 @@
+"""What a worker handed over becomes a video of the library: checked, compared with its parent, published."""
+
+import hashlib
+from dataclasses import replace
+
+from core.errors import ClipError, StudioError
+from core.faults import reach
+from core.jobs.job import Job
+from core.jobs.status import Outcome
+from core.library import clip
+from core.library.library import Library
+from core.library.sidecar import video_of
+from core.receipt import Verdict, verdict
+from core.video import Video
+
+MAX_PSNR_DB = 100.0  # two files can decode to the same frames although the frames before encoding differed
+
+
+def publish(library: Library, job: Job, outcome: Outcome) -> str:
+    """Publish the outcome of a job; a sentence for the person, or "". May be repeated after a crash.
+
+    Raises:
+        ClipError: the worker handed over something other than what the job asked for.
+        DiskFull, ReadOnly, StudioError: the library could not keep it.
+    """
+    video = _checked(job, outcome)
+    compared, note = compare(library, job, video, outcome.mp4)
+    reach("jobs:verdict")
+    library.publish(replace(video, verdict=compared), outcome.mp4)
+    return " ".join(filter(None, (outcome.reason, note)))
+
+
+def is_kept(library: Library, video_id: str) -> bool:
+    """Whether the library holds that video, sidecar and file."""
+    try:
+        library.get(video_id)
+        return library.mp4_path(video_id).is_file()
+    except StudioError:
+        return False
+
+
+def compare(library: Library, job: Job, video: Video, mp4: bytes) -> tuple[Verdict | None, str]:
+    """How a regeneration compares with its parent; None, and why, when it cannot be compared."""
+    if job.kind != "regenerate" or job.parent is None:
+        return None, ""
+    try:
+        parent = library.get(job.parent)
+    except StudioError:
+        return None, f"The video it regenerates ({job.parent}) is gone or damaged, so they were not compared."
+    psnr_db = None
+    if parent.receipt.frames_sha256 != video.receipt.frames_sha256:
+        psnr_db = _psnr(library, parent.id, mp4)
+    return verdict(parent.receipt, video.receipt, psnr_db), ""
+
+
+def _psnr(library: Library, parent_id: str, mp4: bytes) -> float | None:
+    try:
+        before = clip.read(library.mp4_path(parent_id)).frames
+        return min(MAX_PSNR_DB, clip.psnr(before, clip.read(mp4).frames))
+    except StudioError:
+        return None  # the parent's file is gone or damaged, or has another size: not measured
+
+
+def _checked(job: Job, outcome: Outcome) -> Video:
+    """The video of an outcome. A worker is another process, perhaps another machine: nothing is taken on trust."""
+    try:
+        video = video_of(outcome.document)
+    except StudioError as error:
+        raise ClipError(f"The worker described its video wrongly; it was not kept. {error}") from error
+    request, result = job.request, video.result
+    shape = (result.num_frames, result.width, result.height, result.fps)
+    if video.id != job.id or video.request != request:
+        raise ClipError("The worker made another video than the one that was asked for; it was not kept.")
+    if shape != (request.num_frames, request.width, request.height, request.fps):
+        raise ClipError(f"The worker made {result.num_frames} frames of {result.width}×{result.height} at "
+                        f"{result.fps} fps, which was not asked for; the video was not kept.")
+    if len(outcome.mp4) != result.bytes or hashlib.sha256(outcome.mp4).hexdigest() != result.mp4_sha256:
+        raise ClipError("The video was damaged on its way from the worker; it was not kept.")
+    return video
