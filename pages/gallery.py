@@ -6,7 +6,7 @@ from core.library.query import Page
 from core.studio import Studio
 from pages.parts.filters import active_filters, clear, filter_row
 from pages.parts.job_card import job_card
-from pages.parts.opened_video import opened_video
+from pages.parts.opened_video import close, opened_video
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
 from pages.parts.video_card import video_card
 from pages.parts.words import size
@@ -73,8 +73,8 @@ def nothing(opened: Studio, filtered: bool) -> None:
 
 
 with shown_errors():
-    top_row("Gallery")
     asked = st.query_params.get("video", "")
+    top_row("Gallery", close if asked else None)
     if asked:
         opened_video(studio(), asked)
     else:

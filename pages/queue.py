@@ -27,8 +27,7 @@ def queue(opened: Studio) -> None:
             if running:
                 st.markdown("**Running**")
                 for job in running:
-                    with st.container(width=560):
-                        job_card(job, large=True)
+                    job_card(job, tallest=240, beside=True)
             if waiting:
                 st.markdown(f"**Waiting** ({len(waiting)})")
                 for job in waiting[:SHOWN]:

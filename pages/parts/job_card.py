@@ -5,27 +5,44 @@ import streamlit as st
 from core.errors import StudioError
 from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Job
 from pages.parts.shell import GALLERY, studio
-from pages.parts.words import age, elapsed, fraction, phase, plain, remaining, seconds, shorten
+from pages.parts.words import age, elapsed, fitting_width, fraction, phase, plain, remaining, seconds, shorten
 
 _KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": ""}
 
 
-def job_card(job: Job, large: bool = False) -> None:
-    """Draw an unfinished job. `large`: with its moving preview over the whole width."""
+def job_card(job: Job, tallest: int = 0, beside: bool = False) -> None:
+    """Draw an unfinished job.
+
+    Args:
+        tallest: height of its moving preview in pixels; 0: without one.
+        beside: the preview stands left of the words instead of above them.
+    """
     with st.container(border=True, key=f"job_{job.id}"):
-        if large:
-            _preview(job)
-        if job.state == QUEUED:
-            _head(job, phase(job))
+        if tallest and beside:
+            left, right = st.columns([1, 2], gap="medium", vertical_alignment="center")
+            with left:
+                _preview(job, tallest)
+            with right:
+                _progress(job)
             return
-        text = [phase(job)]
-        if job.started:
-            text.append(seconds(elapsed(job)))
-        left = remaining(job)
-        if left is not None:
-            text.append(f"about {seconds(left)} left")
-        st.progress(fraction(job), text=" · ".join(text))
-        _head(job, "")
+        if tallest:
+            _preview(job, tallest)
+        _progress(job)
+
+
+def _progress(job: Job) -> None:
+    """How far the job is, in words and as a bar."""
+    if job.state == QUEUED:
+        _head(job, phase(job))
+        return
+    text = [phase(job)]
+    if job.started:
+        text.append(seconds(elapsed(job)))
+    left = remaining(job)
+    if left is not None:
+        text.append(f"about {seconds(left)} left")
+    st.progress(fraction(job), text=" · ".join(text))
+    _head(job, "")
 
 
 def ended_card(job: Job) -> None:
@@ -46,12 +63,16 @@ def ended_card(job: Job) -> None:
             show(plain(job.reason), icon=":material/error:")
 
 
-def _preview(job: Job) -> None:
+def _preview(job: Job, tallest: int) -> None:
+    """All frames as they look now, in the box that the video will take."""
+    request = job.request
     if job.preview:
-        st.image(f"/app/static/preview/{job.id}.webp?v={job.attempt}-{job.preview}", width="stretch",
-                 alt="How the video looks now")
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            st.image(f"/app/static/preview/{job.id}.webp?v={job.attempt}-{job.preview}",
+                     width=fitting_width(request.width or 1, request.height or 1, tallest),
+                     alt="How the video looks now")
     else:
-        st.skeleton(height=300)
+        st.skeleton(height=min(tallest, 300))
 
 
 def _head(job: Job, line: str) -> None:

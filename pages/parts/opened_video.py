@@ -16,7 +16,6 @@ from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, seconds
 
 def opened_video(opened: Studio, video_id: str) -> None:
     """Draw the video of that id, or say why it cannot be shown."""
-    st.button("Gallery", icon=":material/arrow_back:", type="tertiary", key="back", on_click=_close)
     try:
         video = opened.video(video_id)
     except (NotFound, DamagedVideo, ReadOnly) as error:
@@ -26,14 +25,14 @@ def opened_video(opened: Studio, video_id: str) -> None:
     with picture:
         show_video(video, 560)
         actions(video, "opened")
+        _foreseen(opened, video)
         _regenerations(opened, video)
+        _story(opened, video)
     with facts:
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
         st.code(video.request.prompt, language=None, wrap_lines=True)
-        _foreseen(opened, video)
         _recipe(video)
-        _story(opened, video)
         _delete(video)
 
 
@@ -155,7 +154,7 @@ def _remove(video_id: str) -> None:
         st.toast(plain(str(error)), icon=":material/error:")
     else:
         st.toast("The video is deleted.", icon=":material/delete:")
-        _close()
+        close()
 
 
 def _open(video_id: str) -> None:
@@ -163,5 +162,6 @@ def _open(video_id: str) -> None:
     st.rerun()
 
 
-def _close() -> None:
+def close() -> None:
+    """Go back to the grid."""
     st.query_params.pop("video", None)

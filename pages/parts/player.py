@@ -6,17 +6,16 @@ from core.errors import StudioError
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.video import Video
 from pages.parts.shell import GENERATE, studio
-from pages.parts.words import VERDICT_ICONS, plain, shorten, verdict_text, verdict_title
+from pages.parts.words import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
 
 TALLEST = 480
 
 
 def play(video: Video, url: str, tallest: int = TALLEST) -> None:
     """The player: looping, muted, as wide as the place allows without being taller than `tallest` pixels."""
-    width = round(tallest * video.result.width / video.result.height)
     with st.container(horizontal=True, horizontal_alignment="center"):
-        st.video(url, loop=True, autoplay=True, muted=True, width=max(200, width),
-                 alt=shorten(video.request.prompt, 120))
+        st.video(url, loop=True, autoplay=True, muted=True, alt=shorten(video.request.prompt, 120),
+                 width=fitting_width(video.result.width, video.result.height, tallest))
 
 
 def video_url(video_id: str) -> str:

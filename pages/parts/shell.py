@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import streamlit as st
@@ -20,17 +20,21 @@ GENERATE, GALLERY, QUEUE = "pages/generate.py", "pages/gallery.py", "pages/queue
 UNFINISHED = (*ACTIVE, QUEUED)
 POLL_S = 0.5
 
+_ICON = """<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32" viewBox="0 0 32 32">
+<rect x="2" y="2" width="28" height="28" rx="8" fill="#0e7490"/><path d="M12 9v14l11-7z" fill="#fff"/></svg>"""
 _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="252" height="32" viewBox="0 0 252 32">
 <rect x="1" y="4" width="24" height="24" rx="6" fill="#0e7490"/><path d="M10 11v10l9-5z" fill="#fff"/>
 <text x="34" y="22" font-family="system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif" font-size="17"
 font-weight="600" fill="{ink}">Text-to-Video Studio</text></svg>"""
 
-# Four things native elements cannot say: the form stands left of the video on a wide screen and below it on a
-# narrow one; a poster is one large button; a line keeps its place while it is empty; a picture keeps its box.
+# What native elements cannot say: the form stands left of the video on a wide screen and below it on a narrow
+# one; a poster is one large button; a line keeps its place while it is empty; cards of a row are equally high.
 _STYLE = """<style>
 @media (min-width: 641px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
   .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-direction: row-reverse; } }
 .st-key-hint { min-height: 2.6rem; }
+[class*="st-key-words_"] { height: 3rem; overflow: hidden; }
+[class*="st-key-missing_"] { aspect-ratio: 4 / 3; }
 [class*="st-key-poster_"] { position: relative; }
 [class*="st-key-poster_"] img { aspect-ratio: 4 / 3; object-fit: cover; width: 100%; }
 [class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
@@ -68,7 +72,7 @@ def show_crash(error: Exception) -> bool:
 
 def navigate() -> None:
     """The entry script: which screens there are, and the one that is asked for."""
-    st.set_page_config(page_title=TITLE, page_icon=":material/movie:", layout="wide")
+    st.set_page_config(page_title=TITLE, page_icon=_ICON, layout="wide")
     waiting = 0
     with shown_errors():
         counts = studio().ledger.counts()
@@ -107,11 +111,16 @@ def show_error(error: StudioError) -> None:
         st.error(plain(str(error)), icon=":material/error:")
 
 
-def top_row(title: str) -> None:
-    """The head of a page: its title, and at the right the state of the model."""
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.subheader(title, anchor=False, width="content")
-        _model_badge()
+def top_row(title: str, back: Callable[[], None] | None = None) -> None:
+    """The head of a page: its title (or the way back to it), and at the right the state of the model."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if back is None:
+            st.subheader(title, anchor=False, width="content")
+        else:
+            st.button(title, icon=":material/arrow_back:", key="back", on_click=back)
+        st.space("stretch")
+        with st.container(width="content"):
+            _model_badge()
 
 
 def _model_badge() -> None:

@@ -26,7 +26,7 @@ def stage(opened: Studio) -> None:
             if {job.id for job in jobs} != {job.id for job in known}:
                 st.rerun()
             for job in jobs:
-                job_card(job, large=job.state != QUEUED or (job == jobs[0]))
+                job_card(job, TALLEST if job.state != QUEUED or job == jobs[0] else 0)
             if not _show_ended(opened, asked, jobs) and not jobs:
                 _show_example(opened)
 

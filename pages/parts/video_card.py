@@ -13,7 +13,8 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
     """Draw one card. `damaged`: a file of it is missing or unreadable, which is shown in place of the poster."""
     with st.container(border=True, key=f"card_{video.id}", gap="xsmall"):
         if damaged:
-            with st.container(key=f"missing_{video.id}", horizontal_alignment="center"):
+            with st.container(key=f"missing_{video.id}", horizontal_alignment="center",
+                              vertical_alignment="center"):
                 st.badge("file missing or damaged", icon=":material/broken_image:", color="orange")
         with st.container(key=f"poster_{video.id}"):
             if not damaged:

@@ -74,6 +74,11 @@ def age(created: str, now: datetime | None = None) -> str:
     return created[:10]
 
 
+def fitting_width(width: int, height: int, tallest: int) -> int:
+    """How wide a picture of that shape is drawn, in pixels of the screen, so that it is `tallest` high."""
+    return max(160, round(tallest * width / height))
+
+
 def phase(job: Job) -> str:
     """What a job does now: `Step 12 of 20`, `Decoding 3 of 16`, `Downloading the model: 1.2 of 3.7 GB`."""
     if job.cancel_requested and job.state == "running":
