@@ -48,7 +48,7 @@ def test_regenerate_prints_identical(core, made):
 
 def test_list_show_models_and_verify_speak_json(core, made):
     assert made["id"] in [row["id"] for row in json.loads(core("list", "--json", "--search", "ball").stdout)]
-    assert json.loads(core("list", "--json", "--search", "-ball").stdout) == []
+    assert json.loads(core("list", "--json", "--search=-ball").stdout) == []
     assert json.loads(core("show", made["id"], "--json").stdout)["request"] == made["request"]
     assert {"demo", "modelscope-1.7b", "zeroscope-576w", "tiny"} <= {
         row["key"] for row in json.loads(core("models", "--json").stdout)}
