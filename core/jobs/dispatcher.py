@@ -109,7 +109,7 @@ class Dispatcher:
     def _recover(self) -> None:
         """What a crash left running is done when its video is whole, else queued again or set aside."""
         for job in self._ledger.running():
-            if is_kept(self._library, job.id):
+            if is_kept(self._library, job):
                 self._ledger.move(job.id, job.attempt, ACTIVE, DONE)
             else:
                 give_back(self._ledger, job, "The studio stopped while it ran.")

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from core import errors
 from core.errors import BadRequest, StudioError, WorkerLost
-from core.jobs.status import METHODS
+from core.jobs.status import METHODS, Method
 from core.jobs.worker import WorkerHost
 from core.settings import REPOSITORY, Settings
 
@@ -71,8 +71,7 @@ class InlineExecutor:
 
     def call(self, worker: str, method: str, *args: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
         """See `Executor`."""
-        if method not in METHODS:
-            raise BadRequest("method", f"{method!r} is not something a worker does.")
+        _known(method)
         return getattr(self._host, method)(*args)
 
     def kill(self, worker: str) -> None:
@@ -115,7 +114,7 @@ class ProcessExecutor:
 
     def call(self, worker: str, method: str, *args: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
         """See `Executor`."""
-        return METHODS[method].read(self._line.ask(method, args, timeout))
+        return _known(method).read(self._line.ask(method, args, timeout))
 
     def kill(self, worker: str) -> None:
         """See `Executor`."""
@@ -232,6 +231,12 @@ class _Answer:
     def __init__(self) -> None:
         self.here = threading.Event()
         self.document: dict[str, Any] | None = None
+
+
+def _known(method: str) -> Method:
+    if method not in METHODS:
+        raise BadRequest("method", f"{method!r} is not something a worker does.")
+    return METHODS[method]
 
 
 def _error(name: str, reason: str) -> StudioError:

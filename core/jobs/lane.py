@@ -241,7 +241,7 @@ class Lane:
         try:
             note = publish(self._library, run.job, outcome)
         except (StudioError, OSError) as error:
-            if not is_kept(self._library, run.job.id):
+            if not is_kept(self._library, run.job):
                 reason = str(error) if isinstance(error, StudioError) else f"The video could not be kept: {error}."
                 self._end(run, FAILED, reason, type(error).__name__)
                 return

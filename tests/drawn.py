@@ -1,0 +1,125 @@
+"""A small honest engine without torch: it draws its frames from the seed. Prompts tell it to misbehave.
+
+Run as a program it is a worker process like `python -m core.jobs.worker`, up in half a second.
+"""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
+from core.progress import OnProgress, Progress
+from core.receipt import Environment, Receipt
+from core.request import VideoRequest
+from core.video import Runtime, new_id
+
+MACHINE = Environment("cpu", "A drawing hand", "float32", "none", "resident", 1, {"studio": "0.1.0"})
+REQUEST = VideoRequest("a drawing", "", "drawn", 4, 3, 5.0, 8, 7, 32, 32, "ddim")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What an engine hands over."""
+
+    frames: np.ndarray
+    receipt: Receipt
+    runtime: Runtime
+    notes: tuple[str, ...] = ()
+
+
+class DrawnEngine:
+    """The signature of `core.diffusion.engine.Engine`; `folder` remembers things across processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loaded = ""
+        self._folder = folder
+
+    def environment(self) -> Environment:
+        return MACHINE
+
+    def load(self, key: str, on_progress: OnProgress) -> None:
+        if key == self.loaded:
+            return
+        self.loaded = ""
+        for done in range(20 if key == "large" else 1):
+            on_progress(Progress("loading", done, 20))
+            time.sleep(0.02)
+        if key == "missing":
+            raise ModelUnavailable("The model is not on this machine.")
+        self.loaded = key
+
+    def generate(self, request: VideoRequest, on_progress: OnProgress) -> Drawing:
+        self.load(request.model, on_progress)
+        for step in range(1, request.num_inference_steps + 1):
+            if step == 2:
+                self._misbehave(request.prompt)
+            on_progress(Progress("denoising", step, request.num_inference_steps, b"RIFF picture %d" % step))
+            time.sleep(0.05 if "slowly" in request.prompt else 0.002)
+        count = request.num_frames + ("one frame more" in request.prompt)
+        steps = np.random.default_rng(request.seed).integers(1, 5, (count, 1, 1, 3))
+        ramp = np.add.outer(np.arange(request.height), np.arange(request.width))[None, :, :, None]
+        frames = (ramp * steps % 256).astype(np.uint8)
+        if "badly" in request.prompt:
+            frames = frames * np.float32(np.nan)
+        digest = hashlib.sha256(frames.tobytes()).hexdigest()
+        receipt = Receipt(digest, digest, request.model, "folder", "", "0" * 64, {"seed": request.seed}, MACHINE)
+        notes = ("The prompt is a joke.",) if "joke" in request.prompt else ()
+        return Drawing(frames, receipt, Runtime(denoise_s=0.01, total_s=0.01), notes)
+
+    def _misbehave(self, prompt: str) -> None:
+        if "raise" in prompt:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+        if "no memory" in prompt:
+            raise OutOfMemory("The memory ran out.")
+        if "black" in prompt:
+            raise InvalidFrames("The model produced a clip of one flat colour.")
+        if "die" in prompt:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "lose the GPU" in prompt and self._first_time("gpu"):
+            raise WorkerLost("The GPU stopped with an error.")
+        if "print" in prompt:
+            print("a line on stdout")
+            os.write(1, b"another, below Python\n")
+        if "hang" in prompt:
+            time.sleep(600)
+
+    def _first_time(self, name: str) -> bool:
+        try:
+            (self._folder / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+def main() -> None:
+    from core.jobs.render import Renderer
+    from core.jobs.worker import serve
+    from core.settings import Settings
+
+    serve(lambda: Renderer(DrawnEngine(Settings.from_env().data_dir)))
+
+
+def command() -> tuple[str, ...]:
+    """How to start this file as a worker."""
+    return (sys.executable, "-c", f"import sys; sys.path[:0] = ['', {str(Path(__file__).parent)!r}]; "
+                                  "import drawn; drawn.main()")
+
+
+def head(**changes: object) -> dict[str, object]:
+    """What `start` wants to know besides the request."""
+    return {"id": new_id(), "created": "2026-11-22T08:13:01.000+00:00", **changes}
+
+
+def until(condition, seconds: float = 20.0, every: float = 0.01):
+    """Wait for `condition()` to be true and return it; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(every)
+    return found
