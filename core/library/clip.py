@@ -31,15 +31,13 @@ MAX_FRAMES = 4096
 MAX_SECONDS = 600
 MAX_SIDE = 4096
 MAX_COMMENT_BYTES = 120_000  # Linux passes at most 128 KiB in one argument
-
-ANIMATION_WIDTH = 160
-POSTER_WIDTH = 640
+ANIMATION_WIDTH, POSTER_WIDTH = 160, 640
 
 # Tagged BT.709 all through, so that every player shows the colours that went in. One fixed thread count and no
 # encoder stamp: the same frames give the same bytes on one machine.
 _ENCODING = (
-    "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p",
-    "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
+    "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p,"
+           "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709",
     "-crf", "14", "-movflags", "+faststart", "-fflags", "+bitexact", "-f", "mp4",
 )
 _NO_FFMPEG = ("FFmpeg could not be started ({}). It comes with a package: "
@@ -133,7 +131,7 @@ def animation(frames: np.ndarray, fps: int) -> bytes:
     """A small animated WebP of all frames, at most 160 pixels wide, looping at the speed of the video."""
     images = [_shrunk(frame, ANIMATION_WIDTH) for frame in frames]
     out = io.BytesIO()
-    images[0].save(out, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0,
+    images[0].save(out, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps),
                    quality=70, method=1)
     return out.getvalue()
 
@@ -169,8 +167,8 @@ def _check(frames: np.ndarray, fps: int, comment: str) -> None:
         raise ClipError(f"Frames must be uint8 (F, H, W, 3), not {frames.dtype} {frames.shape}.")
     if max(frames.shape[1:3]) > MAX_SIDE or len(frames) > MAX_FRAMES:
         raise ClipError(f"A clip of {_size_of(frames)} is larger than the studio keeps.")
-    if not isinstance(fps, int) or not 1 <= fps <= 240:
-        raise ClipError(f"{fps!r} is not a whole number of frames per second between 1 and 240.")
+    if not isinstance(fps, int) or not 1 <= fps <= 240 or len(frames) > MAX_SECONDS * fps:
+        raise ClipError(f"{len(frames)} frames at {fps!r} fps: 1 to 240, whole, for {MAX_SECONDS} s are kept.")
     try:
         size = len(comment.encode())
     except UnicodeEncodeError as error:
@@ -214,10 +212,10 @@ def _compare(data: bytes, frames: np.ndarray, fps: int, comment: str) -> None:
     with _opened(data) as container:
         about = _probe(container)
         decoded = _decode(container, about)
-    even = (len(frames), frames.shape[1] + frames.shape[1] % 2, frames.shape[2] + frames.shape[2] % 2, 3)
+    count, height, width, _ = frames.shape
+    even = (count, height + height % 2, width + width % 2, 3)
     if decoded.shape != even or about.fps != fps:
-        raise ClipError(f"The encoded video has {_size_of(decoded)} at {about.fps} fps instead of "
-                        f"{_size_of(frames)} at {fps} fps; it was not kept.")
+        raise ClipError(f"The encoded video has {_size_of(decoded)} at {about.fps} fps; it was not kept.")
     if about.comment != comment:
         raise ClipError("The settings inside the encoded video are not those that were written; it was not kept.")
 
@@ -235,8 +233,9 @@ def _opened(source: Path | bytes) -> Iterator[av.container.InputContainer]:
             with av.open(file, format="mp4") as container:
                 yield container
     except av.FFmpegError as error:
-        raise ClipError(f"{name} is not a video the studio can read, or it is damaged "
-                        f"({error.strerror}).") from error
+        raise ClipError(f"{name} is no video the studio can read, or damaged ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise ClipError(f"{name} is damaged: its texts are not text.") from error
     except OSError as error:
         raise ClipError(f"{name} cannot be opened: {error.strerror or error}.") from error
 
@@ -246,6 +245,8 @@ def _probe(container: av.container.InputContainer) -> Probe:
     if len(streams) != 1:
         raise ClipError(f"The file has {len(streams)} video tracks; the studio reads files with one.")
     stream = streams[0]
+    if stream.codec_context is None or not stream.time_base:
+        raise ClipError("The file holds a kind of video the studio cannot decode.")
     width, height, count = stream.codec_context.width, stream.codec_context.height, stream.frames
     rate = stream.average_rate
     if not rate or rate.denominator != 1:
@@ -255,9 +256,9 @@ def _probe(container: av.container.InputContainer) -> Probe:
             and seconds <= MAX_SECONDS and width * height * count * 3 <= MAX_DECODED_BYTES):
         raise ClipError(f"The file says {count} frames of {width}×{height} in {seconds:.0f} s; "
                         "that is empty or larger than the studio reads.")
-    comment = container.metadata.get("comment", "")
+    comment, fps = container.metadata.get("comment", ""), int(rate)
     exact = _exact_size(comment, width, height)
-    return Probe(count, *exact, int(rate), round(count / int(rate), 6), stream.codec_context.name, comment)
+    return Probe(count, *exact, fps, round(count / fps, 6), stream.codec_context.name, comment)
 
 
 def _decode(container: av.container.InputContainer, about: Probe) -> np.ndarray:

@@ -40,11 +40,14 @@ class AtomicStorage(Storage):
         self._path = Path(path)
 
     def read(self) -> dict[str, dict[str, Any]] | None:
-        """All tables, or None when there is no file. Raises ValueError when it is not JSON."""
+        """All tables, or None when there is no file. Raises ValueError when it is not a JSON object."""
         try:
-            return orjson.loads(self._path.read_bytes())
+            tables = orjson.loads(self._path.read_bytes())
         except FileNotFoundError:
             return None
+        if not isinstance(tables, dict):
+            raise ValueError("not a JSON object")
+        return tables
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         """Replace the file. Raises DiskFull, ReadOnly or StudioError."""

@@ -1,0 +1,66 @@
+"""Clips and videos to test the library with: small, real, and made once."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from core.library import clip, sidecar
+from core.receipt import Environment, Receipt, Verdict
+from core.request import VideoRequest
+from core.video import Result, Runtime, Video, new_id
+
+HOSTILE = {
+    "newlines": "two\nlines\r\nand a\ttab",
+    "quotes": "\"double\" 'single' `back` «guillemets»",
+    "ffmpeg options": "-i /etc/passwd; -metadata artist=injected",
+    "ffmetadata": ";FFMETADATA1\nartist=injected\n[CHAPTER]\\=#",
+    "shell": "$(touch x) %PATH% !! && | > <",
+    "backslashes": "C:\\new\\table \\u0041 \\",
+    "right to left": "שלום \u202eevil\u202c مرحبا",
+    "emoji": "👩‍👩‍👧 🏳️‍🌈 e\u0301 é ﬁ",
+    "html": "<img src=x onerror=alert(1)> ![x](http://example.org/)",
+    "private and odd": "\ue000 \ufffd \ufeff \u2028 \U0010ffff",
+    "longest": "😀" * 2000,
+}
+
+
+def moving(count: int = 8, height: int = 32, width: int = 32) -> np.ndarray:
+    """Smooth colours that move: uint8 (count, height, width, 3)."""
+    t, y, x = np.meshgrid(np.arange(count), np.arange(height), np.arange(width), indexing="ij")
+    planes = [np.sin(x / 20 + t / 5), np.sin(y / 24 - t / 6), np.sin((x + y) / 30 + t / 7)]
+    return (np.stack(planes, axis=-1) * 100 + 128).astype(np.uint8)
+
+
+@cache
+def mp4(count: int = 8, height: int = 32, width: int = 32, comment: str = "") -> tuple[bytes, Result]:
+    """Such a clip as an MP4 at 8 frames per second."""
+    return clip.encode_bytes(moving(count, height, width), 8, comment)
+
+
+def video(prompt: str = "a red ball", *, id: str | None = None, created: str = "2026-11-22T08:13:01+00:00",
+          **changes: object) -> Video:
+    """A video whose file is `mp4()`; `changes` go to the request where it has such a field, else to the video."""
+    request = VideoRequest(
+        prompt=prompt, negative_prompt="blurry", model="demo", num_frames=8, num_inference_steps=20,
+        guidance_scale=5.0, fps=8, seed=1234, width=32, height=32, scheduler="dpmsolver++")
+    asked = {name: changes.pop(name) for name in list(changes) if name in VideoRequest.__dataclass_fields__}
+    environment = Environment("cpu", "a processor", "float32", "math", "resident", 1, {"torch": "2.13.0"})
+    receipt = Receipt("n" * 64, "f" * 64, "demo", "folder", "", "w" * 64, {"solver_order": 2}, environment)
+    whole = Video(
+        id=id or new_id(), created=created, owner="", parent=None, request=replace(request, **asked),
+        receipt=receipt, result=mp4()[1], runtime=Runtime(total_s=1.5, denoise_s=1.25))
+    return replace(whole, **changes)
+
+
+def with_recipe(plain: Video, frames: np.ndarray | None = None) -> tuple[Video, bytes]:
+    """The video with an MP4 of its own that carries its settings, as a worker makes it."""
+    frames = moving() if frames is None else frames
+    count, height, width, _ = frames.shape
+    before = replace(plain, result=Result(count, width, height, plain.request.fps,
+                                          round(count / plain.request.fps, 6), 0, ""))
+    data, result = clip.encode_bytes(frames, plain.request.fps, sidecar.comment_of(before))
+    return replace(plain, result=result), data
+
+
+IDENTICAL = Verdict("identical", None, ())
