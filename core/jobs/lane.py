@@ -73,9 +73,9 @@ class Lane:
         Raises:
             StudioError, OSError: the ledger or the disk; nothing is lost, the next look tries again.
         """
-        if self._down and not self._raise_up():
-            return False
         try:
+            if self._down and not self._raise_up():
+                return False
             status = self._look()
             if status is None:
                 return True
@@ -123,7 +123,9 @@ class Lane:
         """Replace a worker that is gone, and give its job back."""
         _LOG.warning("%s", sentence)
         was = self.status.state if self.status else STARTING
-        run, worth_a_new_one = self._run, self._run is not None or self._was_ready
+        run, worth_a_new_one = self._run, self._was_ready
+        if not self._was_ready:
+            sentence += " The file worker.log in the data folder says why."
         self.status = WorkerStatus(error="" if worth_a_new_one else sentence)
         self._silent_since, self._was_ready, self._down = None, False, True
         if was == LOADING and run is None:
@@ -137,15 +139,19 @@ class Lane:
             self._forget_preview(run.job)
 
     def _raise_up(self) -> bool:
-        """A worker that died before it was ready gets another chance when a job waits, and not sooner."""
-        if self._run is None and not self._ledger.counts().get(QUEUED):
-            return False
-        self._executor.kill(self._worker)
-        self._down = False
-        self.status = WorkerStatus()
+        """A worker that died before it was ready gets another chance when a job waits, and not sooner.
+
+        The job is claimed at once: if the worker dies again it counts as the job's attempt, so that a machine on
+        which no worker can start ends every job with a reason instead of trying for ever.
+        """
         if self._run is not None:  # its worker was lost, and replacing it failed half-way
             job, self._run = self._run.job, None
             give_back(self._ledger, job, "The worker was lost.")
+        if not self._ledger.counts().get(QUEUED):
+            return False
+        self._executor.kill(self._worker)
+        self._down, self.status = False, WorkerStatus()
+        self._begin(self.status)
         return True
 
     def _preload(self, status: WorkerStatus) -> None:

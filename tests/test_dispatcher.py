@@ -1,0 +1,487 @@
+"""The dispatcher: jobs run in order, end with a reason, survive their workers, and become videos."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import drawn
+import pytest
+from drawn import until
+
+from core.errors import BadRequest, NotFound, StudioError
+from core.jobs.dispatcher import Dispatcher
+from core.jobs.executors import InlineExecutor, ProcessExecutor
+from core.jobs.ledger import Ledger
+from core.jobs.render import Renderer
+from core.jobs.worker import WorkerHost
+from core.library import clip
+from core.library.library import Library
+from core.library.query import Query
+from core.request import VideoRequest
+from core.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUEST = drawn.REQUEST
+
+
+def settings_for(data_dir, models_dir=None, **changes):
+    return replace(Settings.from_env({}, data_dir=data_dir, models_dir=models_dir or data_dir / "models",
+                                     model="tiny", device="cpu", preload=False), **changes)
+
+
+class House:
+    """A ledger, a library, an executor and a dispatcher on one folder, turned by hand or by its thread."""
+
+    def __init__(self, folder, settings=None, executor=None, **options):
+        self.folder = folder
+        self.settings = settings or settings_for(folder)
+        self.ledger = Ledger(folder / "jobs.sqlite")
+        self.library = Library(folder, writable=True)
+        self.executor = executor or InlineExecutor(
+            lambda on_news: WorkerHost(lambda: Renderer(drawn.DrawnEngine(folder)), on_news))
+        self.dispatcher = Dispatcher(self.ledger, self.library, self.executor, self.settings, **options)
+
+    def add(self, prompt="a drawing", **changes):
+        options = {name: changes.pop(name) for name in ("owner", "parent", "kind") if name in changes}
+        return self.ledger.add(replace(REQUEST, prompt=prompt, **changes), **options)
+
+    def turn(self, condition, seconds=20.0):
+        def tick_and_look():
+            self.dispatcher.tick()
+            return condition()
+        return until(tick_and_look, seconds)
+
+    def finish(self, job, seconds=20.0):
+        return self.turn(lambda: (now := self.ledger.get(job.id)).has_ended and now, seconds)
+
+    def await_progress(self, job, done=1, seconds=60.0):
+        def far_enough():
+            now = self.ledger.get(job.id)
+            return now.phase == "denoising" and now.done >= done and now
+        return self.turn(far_enough, seconds)
+
+    def close(self):
+        self.dispatcher.close()
+        self.library.close()
+        self.ledger.close()
+
+
+@pytest.fixture
+def house(tmp_path):
+    house = House(tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def process_house(tmp_path):
+    """With a worker in a process of its own, which the small engine makes quick to start."""
+    settings = settings_for(tmp_path, worker_timeout_s=2)
+    house = House(tmp_path, settings, ProcessExecutor(settings, drawn.command()), cancel_grace_s=0.3)
+    house.turn(lambda: house.dispatcher.status and house.dispatcher.status.state == "idle")
+    yield house
+    house.close()
+
+
+def test_a_job_becomes_a_video_of_the_library(house):
+    job = house.finish(house.add("a drawing with a joke", owner="ada"))
+    assert (job.state, job.reason, job.attempt, job.phase) == ("done", "The prompt is a joke.", 1, "publishing")
+    video = house.library.get(job.id)
+    assert (video.request, video.owner, video.created, video.verdict) == (job.request, "ada", job.created, None)
+    assert clip.read(house.library.mp4_path(job.id)).frames.shape == (4, 32, 32, 3)
+    assert [found.id for found in house.library.search(Query(text="joke")).videos] == [job.id]
+    assert house.library.verify() == []
+    assert video.runtime.queued_s == pytest.approx(0, abs=5)
+
+
+def test_jobs_run_in_the_order_they_were_accepted(house):
+    jobs = [house.add(seed=seed) for seed in range(6)]
+    ended = [house.finish(job) for job in jobs]
+    assert [job.state for job in ended] == ["done"] * 6
+    assert sorted(ended, key=lambda job: job.started) == ended
+
+
+def test_progress_and_a_preview_can_be_followed_and_the_preview_goes_with_the_job(house):
+    job = house.add("slowly", num_inference_steps=40)
+    first = house.await_progress(job)
+    preview = house.folder / "previews" / f"{job.id}.webp"
+    assert preview.read_bytes().startswith(b"RIFF picture")
+    assert (first.state, first.total) == ("running", 40)
+    assert first.preview > 0
+    later = house.await_progress(job, first.done + 1)
+    assert later.preview > first.preview
+    assert later.phase_started == first.phase_started
+    assert house.finish(job).state == "done"
+    assert list(preview.parent.iterdir()) == []
+
+
+def test_progress_is_written_down_about_five_times_a_second_however_often_it_is_looked_at(house):
+    job = house.add("slowly", num_inference_steps=30)
+    house.await_progress(job)
+    seen, began = set(), time.monotonic()
+    while time.monotonic() - began < 0.9:
+        house.dispatcher.tick()
+        seen.add(house.ledger.get(job.id).done)
+    assert 3 <= len(seen) <= 7
+    house.finish(job)
+
+
+# Regeneration
+
+
+def test_a_regeneration_is_compared_with_its_parent(house):
+    parent = house.finish(house.add())
+    child = house.library.get(house.finish(house.add(parent=parent.id, kind="regenerate")).id)
+    assert (child.verdict.verdict, child.verdict.causes, child.parent) == ("identical", (), parent.id)
+    other = house.library.get(house.finish(house.add(parent=parent.id, kind="regenerate", seed=9)).id)
+    assert other.verdict.verdict == "drifted"
+    assert other.verdict.psnr_db < 40
+    assert len(other.verdict.causes) == 2
+    longer = house.finish(house.add(parent=parent.id, kind="regenerate", num_frames=5))
+    assert house.library.get(longer.id).verdict.psnr_db is None
+    remix = house.finish(house.add(parent=parent.id, kind="remix", seed=9))
+    assert (house.library.get(remix.id).verdict, remix.reason) == (None, "")
+
+
+def test_a_parent_that_is_gone_is_said_and_the_video_is_kept(house):
+    parent = house.finish(house.add())
+    job = house.add(parent=parent.id, kind="regenerate")
+    house.library.delete(parent.id)
+    done = house.finish(job)
+    assert (done.state, house.library.get(job.id).verdict) == ("done", None)
+    assert "is gone or damaged, so they were not compared" in done.reason
+
+
+# Cancelling
+
+
+def test_a_waiting_job_never_runs_once_cancelled_and_a_running_one_stops_within_a_step(house):
+    running, waiting, last = house.add("slowly", num_inference_steps=400), house.add(), house.add()
+    house.await_progress(running)
+    assert house.ledger.request_cancel(waiting.id).state == "cancelled"
+    house.ledger.request_cancel(running.id)
+    began = time.monotonic()
+    stopped = house.finish(running)
+    assert (stopped.state, stopped.reason) == ("cancelled", "Cancelled while it ran.")
+    assert time.monotonic() - began < 2
+    assert house.finish(last).state == "done"
+    assert house.ledger.get(waiting.id).started is None
+    assert [video.id for video in house.library.search(Query()).videos] == [last.id]
+
+
+def test_a_cancel_that_is_not_honoured_costs_the_worker_not_the_person(process_house):
+    job, after = process_house.add("hang"), process_house.add()
+    process_house.await_progress(job)
+    pid = process_house.executor.pid
+    process_house.ledger.request_cancel(job.id)
+    cancelled = process_house.finish(job)
+    assert cancelled.state == "cancelled"
+    assert "did not stop by itself and was replaced" in cancelled.reason
+    assert process_house.executor.pid != pid
+    assert process_house.finish(after).state == "done"
+
+
+def test_a_cancel_that_comes_too_late_is_said_and_the_video_is_kept(house):
+    job = house.add()
+    house.turn(lambda: house.ledger.get(job.id).state == "running")
+    until(lambda: house.executor.call("inline", "status").finished)  # made, and not yet taken
+    house.ledger.request_cancel(job.id)
+    done = house.finish(job)
+    assert (done.state, done.reason) == ("done", "It was finished before the cancel arrived.")
+    assert house.library.get(job.id)
+
+
+# Failing
+
+
+@pytest.mark.parametrize(("prompt", "error", "reason"), [
+    ("raise", "RuntimeError", "Something unforeseen went wrong"),
+    ("no memory", "OutOfMemory", "The memory ran out."),
+    ("black", "InvalidFrames", "one flat colour"),
+    ("badly", "ClipError", "Frames must be uint8"),
+    ("one frame more", "ClipError", "which was not asked for"),
+])
+def test_a_job_that_fails_says_why_is_not_tried_again_and_the_next_one_runs(house, prompt, error, reason):
+    job, after = house.add(prompt), house.add()
+    failed = house.finish(job)
+    assert (failed.state, failed.error, failed.attempt) == ("failed", error, 1)
+    assert reason in failed.reason
+    assert house.finish(after).state == "done"
+    assert house.library.verify() == []
+    assert [video.id for video in house.library.search(Query()).videos] == [after.id]
+
+
+def test_a_library_that_cannot_be_written_fails_the_job_with_that_sentence(house):
+    job = house.add()
+    month = house.folder / "library" / f"{job.id[:4]}-{job.id[4:6]}"
+    month.write_text("a file where a folder has to be")
+    failed = house.finish(job)
+    assert failed.state == "failed"
+    assert "Writing into" in failed.reason
+    month.unlink()
+    assert house.finish(house.ledger.retry(job.id)).state == "done"
+
+
+def test_a_full_disk_under_the_ledger_only_delays(house):
+    job = house.add("slowly", num_inference_steps=20)
+    house.await_progress(job)
+    database = house.ledger._database
+    pages = database.read("PRAGMA page_count")[0][0]
+    database.change(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StudioError):
+        while True:
+            house.add("x" * 1900)
+    database.change("PRAGMA max_page_count=100000")
+    assert house.finish(job).state == "done"
+    assert house.dispatcher.trouble == ""
+
+
+def test_a_locked_ledger_is_trouble_that_passes(house, tmp_path):
+    job = house.add()
+    house.ledger._database._writer.execute("PRAGMA busy_timeout=10")
+    other = sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    house.turn(lambda: house.dispatcher.trouble)
+    assert house.dispatcher.trouble == "The queue is busy with another process; try again in a moment."
+    other.execute("COMMIT")
+    other.close()
+    assert house.finish(job).state == "done"
+    assert house.dispatcher.trouble == ""
+
+
+# Losing workers
+
+
+def test_a_job_that_kills_its_worker_twice_is_set_aside_and_the_jobs_behind_it_run(process_house):
+    poison, after = process_house.add("die"), process_house.add()
+    parked = process_house.finish(poison)
+    assert (parked.state, parked.attempt, parked.error) == ("interrupted", 2, "WorkerLost")
+    assert parked.reason.startswith("The worker's process ended (SIGKILL). It was the second time")
+    assert process_house.finish(after).state == "done"
+
+
+def test_a_lost_gpu_replaces_the_worker_and_the_job_is_made_again_once(process_house):
+    pid = process_house.executor.pid
+    done = process_house.finish(process_house.add("lose the GPU"))
+    assert (done.state, done.attempt) == ("done", 2)
+    assert process_house.executor.pid != pid
+
+
+def test_a_frozen_worker_is_replaced_and_its_job_made_again(process_house):
+    job = process_house.add("slowly", num_inference_steps=30)
+    process_house.await_progress(job)
+    os.kill(process_house.executor.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    process_house.turn(lambda: process_house.ledger.get(job.id).attempt == 2)
+    assert time.monotonic() - began < 5
+    assert process_house.finish(job).state == "done"
+
+
+def test_a_worker_that_cannot_start_neither_loops_nor_holds_up_the_queue_for_ever(tmp_path):
+    settings = settings_for(tmp_path)
+    house = House(tmp_path, settings, ProcessExecutor(settings, (sys.executable, "-c", "raise SystemExit(3)")))
+    try:
+        house.turn(lambda: house.dispatcher.status and house.dispatcher.status.error)
+        assert house.dispatcher.status.error .startswith("The worker's process ended (exit code 3).")
+        pid = house.executor.pid
+        for _ in range(20):
+            house.dispatcher.tick()
+        assert house.executor.pid == pid  # with nothing to do it is left alone
+        ended = [house.finish(job) for job in (house.add(), house.add())]
+        assert [(job.state, job.attempt) for job in ended] == [("interrupted", 2)] * 2
+        assert "worker.log in the data folder says why" in ended[0].reason
+    finally:
+        house.close()
+
+
+def test_kill_9_of_the_real_worker_in_mid_job_is_noticed_and_the_frames_are_the_same(tmp_path, models_dir):
+    settings = settings_for(tmp_path, models_dir)
+    house = House(tmp_path, settings, ProcessExecutor(settings))
+    request = VideoRequest("a red ball", "", "tiny", 8, 60, 5.0, 8, 7, 32, 32, "ddim")
+    try:
+        calm = house.finish(house.ledger.add(request), 90)
+        job = house.ledger.add(request, parent=calm.id, kind="regenerate")
+        house.await_progress(job, 5)
+        os.kill(house.executor.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        house.turn(lambda: house.ledger.get(job.id).attempt == 2)
+        noticed = time.monotonic() - killed
+        again = house.finish(job, 90)
+        assert (calm.state, again.state, again.attempt) == ("done", "done", 2)
+        assert house.library.get(job.id).verdict.verdict == "identical"
+        assert noticed < 5
+        print(f"kill -9 noticed and the job begun again after {noticed:.3f} s")
+    finally:
+        house.close()
+
+
+# Stopping and starting
+
+
+def test_a_clean_stop_puts_the_running_job_back_and_does_not_count(tmp_path):
+    for _ in range(3):
+        house = House(tmp_path)
+        job = house.ledger.list()[0] if house.ledger.list() else house.add("slowly", num_inference_steps=30)
+        assert house.await_progress(job).attempt == 1
+        house.close()
+        ledger = Ledger(tmp_path / "jobs.sqlite")
+        waiting = ledger.get(job.id)
+        ledger.close()
+        assert (waiting.state, waiting.attempt, waiting.phase) == ("queued", 0, "queued")
+    house = House(tmp_path)
+    assert house.finish(job).state == "done"
+    house.close()
+
+
+def test_after_a_crash_a_job_is_made_again_once_and_then_set_aside(tmp_path):
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    first, second, third = (ledger.add(REQUEST) for _ in range(3))
+    ledger.claim("w")
+    ledger.requeue(first.id, 1, "")
+    ledger.claim("w")  # the first is at its second attempt
+    ledger.claim("w")
+    ledger.claim("w")
+    ledger.request_cancel(third.id)
+    ledger.close()
+    house = House(tmp_path)
+    assert house.finish(second).attempt == 2
+    parked, cancelled = house.ledger.get(first.id), house.ledger.get(third.id)
+    assert (parked.state, parked.attempt) == ("interrupted", 2)
+    assert parked.reason.startswith("The studio stopped while it ran. It was the second time")
+    assert (cancelled.state, cancelled.reason) == ("cancelled", "Cancelled while it ran.")
+    house.close()
+
+
+def test_a_video_that_was_whole_when_the_studio_stopped_is_not_made_again(house, tmp_path):
+    job = house.finish(house.add())
+    house.close()
+    database = sqlite3.connect(tmp_path / "jobs.sqlite")
+    database.execute("UPDATE jobs SET state = 'committing', ended = NULL")
+    database.commit()
+    database.close()
+    again = House(tmp_path)
+    assert (again.finish(job).state, again.ledger.get(job.id).attempt) == ("done", 1)
+    again.close()
+    house.ledger, house.library = Ledger(tmp_path / "jobs.sqlite"), Library(tmp_path, writable=False)
+
+
+# Threads, other processes
+
+
+def test_a_submission_wakes_the_thread_and_the_work_begins_at_once(house):
+    house.dispatcher.start()
+    until(lambda: house.dispatcher.status and house.dispatcher.status.state == "idle")
+    waits = []
+    for _ in range(5):
+        asked = time.monotonic()
+        job = house.add()
+        house.dispatcher.wake()
+        until(lambda job=job: house.ledger.get(job.id).state != "queued", every=0.001)
+        waits.append(time.monotonic() - asked)
+        until(lambda job=job: house.ledger.get(job.id).has_ended)
+    print("submit to started:", [f"{wait * 1000:.1f} ms" for wait in waits])
+    assert sorted(waits)[2] < 0.05 * 5  # 50 ms on a machine with nothing else to do
+
+
+def test_another_process_submits_deletes_and_is_refused_in_the_owners_words(house, tmp_path):
+    house.dispatcher.start()
+    code = """
+import sys, time, pathlib
+from core.errors import BadRequest, NotFound
+from core.jobs.ledger import Ledger
+sys.path.insert(0, "tests")
+from drawn import REQUEST, until
+ledger = Ledger(pathlib.Path(sys.argv[1]))
+job = ledger.add(REQUEST)
+until(lambda: ledger.get(job.id).has_ended)
+def ask(kind, **args):
+    command = ledger.command(kind, args)
+    return until(lambda: ledger.command_result(command) is not None and ledger.command_result(command) or [])
+print(ask("change", id=job.id, tags=["kept"], favorite=True)["tags"])
+print(ask("reindex")["videos"])
+for kind, args in (("delete", {"id": "20261122-081301-a1b2c3"}), ("drop tables", {}), ("delete", {})):
+    try:
+        ask(kind, **args)
+    except (BadRequest, NotFound) as error:
+        print(type(error).__name__, error)
+command = ledger.command("delete", {"id": job.id})
+until(lambda: ledger.command_result(command) is not None)
+ledger.close()
+"""
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path / "jobs.sqlite")], cwd=ROOT, check=True,
+                           stdout=subprocess.PIPE, text=True)
+    lines = child.stdout.splitlines()
+    assert lines[0] == "['kept']"
+    assert lines[2].startswith("NotFound There is no video 20261122-081301-a1b2c3")
+    assert lines[3] == "BadRequest request: 'drop tables' is not a change of the library."
+    assert lines[4].startswith("BadRequest request: The command 'delete' lacks something")
+    with pytest.raises(NotFound):
+        house.library.get(house.ledger.list()[0].id)
+
+
+def test_a_deletion_that_a_crash_left_unanswered_is_answered(house):
+    job = house.finish(house.add())
+    command = house.ledger.command("delete", {"id": job.id})
+    house.ledger.next_command()
+    house.library.delete(job.id)
+    house.ledger.requeue_commands()
+    house.dispatcher.tick()
+    assert house.ledger.command_result(command) == {}
+
+
+def test_an_idle_worker_loads_the_default_model_that_is_on_this_machine(tmp_path):
+    (tmp_path / "models" / "tiny").mkdir(parents=True)
+    (tmp_path / "models" / "tiny" / "model_index.json").write_text("{}")
+    house = House(tmp_path, settings_for(tmp_path, preload=True))
+    house.turn(lambda: house.dispatcher.status and house.dispatcher.status.model == "tiny")
+    assert house.finish(house.add()).state == "done"
+    assert house.dispatcher.status.model == "drawn"
+    house.close()
+    elsewhere = House(tmp_path, settings_for(tmp_path, preload=True, model="not here"))
+    elsewhere.turn(lambda: elsewhere.dispatcher.status and elsewhere.dispatcher.status.state == "idle")
+    for _ in range(5):
+        elsewhere.dispatcher.tick()
+    assert (elsewhere.dispatcher.status.model, elsewhere.dispatcher.status.error) == ("", "")
+    elsewhere.close()
+
+
+class Unwilling(InlineExecutor):
+    """A worker's way of being wrong that nobody foresaw."""
+
+    def call(self, worker, method, *args, timeout=5.0):
+        raise TypeError("unheard of")
+
+
+def test_an_unforeseen_error_ends_the_thread_loudly_and_readiness_can_say_so(tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setattr(threading, "excepthook", heard.append)
+    house = House(tmp_path, executor=Unwilling(
+        lambda on_news: WorkerHost(lambda: Renderer(drawn.DrawnEngine(tmp_path)), on_news)))
+    house.dispatcher.start()
+    until(lambda: house.dispatcher.failure)
+    until(lambda: heard)
+    assert "TypeError: unheard of" in house.dispatcher.failure
+    assert heard[0].exc_type is TypeError
+    house.close()
+
+
+def test_closing_twice_is_once_and_a_closed_dispatcher_leaves_nothing_running(house):
+    house.dispatcher.start()
+    house.dispatcher.close()
+    house.dispatcher.close()
+    assert house.dispatcher.failure is None
+    assert not [thread for thread in threading.enumerate() if thread.name == "dispatcher"]
+
+
+def test_a_request_that_no_worker_understands_fails_instead_of_blocking(house):
+    job = house.ledger.add(VideoRequest("x"))  # not resolved: it names no model
+    failed = house.finish(job)
+    assert failed.state == "failed"
+    assert failed.reason
+    assert isinstance(BadRequest("request", failed.reason), StudioError)
