@@ -280,14 +280,6 @@ class Studio:
         """The values that occur in the library, for the filters to offer."""
         return self.library.facets()
 
-    def damage(self, video_id: str) -> str:
-        """Why the file of a video cannot be played, as a sentence; empty when it is there."""
-        try:
-            self.library.mp4_path(video_id)
-        except StudioError as error:
-            return str(error)
-        return ""
-
     def children(self, video_id: str) -> tuple[Video, ...]:
         """Videos made from this one, newest first."""
         return self.library.search(Query(parent=video_id, page_size=50)).videos

@@ -47,6 +47,7 @@ def routes(studio: Callable[[], Studio]) -> list[Route]:
         Route("/app/static/animation/{id}.webp", media.animation),
         Route("/app/static/preview/{id}.webp", media.preview),
         Route("/app/static/example/{id}.mp4", media.example),
+        Route("/app/static/{rest:path}", media.nothing),
         Route("/api/ready", media.ready),
     ]
 
@@ -82,6 +83,10 @@ class Media:
         """A video that ships with the studio."""
         return self._file(request, lambda id: self._studio().example_path(id), "video/mp4", _REVALIDATED)
 
+    def nothing(self, request: Request) -> Response:
+        """Any other path below the media: not found, and not the page of the app either."""
+        return PlainTextResponse("Not found.", status_code=404, headers={**_FRESH, **_SAFE})
+
     def ready(self, request: Request) -> Response:
         """Whether jobs are taken and run: 200, or 503 with what is missing."""
         state = self._studio().ready()
@@ -95,7 +100,7 @@ class Media:
             stat = path.stat()
             name = self._download_name(video_id, path.suffix) if "download" in request.query_params else None
         except (NotFound, DamagedVideo, ReadOnly, FileNotFoundError):
-            return PlainTextResponse("Not found.", status_code=404, headers={**_FRESH, **_SAFE})
+            return self.nothing(request)
         response = FileResponse(path, media_type=media_type, stat_result=stat, headers={**caching, **_SAFE},
                                 filename=name)
         if _unchanged(request, response.headers["etag"]):

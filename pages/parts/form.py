@@ -14,6 +14,7 @@ from pages.parts.shell import device_word, show_error, studio
 from pages.parts.words import plain, seconds, shorten, size
 
 OTHER_SIZE = "other"
+FIRST_PROMPT = "a red ball bouncing on a white background"
 KEEP: dict[str, Any] = {"persist_state": "session"}
 
 
@@ -92,10 +93,9 @@ def _take_defaults() -> None:
     st.session_state.setdefault("f_negative_prompt", NEGATIVE_PROMPT)
     st.session_state.setdefault("f_seed", "")
     st.session_state.f_failure = None
-    shown = {text for key in opened.models() for text in opened.prompt_examples(key)}
-    examples = opened.prompt_examples(spec.key)
-    if examples and st.session_state.get("f_prompt", "") in shown | {""}:
-        st.session_state.f_prompt = examples[0]
+    shown = {text for key in opened.models() for text in opened.prompt_examples(key)} | {"", FIRST_PROMPT}
+    if st.session_state.get("f_prompt", "") in shown:
+        st.session_state.f_prompt = (*opened.prompt_examples(spec.key), FIRST_PROMPT)[0]
 
 
 def _take_example() -> None:

@@ -39,7 +39,7 @@ def _progress(job: Job) -> None:
     if job.started:
         text.append(seconds(elapsed(job)))
     left = remaining(job)
-    if left is not None:
+    if left is not None and left >= 1:
         text.append(f"about {seconds(left)} left")
     st.progress(fraction(job), text=" · ".join(text))
     _head(job, "")

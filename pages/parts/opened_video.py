@@ -18,8 +18,12 @@ def opened_video(opened: Studio, video_id: str) -> None:
     """Draw the video of that id, or say why it cannot be shown."""
     try:
         video = opened.video(video_id)
-    except (NotFound, DamagedVideo, ReadOnly) as error:
+    except NotFound as error:
         show_error(error)
+        return
+    except (DamagedVideo, ReadOnly) as error:
+        show_error(error)
+        _delete(video_id)
         return
     picture, facts = st.columns([6, 5], gap="large")
     with picture:
@@ -33,7 +37,7 @@ def opened_video(opened: Studio, video_id: str) -> None:
             show_verdict(video.verdict, video.result.num_frames)
         st.code(video.request.prompt, language=None, wrap_lines=True)
         _recipe(video)
-        _delete(video)
+        _delete(video.id)
 
 
 def _regenerations(opened: Studio, video: Video) -> None:
@@ -140,11 +144,11 @@ def _story_row(video: Video, how: str) -> None:
         st.button("Open", key=f"story_{video.id}", on_click=open_video, args=(video.id,))
 
 
-def _delete(video: Video) -> None:
+def _delete(video_id: str) -> None:
     """Delete, asking once."""
     with st.popover("Delete", icon=":material/delete:", type="tertiary", key="delete"):
         st.text("Delete this video, its recipe and its poster? This cannot be undone.")
-        st.button("Delete for good", type="primary", key="delete_for_good", on_click=_remove, args=(video.id,))
+        st.button("Delete for good", type="primary", key="delete_for_good", on_click=_remove, args=(video_id,))
 
 
 def _remove(video_id: str) -> None:

@@ -8,7 +8,7 @@ from core.video import Video
 from pages.parts.shell import GENERATE, studio
 from pages.parts.words import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
 
-TALLEST = 480
+TALLEST = 440
 
 
 def play(video: Video, url: str, tallest: int = TALLEST) -> None:
@@ -24,12 +24,8 @@ def video_url(video_id: str) -> str:
 
 
 def show_video(video: Video, tallest: int = TALLEST) -> None:
-    """The player of a video of the library, or what is wrong with its file."""
-    problem = studio().damage(video.id)
-    if problem:
-        st.warning(plain(problem), icon=":material/broken_image:", title="The video cannot be played")
-    else:
-        play(video, video_url(video.id), tallest)
+    """The player of a video of the library."""
+    play(video, video_url(video.id), tallest)
 
 
 def show_verdict(verdict: Verdict, num_frames: int) -> None:

@@ -143,7 +143,7 @@ def _unsettled(status: WorkerStatus | None) -> bool:
     return status is not None and status.state in ("starting", "loading")
 
 
-def _model_state(opened: Studio, status: WorkerStatus | None) -> tuple[str, str, str]:
+def _model_state(opened: Studio, status: WorkerStatus | None) -> tuple[str, str | None, str]:
     """Label, icon and colour of the model's state."""
     if status is None:
         return ("The model starts", ":material/hourglass_top:", "gray") if opened.leads and \
@@ -160,10 +160,10 @@ def _model_state(opened: Studio, status: WorkerStatus | None) -> tuple[str, str,
     if status.state == "starting":
         return "The model starts", ":material/hourglass_top:", "gray"
     if status.state == "busy":
-        return f"{name} at work · {place}", ":material/motion_mode:", "blue"
+        return f"● {name} at work · {place}", None, "blue"
     if status.model:
-        return f"{name} ready · {place}", ":material/circle:", "green"
-    return f"No model loaded · {place}", ":material/circle:", "gray"
+        return f"● {name} ready · {place}", None, "green"
+    return f"○ No model loaded · {place}", None, "gray"
 
 
 def device_word(status: WorkerStatus) -> str:

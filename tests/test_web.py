@@ -1,0 +1,133 @@
+"""Media and readiness over HTTP: whole files, parts of files, and nothing that is not a video's."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import samples
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from core.settings import Settings
+from core.studio import Studio, open_studio
+from core.video import Video
+from core.web.routes import routes, slug
+
+PROMPT = 'Ein roter "Ball" – ../../etc/passwd; neon city'
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    settings = Settings.from_env({}, data_dir=tmp_path_factory.mktemp("data"))
+    with open_studio(settings, role="write") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def video(studio: Studio) -> Video:
+    return studio.library.publish(*samples.with_recipe(samples.video(PROMPT)))
+
+
+@pytest.fixture(scope="module")
+def client(studio: Studio) -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=routes(lambda: studio))) as opened:
+        yield opened
+
+
+def test_a_video_is_sent_whole_and_may_be_kept_for_ever(client, studio, video):
+    answer = client.get(f"/app/static/video/{video.id}.mp4")
+    assert answer.status_code == 200 and answer.content == studio.library.mp4_path(video.id).read_bytes()
+    assert answer.headers["content-type"] == "video/mp4" and answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "content-disposition" not in answer.headers
+
+
+@pytest.mark.parametrize(("asked", "first", "last"), [("bytes=0-99", 0, 99), ("bytes=100-", 100, None),
+                                                      ("bytes=-50", -50, None)])
+def test_a_part_of_a_video_is_sent_as_a_part(client, studio, video, asked, first, last):
+    data = studio.library.mp4_path(video.id).read_bytes()
+    answer = client.get(f"/app/static/video/{video.id}.mp4", headers={"Range": asked})
+    assert answer.status_code == 206
+    assert answer.content == data[first:None if last is None else last + 1]
+    assert answer.headers["content-range"].endswith(f"/{len(data)}")
+
+
+def test_a_part_beyond_the_end_is_refused(client, video):
+    answer = client.get(f"/app/static/video/{video.id}.mp4", headers={"Range": "bytes=9999999-"})
+    assert answer.status_code == 416
+
+
+def test_the_head_of_a_video_has_its_size_and_no_body(client, studio, video):
+    answer = client.head(f"/app/static/video/{video.id}.mp4")
+    assert answer.status_code == 200 and answer.content == b""
+    assert int(answer.headers["content-length"]) == studio.library.mp4_path(video.id).stat().st_size
+
+
+def test_what_a_browser_has_is_not_sent_again(client, video):
+    url = f"/app/static/video/{video.id}.mp4"
+    etag = client.get(url).headers["etag"]
+    again = client.get(url, headers={"If-None-Match": etag})
+    assert again.status_code == 304 and again.content == b"" and again.headers["etag"] == etag
+    assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_download_has_a_readable_and_harmless_name(client, video):
+    for suffix in ("mp4", "json"):
+        header = client.get(f"/app/static/video/{video.id}.{suffix}?download=1").headers["content-disposition"]
+        assert header == f'attachment; filename="{slug(PROMPT)}-{video.id}.{suffix}"'
+    assert slug(PROMPT) == "ein-roter-ball-etc-passwd-neon-city"
+    assert slug("雪の街") == "video" and len(slug("word " * 100)) <= 48 and slug("é" * 99) == "e" * 48
+
+
+def test_the_sidecar_the_poster_and_the_animation_are_sent(client, studio, video):
+    sidecar = client.get(f"/app/static/video/{video.id}.json")
+    assert json.loads(sidecar.content) == studio.video(video.id).document()
+    for kind in ("poster", "animation"):
+        picture = client.get(f"/app/static/{kind}/{video.id}.webp")
+        assert picture.status_code == 200 and picture.headers["content-type"] == "image/webp"
+        assert picture.content[8:12] == b"WEBP"
+
+
+def test_a_preview_is_never_kept(client, studio, video):
+    folder = studio.settings.data_dir / "previews"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{video.id}.webp").write_bytes(b"RIFF....WEBP")
+    answer = client.get(f"/app/static/preview/{video.id}.webp?v=3")
+    assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [
+    "/app/static/video/20261122-081301-ffffff.mp4", "/app/static/video/index.mp4",
+    "/app/static/video/..%2findex.mp4",
+    "/app/static/video/%2e%2e%2f%2e%2e%2fstudio.lock", "/app/static/video/../index.json", "/app/static/index.json",
+    "/app/static/preview/..%5c..%5cindex.webp", "/app/static/poster/%00.webp", "/app/static/video/.mp4",
+    "/app/static/example/demo.mp4", "/app/static/example/..%2f..%2fREADME.mp4", "/app/static/",
+    "/app/static/video/20261122-081301-a1b2c3.mp4.json", "/app/static/video/20261122-081301-a1b2c3%0a.mp4",
+])
+def test_what_is_not_the_id_of_a_video_is_not_found(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.text == "Not found." or answer.text == "Not Found"
+
+
+def test_a_damaged_video_is_not_found_and_not_an_exception(client, studio):
+    broken = studio.library.publish(*samples.with_recipe(samples.video("broken")))
+    studio.library.mp4_path(broken.id).unlink()
+    assert client.get(f"/app/static/video/{broken.id}.mp4").status_code == 404
+    assert client.get(f"/app/static/video/{broken.id}.json?download=1").status_code == 404
+
+
+def test_readiness_says_what_is_missing(client, studio):
+    answer = client.get("/api/ready")
+    state = answer.json()
+    assert answer.status_code == (200 if state["ready"] else 503) and answer.headers["cache-control"] == "no-store"
+    assert state == studio.ready()
+
+
+def test_a_studio_that_cannot_run_jobs_is_not_ready(tmp_path: Path):
+    settings = Settings.from_env({}, data_dir=tmp_path, min_free_mb=10**9)
+    with open_studio(settings, role="write") as full, TestClient(Starlette(routes=routes(lambda: full))) as client:
+        answer = client.get("/api/ready")
+    assert answer.status_code == 503 and answer.json()["problems"] == ["the disk is nearly full"]
