@@ -116,6 +116,16 @@ def head(**changes: object) -> dict[str, object]:
     return {"id": new_id(), "created": "2026-11-22T08:13:01.000+00:00", **changes}
 
 
+def alive(pid: int) -> bool:
+    """Whether a process still runs; one that has ended and was not collected by its parent does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def until(condition, seconds: float = 20.0, every: float = 0.01):
     """Wait for `condition()` to be true and return it; fails after `seconds`."""
     deadline = time.monotonic() + seconds

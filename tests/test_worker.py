@@ -11,7 +11,7 @@ from pathlib import Path
 
 import drawn
 import pytest
-from drawn import head, until
+from drawn import alive, head, until
 
 from core.errors import BadRequest, StudioError, WorkerLost
 from core.jobs.executors import InlineExecutor, ProcessExecutor, Silent
@@ -183,14 +183,6 @@ def begin(process, prompt="slowly", steps=400):
     process.call("worker", "start", about["id"], 1, request.document(), about)
     until(lambda: (s := process.call("worker", "status")).progress and s.progress.done)
     return about["id"]
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_worker_answers_while_it_still_imports_its_libraries(tmp_path, models_dir):

@@ -1,0 +1,172 @@
+"""kill -9 of the studio's process at every point between accepting a job and its end: the promises hold.
+
+The points are data (core/faults.py). At each, a process with two jobs in its queue kills itself there; then the
+studio is opened again, finishes what is left, and everything is counted.
+"""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import drawn
+import pytest
+from drawn import alive, until
+
+from core import faults
+from core.jobs.dispatcher import Dispatcher
+from core.jobs.executors import InlineExecutor, ProcessExecutor
+from core.jobs.ledger import Ledger
+from core.jobs.render import Renderer
+from core.jobs.worker import WorkerHost
+from core.library import clip
+from core.library.library import Library
+from core.library.query import Query
+from core.request import VideoRequest
+from core.settings import Settings
+from core.video import Video
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim")
+
+
+def settings_for(folder, models_dir=None):
+    return Settings.from_env({}, data_dir=folder, models_dir=models_dir or folder / "models", model="tiny",
+                             device="cpu", preload=False)
+
+
+def run_all(folder, executor=None, models_dir=None):
+    """Open the studio's rooms on `folder` and run the queue until it is empty."""
+    ledger, library = Ledger(folder / "jobs.sqlite"), Library(folder, writable=True)
+    executor = executor or InlineExecutor(
+        lambda on_news: WorkerHost(lambda: Renderer(drawn.DrawnEngine(folder)), on_news))
+    dispatcher = Dispatcher(ledger, library, executor, settings_for(folder, models_dir))
+    dispatcher.start()
+    try:
+        until(lambda: not ledger.list(("queued", "running", "committing")), 90)
+        assert dispatcher.failure is None
+    finally:
+        dispatcher.close()
+        library.close()
+        ledger.close()
+
+
+CHILD = "import sys, pathlib; sys.path[:0] = ['tests', '']; import test_crash\n"
+
+
+def child(code, *arguments, **environ):
+    settings = settings_for(Path(arguments[0]), Path(arguments[1]) if len(arguments) > 1 else None)
+    return subprocess.Popen([sys.executable, "-c", CHILD + code, *map(str, arguments)], cwd=ROOT,
+                            env={**settings.process_environ(), **environ}, stderr=subprocess.PIPE, text=True)
+
+
+def check_promises(folder, ids, parents=(), attempts=(1, 2)):
+    """Nothing accepted is lost, nothing is there twice, no file without its sidecar, every video as asked."""
+    ledger, library = Ledger(folder / "jobs.sqlite"), Library(folder, writable=True)
+    try:
+        assert ledger.counts() == {"done": len(ids)}
+        assert library.verify() == []
+        files = {path.name.partition(".")[0] for path in (folder / "library").rglob("*.mp4")}
+        sidecars = {path.stem for path in (folder / "library").rglob("*.json")}
+        rows = [video.id for video in library.search(Query(page_size=50)).videos]
+        assert files == sidecars == {*ids, *parents}
+        assert sorted(rows) == sorted(files)
+        assert not list(folder.rglob("*.part"))
+        assert not list((folder / "previews").glob("*"))
+        for job_id in ids:
+            job, video = ledger.get(job_id), library.get(job_id)
+            made = clip.read(library.mp4_path(job_id))
+            assert job.attempt in attempts
+            assert video.request == job.request
+            assert made.frames.shape == (job.request.num_frames, job.request.height, job.request.width, 3)
+            assert Video.from_document(json.loads(library.sidecar_path(job_id).read_text())) == video
+            if job.kind == "regenerate":
+                assert video.verdict.verdict == "identical"
+    finally:
+        library.close()
+        ledger.close()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A library with one video, made once, and its id."""
+    folder = tmp_path_factory.mktemp("template")
+    ledger = Ledger(folder / "jobs.sqlite")
+    parent = ledger.add(replace(drawn.REQUEST, num_inference_steps=2))
+    ledger.close()
+    run_all(folder)
+    return folder, parent.id
+
+
+@pytest.fixture
+def folder(template, tmp_path):
+    """A data folder with that video, a fresh queue, and two jobs in it: a regeneration, and another video."""
+    shutil.copytree(template[0] / "library", tmp_path / "library")
+    shutil.copy(template[0] / "index.json", tmp_path)
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    ledger.add(replace(drawn.REQUEST, num_inference_steps=2), parent=template[1], kind="regenerate")
+    ledger.add(replace(drawn.REQUEST, seed=8, num_frames=6))
+    ledger.close()
+    return tmp_path
+
+
+def ids_of(folder):
+    ledger = Ledger(folder / "jobs.sqlite")
+    ids = [job.id for job in ledger.list()]
+    ledger.close()
+    return ids
+
+
+@pytest.mark.parametrize("point", [*faults.JOB_POINTS, *faults.PUBLISH])
+def test_kill_9_harms_nothing_at(folder, template, point):
+    ids = ids_of(folder)
+    process = child("test_crash.run_all(pathlib.Path(sys.argv[1]))", folder, T2V_FAULT=point)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == -signal.SIGKILL, f"{point} was not reached: {errors}"
+    run_all(folder)
+    check_promises(folder, ids, [template[1]])
+
+
+def test_without_a_fault_the_same_process_ends_well(folder, template):
+    ids = ids_of(folder)
+    process = child("test_crash.run_all(pathlib.Path(sys.argv[1]))", folder)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 0
+    check_promises(folder, ids, [template[1]], attempts=(1,))
+
+
+def test_a_studio_killed_again_and_again_sets_a_job_aside_with_a_reason(tmp_path):
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    job = ledger.add(drawn.REQUEST)
+    for _ in range(2):
+        process = child("test_crash.run_all(pathlib.Path(sys.argv[1]))", tmp_path, T2V_FAULT="jobs:started")
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    run_all(tmp_path)
+    ended = ledger.get(job.id)
+    ledger.close()
+    assert (ended.state, ended.attempt) == ("interrupted", 2)
+    assert ended.reason.startswith("The studio stopped while it ran.")
+
+
+def test_with_the_real_engine_in_its_own_process_the_worker_dies_too_and_the_frames_are_the_same(
+        tmp_path, models_dir):
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    ids = [ledger.add(TINY).id, ledger.add(replace(TINY, num_inference_steps=3)).id]
+    code = ("from core.jobs.executors import ProcessExecutor\n"
+            "data, models = map(pathlib.Path, sys.argv[1:])\n"
+            "executor = ProcessExecutor(test_crash.settings_for(data, models))\n"
+            "(data / 'pid').write_text(str(executor.pid))\n"
+            "test_crash.run_all(data, executor, models)")
+    process = child(code, tmp_path, models_dir, T2V_FAULT="jobs:progress")
+    process.communicate(timeout=90)
+    assert process.returncode == -signal.SIGKILL
+    until(lambda: not alive(int((tmp_path / "pid").read_text())), 5)
+    assert ledger.get(ids[0]).state == "running"
+    again = ledger.add(TINY, parent=ids[0], kind="regenerate").id
+    ledger.close()
+    run_all(tmp_path, ProcessExecutor(settings_for(tmp_path, models_dir)), models_dir)
+    check_promises(tmp_path, [*ids, again])
