@@ -11,7 +11,7 @@ from core.receipt import Receipt, Verdict
 from core.request import VideoRequest
 
 SCHEMA = 1
-ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # ASCII digits only
 
 
 def new_id(now: datetime | None = None) -> str:

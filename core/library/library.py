@@ -143,15 +143,17 @@ class Library:
         self._may_change()
         decoded = _checked(video, mp4)
         with self._changing:
-            stored = self._stored(video.id)
+            stored, wanted = self._stored(video.id), video.result.mp4_sha256
+            known = stored is not None and stored.result.mp4_sha256 == wanted
             if self._shelf.has(video.id, MP4):
-                wanted, kept = video.result.mp4_sha256, file_sha256(self._shelf.path(video.id, MP4))
-                if kept != wanted and (stored is None or stored.result.mp4_sha256 != wanted):
+                kept = file_sha256(self._shelf.path(video.id, MP4))
+                if kept != wanted and not known:
                     raise ClipError(f"Another video is already kept as {video.id}; nothing was changed.")
-                video = stored or video
-                if kept == wanted and stored is not None:
-                    self._catalogue.put(video)
-                    return video
+                if kept == wanted and known:
+                    self._catalogue.put(stored)
+                    return stored
+            if known and self._index.get(video.id) is not None:
+                video = stored  # its MP4 was damaged or lost: it comes back with its tags
             self._shelf.write(video, mp4, decoded)
             self._catalogue.put(video)
             reach("publish:index")

@@ -1,0 +1,133 @@
+"""kill -9 at every point of publish, change and delete: a video is whole or absent, and the next try succeeds."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samples import mp4, video
+
+from core import faults
+from core.library import clip
+from core.library.library import Library
+from core.library.query import Query
+from core.video import Video
+
+ROOT = Path(__file__).resolve().parent.parent
+OLD = video("an old one", id="20261122-000001-abcdef")
+NEW = video("a new one", id="20261122-000002-abcdef", tags=("born with it",))
+
+DEED = """
+import json, sys
+from pathlib import Path
+from core.library.library import Library
+from core.video import Video
+folder, deed = Path(sys.argv[1]), sys.argv[2]
+library = Library(folder / "data", writable=True)
+if deed == "publish":
+    document = json.loads((folder / "new.json").read_bytes())
+    library.publish(Video.from_document(document), (folder / "new.mp4").read_bytes())
+elif deed == "change":
+    library.change(sys.argv[3], tags=["changed"], favorite=True)
+else:
+    library.delete(sys.argv[3])
+library.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory) -> Path:
+    """A data directory with one video, and a second one on its way."""
+    folder = tmp_path_factory.mktemp("before")
+    library = Library(folder / "data", writable=True)
+    library.publish(OLD, mp4()[0])
+    library.close()
+    (folder / "new.json").write_text(json.dumps(NEW.document()), encoding="utf-8")
+    (folder / "new.mp4").write_bytes(mp4()[0])
+    return folder
+
+
+def run(folder: Path, deed: str, fault: str) -> int:
+    return subprocess.run([sys.executable, "-c", DEED, str(folder), deed, OLD.id], cwd=ROOT, check=False,
+                          env={**os.environ, "T2V_FAULT": fault}).returncode
+
+
+def promises_hold(library: Library) -> list[Video]:
+    """No MP4 without a sidecar, no row without a playable file, nothing half-written; the videos, newest first."""
+    names = {path.name for path in (library.data_dir / "library").rglob("*") if path.is_file()}
+    assert not any(name.endswith(".part") for name in names)
+    ids = {name.partition(".")[0] for name in names}
+    assert names == {id + suffix for id in ids for suffix in (".mp4", ".json", ".poster.webp", ".animation.webp")}
+    page = library.search(Query())
+    assert {each.id for each in page.videos} == ids and page.damaged == ()
+    assert library.verify() == []
+    for each in page.videos:
+        assert len(clip.read(library.mp4_path(each.id)).frames) == 8
+        assert library.get(each.id) == each
+    return list(page.videos)
+
+
+def opened(folder: Path) -> Library:
+    return Library(folder / "data", writable=True)
+
+
+@pytest.mark.parametrize("point", faults.LIBRARY_POINTS)
+def test_a_process_killed_at_any_point_leaves_a_whole_library(before, tmp_path, point):
+    folder = tmp_path / "copy"
+    shutil.copytree(before, folder)
+    deed = point.partition(":")[0]
+    assert run(folder, deed, point) == -signal.SIGKILL, f"{point} is never reached"
+
+    reader = Library(folder / "data", writable=False)
+    for each in reader.search(Query()).videos:  # before anybody mends: what is shown as whole plays
+        if each.id not in reader.search(Query()).damaged:
+            clip.read(reader.mp4_path(each.id))
+    reader.close()
+
+    library = opened(folder)
+    videos = promises_hold(library)
+    if deed == "publish":
+        committed = point in ("publish:mp4", "publish:index")
+        assert [each.id for each in videos] == ([NEW.id, OLD.id] if committed else [OLD.id])
+        assert library.publish(NEW, mp4()[0]) == NEW
+        assert promises_hold(library) == [NEW, OLD]
+    elif deed == "change":
+        changed = point != "change:sidecar-part"
+        assert (videos[0].tags, videos[0].favorite) == ((("changed",), True) if changed else ((), False))
+        assert library.search(Query("changed")).total == changed
+        assert library.change(OLD.id, tags=["changed"], favorite=True).favorite
+        assert len(promises_hold(library)) == 1
+    else:
+        assert [each.id for each in videos] == ([OLD.id] if point == "delete:index" else [])
+        if videos:
+            library.delete(OLD.id)
+        assert promises_hold(library) == []
+        assert library.publish(OLD, mp4()[0]) == OLD
+    library.close()
+
+
+def test_a_process_that_is_not_told_to_die_does_the_deed(before, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(before, folder)
+    assert run(folder, "publish", "") == 0 and run(folder, "change", "publish:mp4") == 0
+    library = opened(folder)
+    assert library.report.sentences == ()
+    assert [each.tags for each in promises_hold(library)] == [("born with it",), ("changed",)]
+    library.close()
+
+
+def test_a_crash_with_unwritten_rows_loses_none_of_them(before, tmp_path):
+    """The index file is older than the files: what a crash before a late flush leaves."""
+    folder = tmp_path / "copy"
+    shutil.copytree(before, folder)
+    stale = (folder / "data" / "index.json").read_bytes()
+    assert run(folder, "publish", "") == 0 and run(folder, "change", "") == 0
+    (folder / "data" / "index.json").write_bytes(stale)
+    library = opened(folder)
+    assert library.report.added == 2
+    assert [each.tags for each in promises_hold(library)] == [("born with it",), ("changed",)]
+    library.close()
