@@ -1,5 +1,7 @@
 """Gallery: every video that was kept, to find, play, prove and make again."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core.library.query import Page
@@ -25,11 +27,14 @@ def browse(opened: Studio) -> None:
         nothing(opened, filtered)
         return
     st.caption(f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}")
-    with st.grid("auto", min_column_width=210):
+    above = st.container()
+    number = page_number(page)
+    if number != page.page:
+        page = opened.search(replace(query, page=number))
+    with above, st.grid("auto", min_column_width=210):
         for video in page.videos:
             spec = models.get(video.request.model or "")
             video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged)
-    pages(page)
 
 
 def making(opened: Studio) -> None:
@@ -49,11 +54,12 @@ def making(opened: Studio) -> None:
     live()
 
 
-def pages(page: Page) -> None:
-    """The numbers of the pages, when there is more than one."""
-    if page.pages > 1:
-        with st.container(horizontal=True, horizontal_alignment="center"):
-            st.pagination(page.pages, key="g_page", bind="query-params")
+def page_number(page: Page) -> int:
+    """Draw the numbers of the pages, when there is more than one; which one is asked for."""
+    if page.pages == 1:
+        return 1
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        return st.pagination(page.pages, key="g_page", bind="query-params")
 
 
 def nothing(opened: Studio, filtered: bool) -> None:

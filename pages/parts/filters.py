@@ -44,7 +44,7 @@ def filter_row(facets: Facets, models: dict[str, ModelSpec]) -> Query:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Search", key="g_q", placeholder="Search prompts and tags: neon city -snow", type="search",
                       icon=":material/search:", label_visibility="collapsed", on_change=_first_page, **_BOUND)
-        chosen = [row for row in _active() if row.key != "g_q"]
+        chosen = [row for row in FILTERS if row.key != "g_q" and _is_set(row)]
         label = f"Filters ({len(chosen)})" if chosen else "Filters"
         with st.popover(label, icon=":material/filter_list:", key="filters"):
             _fields(facets, models)
@@ -65,6 +65,13 @@ def active_filters() -> bool:
             if len(active) > 1:
                 st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
     return bool(active)
+
+
+def _is_set(row: Filter) -> bool:
+    """Whether a filter is on, also before its field is drawn for the first time."""
+    if row.key in st.session_state:
+        return st.session_state[row.key] != row.empty
+    return row.key in st.query_params
 
 
 def _active() -> list[Filter]:
@@ -113,4 +120,4 @@ def _query() -> Query:
     if "seed" in asked:
         seed = asked["seed"].strip()
         asked["seed"] = int(seed) if re.fullmatch(r"[0-9]{1,19}", seed) else -1
-    return Query(**asked, sort=state.g_sort, page=state.get("g_page", 1))
+    return Query(**asked, sort=state.g_sort)

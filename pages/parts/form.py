@@ -23,6 +23,10 @@ def request_form(opened: Studio) -> None:
     models = opened.models()
     _fill_once(opened, models)
     spec = models[st.session_state.f_model]
+    if _parent():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(":material/edit: Filled from a video of the gallery: change what you like.")
+            st.button("Start afresh", type="tertiary", key="afresh", on_click=_start_afresh)
     st.text_area("Prompt", key="f_prompt", height=96, placeholder="Describe the video in one sentence", **KEEP)
     _hint(opened, spec)
     examples = opened.prompt_examples(spec.key)
@@ -72,8 +76,10 @@ def _fill_once(opened: Studio, models: dict[str, ModelSpec]) -> None:
     source = st.query_params.get("from", "")
     if source and st.session_state.get("f_filled_from") != source:
         st.session_state.f_filled_from = source
+        st.session_state.f_parent = None
         try:
             fill_from(opened.video(source).request, models)
+            st.session_state.f_parent = source
         except StudioError as error:
             st.session_state.f_failure = error
     if st.session_state.get("f_model") not in models:
@@ -197,8 +203,21 @@ def _request() -> VideoRequest:
         width=width, height=height, scheduler=state.f_scheduler)
 
 
+def _parent() -> str | None:
+    """The video that the form was filled from, as long as the address names it."""
+    parent = st.session_state.get("f_parent")
+    return parent if parent and st.query_params.get("from") == parent else None
+
+
+def _start_afresh() -> None:
+    st.query_params.pop("from", None)
+    for name in ("f_filled_from", "f_parent", "f_prompt", "f_seed", "f_negative_prompt"):
+        st.session_state.pop(name, None)
+    _take_defaults()
+
+
 def _submit() -> None:
-    parent = st.query_params.get("from") if st.session_state.get("f_filled_from") else None
+    parent = _parent()
     try:
         studio().submit(_request(), parent=parent, kind="remix" if parent else "generate")
     except StudioError as error:

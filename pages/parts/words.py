@@ -27,7 +27,9 @@ def shorten(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     cut = text[:length - 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[length // 2:] else cut).rstrip(" ,.;:") + "…"
+    if text[length - 1] != " " and " " in cut[length // 2:]:
+        cut = cut.rsplit(" ", 1)[0]
+    return cut.rstrip(" ,.;:") + "…"
 
 
 def seconds(value: float) -> str:

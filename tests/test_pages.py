@@ -1,0 +1,508 @@
+"""The screens, run without a browser: what a person reads and presses on each, and what it does."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import samples
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from core.errors import NotFound
+from core.jobs.job import Job
+from core.progress import Progress
+from core.receipt import Environment, Verdict
+from core.request import VideoRequest
+from core.studio import Studio
+from pages.parts import shell, words
+from pages.parts.streamlit_private import turn_off_page_discovery
+
+ENTRY = str(Path(__file__).resolve().parent.parent / "streamlit_app.py")
+HOSTILE = "**bold** ![x](http://evil.example/x.png) <img src=x onerror=alert(1)> :red[no] $x^2$"
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    """The studio of the pages, on an empty folder, running no jobs."""
+    for name, value in {"DATA_DIR": tmp_path / "data", "MODELS_DIR": tmp_path / "models", "DISPATCH": 0,
+                        "DEVICE": "cpu", "MODEL": "", "MIN_FREE_MB": 0, "MAX_QUEUED": 200}.items():
+        monkeypatch.setenv(f"T2V_{name}", str(value))
+    shell.studio.clear()
+    yield shell.studio()
+    shell.studio.clear()
+
+
+def page(name: str = "", **query: str) -> AppTest:
+    at = AppTest.from_file(ENTRY, default_timeout=20)
+    at.run()
+    if name:
+        at.switch_page(f"pages/{name}.py")
+    for key, value in query.items():
+        at.query_params[key] = value
+    return healthy(at.run())
+
+
+def healthy(at: AppTest) -> AppTest:
+    assert not at.exception, at.exception
+    return at
+
+
+def said(at: AppTest) -> str:
+    """Every word on the page, as it was sent."""
+    kinds = ("text", "caption", "markdown", "code", "error", "warning", "info", "success", "subheader")
+    parts = [str(element.value) for kind in kinds for element in at.get(kind)]
+    return "\n".join([*parts, *(button.label for button in at.button)])
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    return healthy(at.button(key=key).click().run())
+
+
+def keep(studio: Studio, prompt: str = "a red ball", **changes: object):
+    return studio.library.publish(*samples.with_recipe(samples.video(prompt, **changes)))
+
+
+def run(studio: Studio, job: Job, *progress: Progress) -> Job:
+    """Take a job as the dispatcher does, and let it say how far it is."""
+    claimed = studio.ledger.claim("test")
+    assert claimed is not None and claimed.id == job.id
+    for number, step in enumerate(progress, start=1):
+        studio.ledger.progress(job.id, claimed.attempt, step, number)
+    return studio.job(job.id)
+
+
+# Generate
+
+def test_the_first_visit_has_a_form_that_works_and_a_place_for_the_video(studio):
+    at = page()
+    assert at.text_area(key="f_prompt").value == studio.prompt_examples("demo")[0]
+    assert at.number_input(key="f_num_frames").value == 16
+    assert "Your video appears here." in said(at)
+    press(at, "generate")
+    assert [job.request.prompt for job in studio.jobs()] == [studio.prompt_examples("demo")[0]]
+
+
+def test_three_presses_are_three_jobs_each_with_its_card(studio):
+    at = page()
+    for _ in range(3):
+        press(at, "generate")
+    jobs = studio.jobs(oldest_first=True)
+    assert len(jobs) == 3 and len({job.request.seed for job in jobs}) == 3
+    for job in jobs:
+        assert at.button(key=f"cancel_{job.id}")
+    assert "Next in line" in said(at) and "Number 3 in line" in said(at)
+
+
+def test_the_same_truth_stands_there_after_a_reload(studio):
+    press(page(), "generate")
+    (job,) = studio.jobs()
+    assert at_button(page(), f"cancel_{job.id}")
+
+
+def at_button(at: AppTest, key: str) -> bool:
+    return key in [button.key for button in at.button]
+
+
+@pytest.mark.parametrize(("field", "value", "sentence"), [
+    ("f_num_frames", 999, "Frames: 999 is outside what Demo model accepts: 1 to 32"),
+    ("f_num_inference_steps", 0, "Steps: 0 is outside"), ("f_fps", -1, "Frames per second: -1 is outside"),
+    ("f_guidance_scale", 99.0, "Guidance: 99.0 is outside"),
+])
+def test_a_number_out_of_range_is_refused_with_a_sentence_and_nothing_is_queued(studio, field, value, sentence):
+    at = page()
+    at.number_input(key=field).set_value(value)
+    press(at, "generate")
+    assert sentence in at.error[0].value.replace("\\", "")
+    assert studio.jobs() == ()
+
+
+@pytest.mark.parametrize(("field", "text", "sentence"), [
+    ("f_prompt", "   ", "Prompt: is empty"), ("f_prompt", "a\x00b", "Prompt: has the character U+0000"),
+    ("f_prompt", "x" * 2001, "Prompt: has 2,001 characters"),
+])
+def test_a_prompt_that_cannot_be_is_refused_at_the_form(studio, field, text, sentence):
+    at = page()
+    at.text_area(key=field).set_value(text)
+    press(at, "generate")
+    assert sentence in at.error[0].value.replace("\\", "") and studio.jobs() == ()
+
+
+@pytest.mark.parametrize("seed", ["abc", "-1", "1.5", "9" * 30])
+def test_a_seed_that_is_none_is_refused(studio, seed):
+    at = page()
+    at.text_input(key="f_seed").set_value(seed)
+    press(at, "generate")
+    assert at.error[0].value.startswith("Seed: ") and studio.jobs() == ()
+
+
+def test_a_refusal_goes_away_with_the_next_good_request(studio):
+    at = page()
+    at.text_input(key="f_seed").set_value("abc")
+    press(at, "generate")
+    at.text_input(key="f_seed").set_value(str(2**63 - 1))
+    press(at, "generate")
+    assert not at.error and studio.jobs()[0].request.seed == 2**63 - 1
+
+
+def test_the_dice_draw_a_seed_and_an_example_fills_the_prompt(studio):
+    at = press(page(), "dice")
+    assert re.fullmatch(r"\d{1,19}", at.text_input(key="f_seed").value)
+    example = studio.prompt_examples("demo")[2]
+    healthy(at.get_by_key("f_example").set_value(example).run())
+    assert at.text_area(key="f_prompt").value == example
+
+
+def test_another_model_brings_its_own_settings_licence_and_examples(studio):
+    at = page()
+    healthy(at.selectbox(key="f_model").set_value("modelscope-1.7b").run())
+    spec = studio.models()["modelscope-1.7b"]
+    assert at.text_area(key="f_prompt").value == spec.examples[0]
+    assert at.number_input(key="f_guidance_scale").value == 9.0
+    assert "CC-BY-NC-4.0" in said(at).replace("\\", "") and "Non-commercial use only" in said(at).replace("\\", "")
+    assert "Downloads 3.7 GB at first use" in said(at)
+    assert at.number_input(key="f_num_frames").label == "Frames · best 16–24"
+    assert at.number_input(key="f_num_inference_steps").label == "Steps · best 20–30"
+
+
+def test_a_prompt_of_ones_own_survives_another_model(studio):
+    at = page()
+    at.text_area(key="f_prompt").set_value("my own words")
+    healthy(at.selectbox(key="f_model").set_value("modelscope-1.7b").run())
+    assert at.text_area(key="f_prompt").value == "my own words"
+
+
+def test_words_the_model_does_not_know_are_said_and_block_nothing(studio):
+    folder = studio.settings.models_dir / "demo"
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").write_text("{}")
+    (folder / "vocabulary.json").write_text('{"words": ["a", "red", "ball"], "examples": ["a red ball"]}')
+    at = page()
+    assert at.text_area(key="f_prompt").value == "a red ball"
+    healthy(at.text_area(key="f_prompt").set_value("a red dragon").run())
+    assert "The demo model does not know *dragon*" in said(at)
+    press(at, "generate")
+    assert studio.jobs()[0].request.prompt == "a red dragon"
+
+
+def test_remix_fills_the_form_and_remembers_where_it_came_from(studio):
+    video = keep(studio, "a blue square", seed=42, num_inference_steps=21, width=32, height=32, guidance_scale=6.5)
+    at = page(**{"from": video.id})
+    assert at.text_area(key="f_prompt").value == "a blue square" and at.text_input(key="f_seed").value == "42"
+    assert at.number_input(key="f_num_inference_steps").value == 21
+    at.text_area(key="f_prompt").set_value("a green square")
+    press(at, "generate")
+    (job,) = studio.jobs()
+    assert (job.kind, job.parent) == ("remix", video.id)
+    assert job.request == replace(video.request, prompt="a green square")
+
+
+def test_a_remix_of_a_video_that_is_gone_says_so_and_the_form_still_works(studio):
+    at = page(**{"from": "20200101-000000-abcdef"})
+    assert "no video" in at.error[0].value
+    press(at, "generate")
+    assert len(studio.jobs()) == 1 and studio.jobs()[0].parent is None
+
+
+@pytest.mark.parametrize(("progress", "words_there"), [
+    (Progress("downloading", 1_200_000_000, 3_670_000_000), "Downloading the model: 1.2 GB of 3.7 GB"),
+    (Progress("loading"), "Loading the model"), (Progress("denoising", 12, 20), "Step 12 of 20"),
+    (Progress("decoding", 3, 16), "Decoding 3 of 16"), (Progress("encoding"), "Writing the video"),
+])
+def test_a_running_job_says_what_it_does(studio, progress, words_there):
+    job = run(studio, studio.submit(VideoRequest("a red ball")), progress)
+    at = page()
+    assert words_there in at.get("progress")[0].text
+    assert at.get("image") or at.get("imgs") or progress.phase  # the preview is drawn by the browser
+    assert at_button(at, f"cancel_{job.id}")
+
+
+def test_cancel_stops_a_waiting_job_and_retry_brings_it_back(studio):
+    at = press(page(), "generate")
+    (job,) = studio.jobs()
+    press(at, f"cancel_{job.id}")
+    assert studio.job(job.id).state == "cancelled"
+    at = page()
+    assert "Cancelled" in said(at)
+    press(at, f"retry_{job.id}")
+    assert [one.state for one in studio.jobs(oldest_first=True)] in (["cancelled", "queued"], ["queued"])
+
+
+def test_a_failed_job_says_what_happened_and_offers_to_retry(studio):
+    job = run(studio, studio.submit(VideoRequest("a red ball")))
+    studio.ledger.move(job.id, job.attempt, ("running",), "failed", "The model needs 6.7 GB.", "OutOfMemory")
+    at = page()
+    assert "The model needs 6.7 GB" in at.error[0].value.replace("\\", "")
+    press(at, f"retry_{job.id}")
+    assert any(one.state == "queued" for one in studio.jobs())
+
+
+def test_a_job_can_be_linked_to(studio):
+    keep(studio)
+    job = studio.submit(VideoRequest("the one that is asked for"))
+    studio.cancel(job.id)
+    other = studio.submit(VideoRequest("another"))
+    studio.cancel(other.id)
+    assert "the one that is asked for" in said(page(job=job.id))
+    assert "no job" in said(page(job="20200101-000000-abcdef")).lower()
+
+
+def done(studio: Studio, prompt: str = "a red ball", parent: str | None = None, verdict: Verdict | None = None):
+    """A job that ended with a video."""
+    kind = "regenerate" if parent else "generate"
+    request = VideoRequest(prompt, num_frames=8, width=32, height=32)
+    job = run(studio, studio.submit(request, parent=parent, kind=kind))
+    video, data = samples.with_recipe(samples.video(prompt, id=job.id, parent=parent))
+    studio.library.publish(replace(video, verdict=verdict), data)
+    studio.ledger.move(job.id, job.attempt, ("running",), "committing")
+    studio.ledger.move(job.id, job.attempt, ("committing",), "done")
+    return studio.video(job.id)
+
+
+def test_a_finished_video_plays_from_its_address_and_offers_what_comes_next(studio):
+    video = done(studio)
+    at = page()
+    (player,) = at.get("video")
+    assert player.url == f"/app/static/video/{video.id}.mp4"
+    assert player.proto.loop and player.proto.autoplay and player.proto.muted
+    links = {link.value: link.url for link in at.link_button}
+    assert links == {"Download MP4": f"/app/static/video/{video.id}.mp4?download=1",
+                     "Download JSON": f"/app/static/video/{video.id}.json?download=1"}
+    press(at, "regenerate_stage")
+    assert (studio.jobs()[0].kind, studio.jobs()[0].parent) == ("regenerate", video.id)
+    assert studio.jobs()[0].request == video.request
+
+
+# Gallery
+
+def test_an_empty_gallery_says_what_to_do(studio):
+    at = page("gallery")
+    assert "No videos yet" in said(at)
+    assert [link.label for link in at.get("page_link")] == ["Generate a video"]
+
+
+def test_the_newest_video_comes_first_and_24_stand_on_a_page(studio):
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(26):
+        when = start + timedelta(hours=number)
+        keep(studio, f"video number {number}", id=f"{when:%Y%m%d-%H%M%S}-{number:06x}", created=when.isoformat(),
+             seed=number)
+    at = page("gallery")
+    shown = [text.value for text in at.text if text.value.startswith("video number")]
+    assert shown == [f"video number {number}" for number in range(25, 1, -1)]
+    assert "26 videos" in said(at)
+    at = page("gallery", g_page="2")
+    assert [text.value for text in at.text if "number" in text.value] == ["video number 1", "video number 0"]
+
+
+def test_search_and_filters_come_from_the_address_and_can_be_cleared(studio):
+    keep(studio, "snow over a neon city", seed=1)
+    keep(studio, "rain over a neon city", seed=2)
+    at = page("gallery", g_q="neon -snow")
+    assert "rain over a neon city" in said(at) and "snow over" not in said(at)
+    press(at, "clear_g_q")
+    assert "snow over a neon city" in said(at)
+    at = page("gallery", g_seed="1")
+    assert "1 video " in said(at) and "Seed: 1" in said(at)
+    at = page("gallery", g_q="nothing like it")
+    assert "No video matches." in said(at)
+    press(at, "clear_nothing")
+    assert "2 videos" in said(at)
+
+
+@pytest.mark.parametrize(("key", "value", "found"), [
+    ("g_frames", "8", 2), ("g_steps", "20", 1), ("g_guidance", "5", 2), ("g_from", "2026-03-01", 1),
+    ("g_to", "2026-02-01", 1), ("g_favorite", "true", 1), ("g_seed", "no number", 0), ("g_page", "999", 2),
+    ("g_page", "x", 2), ("g_sort", "Prompt", 2), ("g_frames", "x", 2),
+])
+def test_every_filter_works_from_the_address_and_nonsense_does_no_harm(studio, key, value, found):
+    keep(studio, "first", id="20260101-000000-000001", created="2026-01-01T00:00:00+00:00", favorite=True)
+    keep(studio, "second", id="20260401-000000-000002", created="2026-04-01T00:00:00+00:00",
+         num_inference_steps=30)
+    at = page("gallery", **{key: value})
+    assert len([text for text in at.text if text.value in ("first", "second")]) == found
+
+
+def test_a_card_regenerates_stars_and_opens_in_one_click(studio):
+    video = keep(studio)
+    at = press(page("gallery"), f"again_{video.id}")
+    assert (studio.jobs()[0].kind, studio.jobs()[0].parent) == ("regenerate", video.id)
+    at = press(at, f"star_{video.id}")
+    assert studio.video(video.id).favorite
+    at = press(at, f"open_{video.id}")
+    assert at.get("video")[0].url.endswith(f"{video.id}.mp4")
+
+
+def test_an_opened_video_shows_its_whole_recipe(studio):
+    video = keep(studio, "a red ball", seed=1234)
+    at = page("gallery", video=video.id)
+    table = at.table[0].value
+    rows = {row[0]: row[1].replace("\\", "") for row in table.values.tolist()}
+    assert rows["Seed"] == "1234" and rows["Frames"] == "8" and rows["Size"] == "32 × 32"
+    assert rows["Scheduler"] == "DPM-Solver++ 2M" and rows["Id"] == video.id and "torch 2.13.0" in rows["Versions"]
+    assert at.code[0].value == "a red ball"
+
+
+@pytest.mark.parametrize(("verdict", "title", "sentence"), [
+    (Verdict("identical"), "Identical", "Every pixel of all 8 frames is the same."),
+    (Verdict("equivalent", 47.2, ("another version of torch (2.13 → 2.15)",)), "Equivalent",
+     "Looks the same (PSNR 47 dB). Because: another version of torch (2.13 → 2.15)."),
+    (Verdict("drifted", 21.4, ("another processor or GPU (RTX 4090 → H200)",)), "Drifted",
+     "Different (PSNR 21 dB). Likely because: another processor or GPU (RTX 4090 → H200)."),
+])
+def test_a_verdict_is_said_in_words_on_the_child_and_on_its_parent(studio, verdict, title, sentence):
+    parent = keep(studio)
+    child = done(studio, parent=parent.id, verdict=verdict)
+    for shown in (child.id, parent.id):
+        at = page("gallery", video=shown)
+        alerts = [*at.success, *at.info, *at.warning]
+        assert sentence in [alert.value.replace("\\", "") for alert in alerts]
+        assert title in [alert.proto.title for alert in alerts]
+    assert "Made from" in said(page("gallery", video=child.id))
+    assert "Regenerated" in said(page("gallery", video=parent.id))
+
+
+def test_what_will_differ_is_said_before_regenerating(studio):
+    machine = Environment("cuda", "RTX 4090", "float16", "math", "resident", 0, {"torch": "2.5.0"})
+    plain = samples.video("from elsewhere")
+    there = replace(plain, receipt=replace(plain.receipt, environment=machine))
+    video = studio.library.publish(*samples.with_recipe(there))
+    at = page("gallery", video=video.id)
+    assert "another version of torch (2.5.0 → " in at.info[0].value.replace("\\", "")
+
+
+def test_delete_asks_once(studio):
+    video = keep(studio)
+    at = page("gallery", video=video.id)
+    assert "This cannot be undone." in said(at)
+    at = press(at, "delete_for_good")
+    assert "No videos yet" in said(at)
+    with pytest.raises(NotFound):
+        studio.video(video.id)
+
+
+def test_remix_opens_the_form_filled(studio):
+    video = keep(studio, "a blue square")
+    at = press(page("gallery", video=video.id), "remix_opened")
+    assert at.text_area(key="f_prompt").value == "a blue square"
+
+
+@pytest.mark.parametrize("asked", ["20200101-000000-abcdef", "../../etc/passwd", "x", "<img src=x>"])
+def test_a_video_that_is_not_there_is_a_sentence(studio, asked):
+    at = page("gallery", video=asked)
+    assert at.error[0].value and not at.get("video")
+    assert at_button(at, "back")
+
+
+def test_missing_and_damaged_files_are_shown_as_such_and_can_be_deleted(studio):
+    gone, mute = keep(studio, "mp4 gone"), keep(studio, "sidecar gone")
+    studio.library.mp4_path(gone.id).unlink()
+    studio.library.sidecar_path(mute.id).unlink()
+    at = page("gallery")
+    assert [badge.value for badge in at.markdown if "missing or damaged" in badge.value]
+    at = page("gallery", video=gone.id)
+    assert "missing" in at.error[0].value
+    press(at, "delete_for_good")
+    assert "mp4 gone" not in said(page("gallery"))
+
+
+# Queue
+
+def test_an_empty_queue_says_what_to_do(studio):
+    at = page("queue")
+    assert "Nothing is waiting." in said(at)
+    assert [link.label for link in at.get("page_link")] == ["Generate a video"]
+
+
+def test_the_queue_shows_what_runs_waits_and_ended(studio):
+    video = done(studio, "was made")
+    failed = run(studio, studio.submit(VideoRequest("went wrong")))
+    studio.ledger.move(failed.id, failed.attempt, ("running",), "failed", "A sentence of its own.", "ClipError")
+    running = run(studio, studio.submit(VideoRequest("is being made")), Progress("denoising", 5, 20))
+    waiting = studio.submit(VideoRequest("will be made"))
+    at = page("queue")
+    everything = said(at)
+    for part in ("Running", "Waiting", "Ended", "was made", "went wrong", "is being made", "will be made",
+                 "Next in line", "A sentence of its own\\."):
+        assert part in everything
+    assert at.get("progress")[0].text.startswith("Step 5 of 20")
+    press(at, f"cancel_{waiting.id}")
+    assert studio.job(waiting.id).state == "cancelled"
+    press(at, f"cancel_{running.id}")
+    assert studio.job(running.id).cancel_requested
+    at = press(at, f"open_job_{video.id}")
+    assert at.get("video")
+
+
+# Every screen
+
+@pytest.mark.parametrize("name", ["", "gallery", "queue"])
+def test_user_text_is_shown_as_text_never_as_markdown_or_html(studio, name):
+    video = done(studio, HOSTILE)
+    failed = run(studio, studio.submit(VideoRequest(HOSTILE)))
+    studio.ledger.move(failed.id, failed.attempt, ("running",), "failed", HOSTILE, "ClipError")
+    studio.submit(VideoRequest(HOSTILE))
+    for at in (page(name), page("gallery", video=video.id), page("gallery", g_q=HOSTILE)):
+        assert any("**bold**" in text.value for text in [*at.text, *at.code]) or at.query_params.get("g_q")
+        as_markdown = [*at.markdown, *at.caption, *at.error, *at.warning, *at.info, *at.success, *at.subheader]
+        labels = [element.value for element in as_markdown] + [button.label for button in at.button]
+        cells = [str(cell) for table in at.table for row in table.value.values.tolist() for cell in row]
+        for text in labels + cells:
+            marks = re.sub(r"\\.", "", text)  # what a backslash keeps from being a mark is gone
+            assert not any(mark in marks for mark in ("**bold", "![", "<img", ":red[no", "$")), text
+
+
+def test_a_cold_deep_link_to_a_page_works_without_the_entry_script(studio):
+    video = keep(studio)
+    at = AppTest.from_file(ENTRY, default_timeout=20)
+    at.query_params["video"] = video.id
+    healthy(at.switch_page("pages/gallery.py").run())
+    assert at.get("video")[0].url.endswith(f"{video.id}.mp4")
+
+
+def test_the_pages_folder_is_not_discovered_once_the_app_serves(monkeypatch):
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", None)
+    turn_off_page_discovery()
+    assert PagesManager.uses_pages_directory is False
+    assert PagesManager(ENTRY).uses_pages_directory is False
+
+
+def test_the_screens_do_not_import_the_model(studio):
+    before = {name for name in sys.modules if name.split(".")[0] in ("torch", "diffusers", "transformers")}
+    for name in ("", "gallery", "queue"):
+        page(name)
+    assert {name for name in sys.modules if name.split(".")[0] in ("torch", "diffusers", "transformers")} == before
+
+
+def test_a_setting_that_cannot_be_is_a_sentence_on_every_page(studio, monkeypatch):
+    shell.studio.clear()
+    monkeypatch.setenv("T2V_MAX_QUEUED", "many")
+    at = page()
+    assert "T2V_MAX_QUEUED" in at.error[0].value.replace("\\", "")
+
+
+# Words
+
+@pytest.mark.parametrize(("value", "text"), [(0.4, "0 s"), (8.2, "8 s"), (59.6, "1 min"), (125, "2 min 5 s"),
+                                             (3600, "1 h 0 min"), (3840, "1 h 4 min"), (-5, "0 s")])
+def test_a_duration_reads_well(value, text):
+    assert words.seconds(value) == text
+
+
+@pytest.mark.parametrize(("passed", "text"), [(5, "just now"), (300, "5 min ago"), (7200, "2 h ago"),
+                                              (86400 * 3, "3 days ago"), (86400 * 30, "2026-01-01")])
+def test_an_age_reads_well(passed, text):
+    then = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert words.age(then.isoformat(), then + timedelta(seconds=passed)) == text
+
+
+def test_a_long_prompt_is_cut_between_words():
+    assert words.shorten("a red ball bouncing on a white background", 20) == "a red ball bouncing…"
+    assert words.shorten("short", 20) == "short" and len(words.shorten("x" * 100, 20)) == 20
+
+
+def test_bytes_read_well():
+    assert [words.size(n) for n in (12, 812_000, 3_670_000_000)] == ["12 bytes", "812 kB", "3.7 GB"]
