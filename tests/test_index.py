@@ -166,8 +166,8 @@ def test_many_threads_lose_nothing(tmp_path):
     again.close()
 
 
-def test_when_writing_is_slow_it_happens_in_the_background_and_at_close(tmp_path, monkeypatch):
-    monkeypatch.setattr(index_module, "INLINE_S", -1.0)  # every flush counts as slow
+def test_a_large_index_is_written_in_the_background_and_at_close(tmp_path, monkeypatch):
+    monkeypatch.setattr(index_module, "INLINE_ROWS", 0)  # every index counts as large
     monkeypatch.setattr(index_module, "DELAY_S", 0.05)
     index = open_index(tmp_path)
     path = tmp_path / "index.json"

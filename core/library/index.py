@@ -25,7 +25,7 @@ from core.library.files import disk_errors
 from core.library.query import Entry
 
 FORMAT = 1
-INLINE_S = 0.005  # a flush that takes longer than this is put off
+INLINE_ROWS = 1000  # with more rows than this, writing the file is put off
 DELAY_S = 1.0
 RETRY_S = 30.0
 
@@ -216,10 +216,10 @@ class Index:
 
     def _flush_soon(self) -> None:
         """Write now while that takes no time, else in the background, at most a twentieth of the time."""
-        if self._flush_s < INLINE_S:
-            self._flush_calmly()
-        if self._flushed != self.generation:
-            self._start_timer(RETRY_S if self._flush_s < INLINE_S else max(DELAY_S, 20 * self._flush_s))
+        if len(self._oldest) > INLINE_ROWS:
+            self._start_timer(max(DELAY_S, 20 * self._flush_s))
+        elif not self._flush_calmly():
+            self._start_timer(RETRY_S)
 
     def _start_timer(self, delay_s: float) -> None:
         with self._lock:

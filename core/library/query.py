@@ -22,6 +22,8 @@ _TERM = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 
 def fold(text: str) -> str:
     """Text as it is compared: compatibility forms unified, case gone, white space made single."""
+    if text.isascii():  # most is, and this is ten times as fast
+        return " ".join(text.lower().split())
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

@@ -75,7 +75,7 @@ class Sweep:
                 self._remove(part)
         for video_id, suffixes in folder.videos.items():
             if MP4 in suffixes and SIDECAR in suffixes:
-                self._whole(video_id)
+                self._whole(video_id, folder.stamps[video_id])
             elif MP4 in suffixes:
                 self._without_sidecar(video_id)
             elif self._mend:
@@ -83,13 +83,13 @@ class Sweep:
             if self._mend and MP4 in suffixes and not {POSTER, ANIMATION} <= suffixes:
                 self._posters(video_id)
 
-    def _whole(self, video_id: str) -> None:
+    def _whole(self, video_id: str, stamp: int) -> None:
         row = self._index.get(video_id)
-        if row is not None and self._trust and row.sidecar_ns == self._shelf.stamp(video_id):
+        if row is not None and self._trust and row.sidecar_ns == stamp:
             self._entries.append(row)
             return
         try:
-            entry = self._read(video_id)
+            entry = Entry.of(self._shelf.read(video_id), stamp)
         except (DamagedVideo, NotFound):
             self._count["damaged"] += 1
             if row is not None:

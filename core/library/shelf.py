@@ -18,14 +18,16 @@ from core.library.files import PART, disk_errors, sync_folder, write_file
 from core.video import Video, is_id
 
 MP4, SIDECAR, POSTER, ANIMATION = ".mp4", ".json", ".poster.webp", ".animation.webp"
-SUFFIXES = (MP4, SIDECAR, POSTER, ANIMATION)
+SUFFIXES = frozenset((MP4, SIDECAR, POSTER, ANIMATION))
+_ID_LENGTH = len("20261122-081301-a1b2c3")
 
 
 @dataclass
 class Folder:
-    """A month: which files each video has there, and the files of interrupted writes."""
+    """A month: the files each video has there, when its sidecar was written, what interrupted writes left."""
 
     videos: dict[str, set[str]] = field(default_factory=dict)
+    stamps: dict[str, int] = field(default_factory=dict)
     parts: list[Path] = field(default_factory=list)
 
     @property
@@ -48,18 +50,25 @@ class Shelf:
         """
         if not isinstance(video_id, str) or not is_id(video_id):
             raise NotFound(f"{str(video_id)[:80]!r} is not the id of a video.")
-        return self.root / f"{video_id[:4]}-{video_id[4:6]}" / f"{video_id}{suffix}"
+        return self.root / _month(video_id) / f"{video_id}{suffix}"
 
     def folder(self, path: Path) -> "Folder":
         """What lies in one month's folder. Names the library does not give are passed over."""
         found = Folder()
         with os.scandir(path) as entries:
             for entry in entries:
-                video_id, dot, rest = entry.name.partition(".")
-                if entry.name.endswith(PART):
+                name = entry.name
+                video_id, suffix = name[:_ID_LENGTH], name[_ID_LENGTH:]
+                if suffix in SUFFIXES:
+                    if video_id not in found.videos:
+                        if not is_id(video_id) or _month(video_id) != path.name:
+                            continue
+                        found.videos[video_id] = set()
+                    found.videos[video_id].add(suffix)
+                    if suffix == SIDECAR:
+                        found.stamps[video_id] = entry.stat().st_mtime_ns
+                elif name.endswith(PART):
                     found.parts.append(Path(entry.path))
-                elif dot + rest in SUFFIXES and is_id(video_id) and self.path(video_id, "").parent == path:
-                    found.videos.setdefault(video_id, set()).add(dot + rest)
         return found
 
     def folders(self) -> list[Path]:
@@ -155,3 +164,7 @@ class Shelf:
                 self.path(video_id, suffix).unlink(missing_ok=True)
             except OSError:
                 return  # the next start clears it away
+
+
+def _month(video_id: str) -> str:
+    return f"{video_id[:4]}-{video_id[4:6]}"
