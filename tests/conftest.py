@@ -14,8 +14,10 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder that holds one real model, "tiny" (32×32 frames, random weights). Read only."""
+    import torch
     from tiny import make_checkpoint
 
+    torch.set_num_threads(1)  # its matrices are so small that threads only wait for each other
     folder = tmp_path_factory.mktemp("models")
     make_checkpoint(folder / "tiny")
     return folder

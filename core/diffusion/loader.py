@@ -96,7 +96,7 @@ def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
     dtype = dtype_of(device)
     parts = {}
     for part, kind in (("text_encoder", CLIPTextModel), ("unet", UNet3DConditionModel), ("vae", AutoencoderKL)):
-        parts[part] = _part(kind, folder / part, variants[part], dtype).to(device)
+        parts[part] = settle(_part(kind, folder / part, variants[part], dtype), device)
         on_progress(Progress("loading"))
     hub_folder = model_folder(settings.models_dir, spec.key) is None
     return Pipeline(
@@ -108,6 +108,20 @@ def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
         preview_factors=preview.factors_for(
             folder, parts["unet"].config.in_channels, parts["vae"].config.scaling_factor),
     )
+
+
+def settle(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """Move a model to `device`, every tensor to memory of its own.
+
+    On a CPU they are otherwise views of the mapped file, at whatever address its header leaves them. Some products
+    of unaligned weights add up in another order, so the last bit of a frame would depend on how the file was
+    written; and a file that is cut short while it is mapped kills the process.
+    """
+    if device.type != "cpu":
+        return model.to(device)
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
+    return model
 
 
 def _check_weights(path: Path) -> None:
@@ -128,7 +142,7 @@ def _part(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> A
         # from_pretrained would fill them with random numbers and go on
         raise ModelUnavailable(f"{folder}: its weights lack {len(missing)} tensors that its configuration needs "
                                f"({missing[0]}, …). Fetch the model again.")
-    return model.eval().requires_grad_(False)
+    return model.eval()
 
 
 def _tokenizer(folder: Path) -> CLIPTokenizer:

@@ -1,7 +1,7 @@
 """Noise becomes latents: the denoising loop, step by step.
 
 It is our own because `TextToVideoSDPipeline` is deprecated upstream and can neither report a step's result nor
-be left in the middle. Given the same latents it makes the same frames as that pipeline (tests/test_sampler.py).
+be left in the middle. Given the same latents it makes the same frames as that pipeline (tests/test_diffusion.py).
 """
 
 import inspect

@@ -1,0 +1,195 @@
+"""The model's arithmetic: noise, the denoising loop against the stock pipeline, decoding, previews."""
+
+import io
+import json
+import time
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from diffusers import TextToVideoSDPipeline
+from PIL import Image
+from tiny import make_checkpoint
+
+from core.diffusion import noise, preview, sampler
+from core.diffusion.engine import Engine, decode
+from core.diffusion.loader import settle
+from core.models import SCHEDULERS, catalog
+from core.request import VideoRequest, resolve
+from core.settings import Settings
+
+ZERO_SNR = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+
+
+@pytest.fixture(scope="module")
+def engine(models_dir):
+    return Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def stock(models_dir):
+    return stock_pipeline(models_dir / "tiny")
+
+
+def stock_pipeline(folder):
+    """The library's own pipeline, loaded its own way; its weights aligned as ours are, or last bits differ."""
+    pipe = TextToVideoSDPipeline.from_pretrained(folder, use_safetensors=True)
+    pipe.set_progress_bar_config(disable=True)
+    for part in (pipe.text_encoder, pipe.unet, pipe.vae):
+        settle(part, torch.device("cpu"))
+    return pipe
+
+
+def asked(models_dir, **values):
+    request = {"prompt": "a red ball", "model": "tiny", "num_frames": 4, "num_inference_steps": 5, "width": 32,
+               "height": 32, "seed": 7, "guidance_scale": 6.0, **values}
+    return resolve(VideoRequest(**request), catalog(models_dir))
+
+
+def stock_frames(pipe, request):
+    """The frames of the stock pipeline for the same request and latents, rounded as it rounds PIL images."""
+    row = SCHEDULERS[request.scheduler]
+    trained = pipe.scheduler
+    pipe.scheduler = getattr(diffusers, row.class_name).from_config(trained.config, **row.options)
+    try:
+        frames = pipe(request.prompt, negative_prompt=request.negative_prompt, num_frames=request.num_frames,
+                      height=request.height, width=request.width, guidance_scale=request.guidance_scale,
+                      num_inference_steps=request.num_inference_steps,
+                      latents=noise.draw(request.seed, request.num_frames, pipe.unet.config.in_channels,
+                                         request.height // 8, request.width // 8)).frames[0]
+    finally:
+        pipe.scheduler = trained
+    return (frames * 255).round().astype("uint8")
+
+
+def test_the_noise_of_24_frames_begins_with_the_noise_of_16():
+    long, short = noise.draw(2**63 - 1, 24, 4, 5, 3), noise.draw(2**63 - 1, 16, 4, 5, 3)
+    assert long.shape == (1, 4, 24, 5, 3)
+    assert long.dtype == torch.float32
+    assert torch.equal(long[:, :, :16], short)
+    assert noise.sha256(long) != noise.sha256(short)
+
+
+def test_noise_comes_from_the_seed_alone():
+    torch.manual_seed(1)
+    first = noise.draw(5, 2, 4, 4, 4)
+    torch.manual_seed(2)
+    assert torch.equal(first, noise.draw(5, 2, 4, 4, 4))
+    assert not torch.equal(first, noise.draw(6, 2, 4, 4, 4))
+    # the fingerprint of seed 5, kept: another torch that draws other noise is found here
+    assert noise.sha256(first) == "67bfffdc47aca4ed0010e0bfcedce1ae6df089e72fb209a0672e5cf3cab3b24a"
+
+
+@pytest.mark.parametrize("guidance_scale", [6.0, 1.0])
+@pytest.mark.parametrize("key", SCHEDULERS)
+def test_frames_equal_those_of_the_stock_pipeline(engine, stock, models_dir, key, guidance_scale):
+    request = asked(models_dir, scheduler=key, guidance_scale=guidance_scale)
+    ours = engine.generate(request, lambda _: None).frames
+    assert np.array_equal(ours, stock_frames(stock, request))
+
+
+@pytest.mark.parametrize("key", SCHEDULERS)
+def test_frames_equal_those_of_the_stock_pipeline_for_a_model_trained_to_zero_snr(tmp_path, key):
+    folder = make_checkpoint(tmp_path / "snr")
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **ZERO_SNR}))
+    pipe = stock_pipeline(folder)
+    request = asked(tmp_path, model="snr", scheduler=key)
+    made = Engine(Settings.from_env({}, models_dir=tmp_path, device="cpu")).generate(request, lambda _: None)
+    assert made.receipt.scheduler_config["prediction_type"] == "v_prediction"
+    assert np.array_equal(made.frames, stock_frames(pipe, request))
+
+
+@pytest.mark.parametrize(("num_frames", "width", "height"), [(1, 32, 32), (3, 72, 40), (9, 24, 56)])
+def test_frames_of_odd_sizes_equal_those_of_the_stock_pipeline(engine, stock, models_dir, num_frames, width, height):
+    request = asked(models_dir, num_frames=num_frames, width=width, height=height)
+    ours = engine.generate(request, lambda _: None).frames
+    assert ours.shape == (num_frames, height, width, 3)
+    assert np.array_equal(ours, stock_frames(stock, request))
+
+
+def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypatch):
+    engine.load("tiny", lambda _: None)
+    latents = noise.draw(3, 7, 4, 6, 5)
+    seen = []
+    with torch.inference_mode():
+        whole = decode(engine._pipeline, latents, lambda _: None)
+        monkeypatch.setattr("core.diffusion.engine.DECODED_PIXELS", 2 * 48 * 40)
+        pieces = decode(engine._pipeline, latents, seen.append)
+    # the processor may sum a batch of two in another order than one of seven: the last level, here and there
+    difference = np.abs(whole.astype(int) - pieces)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.001
+    assert [(p.phase, p.done, p.total) for p in seen] == [("decoding", k, 7) for k in range(1, 8)]
+
+
+def test_every_scheduler_names_what_it_believes_the_clean_latents_to_be(engine):
+    engine.load("tiny", lambda _: None)
+    pipeline = engine._pipeline
+    for key in SCHEDULERS:
+        seen = []
+        with torch.inference_mode():
+            latents = sampler.denoise(pipeline.unet, sampler.scheduler(key, pipeline.scheduler_config),
+                                      noise.draw(1, 3, 4, 4, 4), torch.zeros(1, 77, 16), 6, 1.0,
+                                      lambda done, total, x, clean, seen=seen: seen.append((done, total, clean)))
+        assert [entry[:2] for entry in seen] == [(k, 6) for k in range(1, 7)]
+        last = seen[-1][2]
+        assert last.shape == (3, 4, 4, 4)
+        # at the end what is believed and what is there are nearly the same
+        final = latents[0].permute(1, 0, 2, 3)
+        assert (last - final).abs().mean() < 0.05 * final.abs().mean() + 0.02, key
+
+
+def test_a_scheduler_configuration_survives_json():
+    for key in SCHEDULERS:
+        config = sampler.config_of(sampler.scheduler(key, {"beta_schedule": "linear", "clip_sample": False}))
+        assert json.loads(json.dumps(config, allow_nan=False)) == config
+        assert config["class"] == SCHEDULERS[key].class_name
+
+
+def test_a_preview_is_a_small_animation_of_all_frames():
+    factors = preview.Factors(((0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5), (0, 0, 0)))
+    latents = torch.zeros(5, 4, 6, 12)
+    latents[:, 0] = torch.linspace(-1, 1, 5)[:, None, None]
+    file = preview.strip(latents.half(), factors)
+    image = Image.open(io.BytesIO(file))
+    assert (image.format, image.n_frames, image.size) == ("WEBP", 5, (128, 64))
+    reds = []
+    for number in range(5):
+        image.seek(number)
+        red, green, blue = np.asarray(image.convert("RGB")).reshape(-1, 3).mean(axis=0)
+        assert abs(green - 128) < 8
+        assert abs(blue - 128) < 8
+        reds.append(red)
+    assert reds == sorted(reds)
+    assert reds[0] < 10 < 245 < reds[-1]
+
+
+def test_a_preview_of_what_is_not_a_number_is_still_a_picture():
+    assert preview.strip(torch.full((2, 4, 4, 4), float("nan")), preview.Factors(((1, 1, 1),) * 4))
+
+
+def test_a_preview_that_cannot_be_made_is_none(caplog):
+    assert preview.strip(torch.zeros(2, 3, 4, 4), preview.Factors(((1, 1, 1),) * 4)) is None
+    assert "preview" in caplog.text
+
+
+def test_a_preview_is_quick():
+    factors = preview.Factors(((0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5), (0, 0, 0)))
+    latents = torch.nn.functional.interpolate(torch.randn(16, 4, 4, 4), size=(32, 32), mode="bilinear")
+    times = []
+    for _ in range(5):
+        started = time.process_time()
+        preview.strip(latents, factors)
+        times.append(time.process_time() - started)
+    assert min(times) < 0.1
+
+
+def test_preview_factors_come_from_the_checkpoint_then_from_stable_diffusion_then_grey(tmp_path, models_dir):
+    assert preview.factors_for(models_dir / "tiny", 4, 1.0).matrix[0] == (0.3, 0.1, 0.0)
+    assert preview.factors_for(tmp_path, 4, 0.18215).matrix[0][0] == pytest.approx(0.3512 / 2)
+    assert len(preview.factors_for(tmp_path, 16, 1.0).matrix) == 16
+    for damaged in ("{", "[]", '{"factors": [[1, 2]], "bias": [0, 0, 0]}', '{"factors": "x", "bias": null}'):
+        (tmp_path / "preview.json").write_text(damaged)
+        assert preview.factors_for(tmp_path, 4, 0.18215).matrix[0][0] == pytest.approx(0.3512 / 2)
