@@ -46,7 +46,7 @@ def run_all(folder, executor=None, models_dir=None):
     dispatcher = Dispatcher(ledger, library, executor, settings_for(folder, models_dir))
     dispatcher.start()
     try:
-        until(lambda: not ledger.list(("queued", "running", "committing")), 90)
+        until(lambda: not ledger.list(("queued", "running", "committing")), 180)
         assert dispatcher.failure is None
     finally:
         dispatcher.close()
@@ -162,7 +162,7 @@ def test_with_the_real_engine_in_its_own_process_the_worker_dies_too_and_the_fra
             "(data / 'pid').write_text(str(executor.pid))\n"
             "test_crash.run_all(data, executor, models)")
     process = child(code, tmp_path, models_dir, T2V_FAULT="jobs:progress")
-    process.communicate(timeout=90)
+    process.communicate(timeout=180)
     assert process.returncode == -signal.SIGKILL
     until(lambda: not alive(int((tmp_path / "pid").read_text())), 5)
     assert ledger.get(ids[0]).state == "running"

@@ -190,7 +190,7 @@ def test_a_worker_answers_while_it_still_imports_its_libraries(tmp_path, models_
     executor = ProcessExecutor(settings_for(tmp_path, models_dir))
     try:
         assert executor.call("worker", "status").state == "starting"
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 4.0
         about = head()  # a job may come before it is ready
         executor.call("worker", "start", about["id"], 1, REQUEST.document(), about)
         assert executor.call("worker", "status").job_id == about["id"]
@@ -208,7 +208,7 @@ def test_killing_a_worker_is_noticed_at_once_and_a_fresh_one_takes_its_place(pro
     killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     until(lambda: told, 5)
-    assert told[0] - killed < 1.0
+    assert told[0] - killed < 3.0
     for _ in range(2):
         with pytest.raises(WorkerLost, match=r"The worker's process ended \(SIGKILL\)"):
             process.call("worker", "status")
@@ -285,7 +285,7 @@ def test_a_worker_leaves_at_once_in_the_middle_of_a_job_when(tmp_path, ending):
         began = time.monotonic()
         process.stdin.close() if ending == "stdin ends" else process.terminate()
         assert process.wait(5) == 0
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 3.0
 
 
 def test_closing_an_executor_leaves_no_process_and_nothing_hangs_on_a_frozen_one(tmp_path):

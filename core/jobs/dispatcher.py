@@ -14,6 +14,7 @@ from core.jobs.executors import Executor
 from core.jobs.job import ACTIVE, DONE
 from core.jobs.lane import CANCEL_GRACE_S, Lane, give_back
 from core.jobs.ledger import Command, Ledger
+from core.jobs.previews import Previews
 from core.jobs.publishing import is_kept
 from core.jobs.status import WorkerStatus
 from core.library.changes import change_library
@@ -114,8 +115,7 @@ class Dispatcher:
             else:
                 give_back(self._ledger, job, "The studio stopped while it ran.")
         self._ledger.requeue_commands()
-        for preview in (self._settings.data_dir / "previews").glob("*.webp*"):
-            preview.unlink(missing_ok=True)
+        Previews(self._settings.data_dir / "previews").clear()
         self._recovered = True
 
     def _obey(self) -> None:

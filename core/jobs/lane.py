@@ -7,13 +7,13 @@ the next look goes on. Arithmetic with time uses the monotonic clock of this pro
 import logging
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from core.errors import BadRequest, StudioError, WorkerLost
 from core.faults import reach
 from core.jobs.executors import Executor, Silent
 from core.jobs.job import ACTIVE, CANCELLED, COMMITTING, DONE, FAILED, INTERRUPTED, QUEUED, Job, seconds_between
 from core.jobs.ledger import Ledger
+from core.jobs.previews import Previews
 from core.jobs.publishing import is_kept, publish
 from core.jobs.status import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus
 from core.library.library import Library
@@ -60,6 +60,7 @@ class Lane:
         self._library = library
         self._executor = executor
         self._settings = settings
+        self._previews = Previews(settings.data_dir / "previews")
         self._cancel_grace_s = cancel_grace_s
         self._run: _Run | None = None
         self._silent_since: float | None = None
@@ -91,10 +92,14 @@ class Lane:
 
     def release(self) -> None:
         """The studio closes: the job goes back to its place, as if it had not been begun."""
-        if self._run is not None:
-            job, self._run = self._run.job, None
+        if self._run is None:
+            return
+        job, self._run = self._run.job, None
+        try:
             self._ledger.requeue(job.id, job.attempt, "The studio was closed while it ran.", counts=False)
-            self._forget_preview(job)
+        except StudioError as error:
+            _LOG.warning("%s stays as it is until the next start: %s", job.id, error)
+        self._previews.forget(job.id)
 
     # The worker
 
@@ -136,7 +141,7 @@ class Lane:
         if run is not None:
             give_back(self._ledger, run.job, sentence)
             self._run = None
-            self._forget_preview(run.job)
+            self._previews.forget(run.job.id)
 
     def _raise_up(self) -> bool:
         """A worker that died before it was ready gets another chance when a job waits, and not sooner.
@@ -208,7 +213,9 @@ class Lane:
         if same_phase and moment - run.told_at < PROGRESS_INTERVAL_S:
             return
         if status.preview_seq != run.preview:
-            self._keep_preview(run, status.preview_seq)
+            image = self._executor.call(self._worker, "preview", run.job.id)
+            if image and self._previews.keep(run.job.id, image):
+                run.preview = status.preview_seq
         self._ledger.progress(*run.key, progress, run.preview)
         run.told, run.told_at = (progress, status.preview_seq), moment
         reach("jobs:progress")
@@ -261,32 +268,7 @@ class Lane:
     def _end(self, run: _Run, state: str, reason: str, error: str = "") -> None:
         self._ledger.move(*run.key, ACTIVE, state, reason, error)
         self._run = None
-        self._forget_preview(run.job)
-
-    # Its preview
-
-    def _preview_path(self, job: Job) -> Path:
-        return self._settings.data_dir / "previews" / f"{job.id}.webp"
-
-    def _keep_preview(self, run: _Run, seq: int) -> None:
-        image = self._executor.call(self._worker, "preview", run.job.id)
-        if not image:
-            return
-        path = self._preview_path(run.job)
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(image)
-            part.replace(path)
-            run.preview = seq
-        except OSError as error:
-            _LOG.warning("A preview could not be kept: %s", error)  # the video matters, not its preview
-
-    def _forget_preview(self, job: Job) -> None:
-        try:
-            self._preview_path(job).unlink(missing_ok=True)
-        except OSError as error:
-            _LOG.warning("A preview could not be removed: %s", error)
+        self._previews.forget(run.job.id)
 
 
 def give_back(ledger: Ledger, job: Job, sentence: str) -> None:
