@@ -84,6 +84,7 @@ class Index:
         self._lock = threading.Lock()  # over the entries; held for moments
         self._flushing = threading.Lock()  # over the file; taken before _lock, never after
         self._timer: threading.Timer | None = None
+        self._closed = False
         self._flush_s = 0.0
         self._flushed = 0
         self._by_id: dict[str, Entry] = {}
@@ -155,7 +156,7 @@ class Index:
     def close(self) -> None:
         """Write what is not yet written. A full disk does not matter here: the sidecars hold everything."""
         with self._lock:
-            timer, self._timer = self._timer, None
+            timer, self._timer, self._closed = self._timer, None, True
         if timer is not None:
             timer.cancel()
             timer.join()
@@ -223,7 +224,7 @@ class Index:
 
     def _start_timer(self, delay_s: float) -> None:
         with self._lock:
-            if self._timer is None:
+            if self._timer is None and not self._closed:
                 self._timer = threading.Timer(delay_s, self._flush_late)
                 self._timer.daemon = True
                 self._timer.start()

@@ -85,8 +85,13 @@ def video_of(document: dict[str, Any]) -> Video:
             value = getattr(part, name)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise DamagedVideo(f"The sidecar is damaged: {name} is {value!r:.40}.")
+    result = video.result
+    if min(result.num_frames, result.width, result.height, result.fps, video.request.num_inference_steps) < 1:
+        raise DamagedVideo("The sidecar is damaged: a size, length or speed in it is less than 1.")
     if not all(isinstance(tag, str) for tag in video.tags) or document["schema"] < SCHEMA:
         raise DamagedVideo("The sidecar is damaged: its tags or its schema are not what they must be.")
+    if not all(isinstance(lora, dict) for lora in video.receipt.loras):
+        raise DamagedVideo("The sidecar is damaged: its list of LoRAs is not one.")
     if video.parent is not None and not is_id(video.parent):
         raise DamagedVideo(f"The sidecar is damaged: parent is {video.parent!r:.40}.")
     return video
