@@ -14,5 +14,5 @@ with shown_errors():
         video_side, form_side = st.columns([6, 5], gap="large")
         with form_side, shown_errors():
             request_form(studio())
-        with video_side, shown_errors():
+        with video_side, st.container(key="stage"), shown_errors():
             stage(studio())

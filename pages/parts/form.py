@@ -169,7 +169,7 @@ def _size_fields(spec: ModelSpec) -> None:
 
 
 def _more_settings(spec: ModelSpec) -> None:
-    with st.expander("More settings", icon=":material/tune:"):
+    with st.expander("More settings", icon=":material/tune:", key="more"):
         steps, guidance, fps = st.columns(3)
         steps.number_input(_label("Steps", spec, "num_inference_steps"), key="f_num_inference_steps", value=None,
                            step=1, help="More steps: finer and slower.", **KEEP)

@@ -1,0 +1,157 @@
+"""A real server and a real Chromium: what the browser tests drive the studio with."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Locator, Page, expect
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+PATIENCE_MS = 30_000
+
+
+@dataclass
+class Server:
+    """A studio that is being served, and its log."""
+
+    url: str
+    process: subprocess.Popen
+    log: Path
+
+
+@contextmanager
+def served(data_dir: Path, models_dir: Path, model: str = "tiny", **settings: object) -> Iterator[Server]:
+    """The app as a person starts it, on a free port of this machine; stopped as Ctrl+C stops it."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    values = {"DATA_DIR": data_dir, "MODELS_DIR": models_dir, "MODEL": model, "DEVICE": "cpu", "OFFLINE": 1,
+              "MIN_FREE_MB": 0, **settings}
+    environment = {**os.environ, **{f"T2V_{name}": str(value) for name, value in values.items()},
+                   "OMP_NUM_THREADS": "1"}
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
+            cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    server = Server(f"http://127.0.0.1:{port}", process, log)
+    try:
+        _wait_until_healthy(server)
+        yield server
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
+
+
+def _wait_until_healthy(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"The server ended:\n{server.log.read_text()}")
+        try:
+            with urlopen(f"{server.url}/_stcore/health", timeout=2):
+                return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(f"The server did not answer:\n{server.log.read_text()}")
+
+
+class Screen:
+    """One tab of a person: what they see and press."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self._url = url
+        page.set_default_timeout(PATIENCE_MS)
+
+    def go(self, path: str = "/") -> "Screen":
+        """Open an address, and wait until the page is drawn."""
+        self.page.goto(self._url + path)
+        return self.settled()
+
+    def reload(self) -> "Screen":
+        self.page.reload()
+        return self.settled()
+
+    def settled(self) -> "Screen":
+        self.page.wait_for_selector('[data-testid="stApp"][data-test-connection-state="CONNECTED"]')
+        self.page.wait_for_selector('[data-testid="stSpinner"]', state="detached")
+        return self
+
+    def at(self, key: str) -> Locator:
+        """The element with that key."""
+        return self.page.locator(f".st-key-{key}")
+
+    def press(self, key: str) -> "Screen":
+        """Press the button with that key."""
+        self.at(key).get_by_role("button").first.click()
+        return self
+
+    def unfold(self, key: str) -> "Screen":
+        """Open the folded part with that key."""
+        self.at(key).locator("summary").first.click()
+        return self
+
+    def write(self, key: str, text: str) -> "Screen":
+        field = self.at(key).locator("input, textarea").first
+        field.fill(text)
+        field.press("Tab")
+        return self
+
+    def holds(self, key: str, value: str | re.Pattern[str]) -> "Screen":
+        """The field with that key has this value, now or in a moment."""
+        expect(self.at(key).locator("input, textarea").first).to_have_value(value, timeout=PATIENCE_MS)
+        return self
+
+    def sees(self, text: str | re.Pattern[str]) -> "Screen":
+        expect(self.page.get_by_text(text).first).to_be_visible(timeout=PATIENCE_MS)
+        return self
+
+    def sees_not(self, text: str) -> "Screen":
+        expect(self.page.get_by_text(text)).to_have_count(0, timeout=PATIENCE_MS)
+        return self
+
+    def follow_progress(self, until: str, limit_s: float = 60) -> list[str]:
+        """Every different line of progress that was seen until the element with that key appeared."""
+        seen: list[str] = []
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            lines = self.page.locator('[data-testid="stProgress"]').all_inner_texts()
+            seen += [line for line in lines[:1] if line not in seen]
+            if self.at(until).count():
+                return seen
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"{until} did not appear; seen: {seen}")
+
+    def playing(self) -> dict:
+        """What the player says of itself, once it has begun to play."""
+        self.page.wait_for_function("() => {const v = document.querySelector('video');"
+                                    " return v && (v.error || v.currentTime > 0.05)}", timeout=PATIENCE_MS)
+        return self.page.evaluate(
+            "() => {const v = document.querySelector('video'); return {width: v.videoWidth, height: v.videoHeight,"
+            " error: v.error && v.error.message, muted: v.muted, source: v.currentSrc}}")
+
+    def begins_again(self) -> "Screen":
+        """Go near the end of the video, and wait until it plays from its beginning."""
+        self.page.evaluate("() => {const v = document.querySelector('video'); v.currentTime = v.duration - 0.2}")
+        self.page.wait_for_function("() => {const v = document.querySelector('video');"
+                                    " return !v.paused && v.currentTime < v.duration / 2}", timeout=PATIENCE_MS)
+        return self

@@ -1,0 +1,201 @@
+"""The studio in a real Chromium, on a real server with a real (tiny) model: what a person does, start to end."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+browser = pytest.importorskip("browser", reason="playwright is not installed")
+
+from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, served  # noqa: E402
+from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
+
+pytestmark = [pytest.mark.browser,
+              pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]
+ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Server]:
+    with served(tmp_path_factory.mktemp("browser") / "data", models_dir) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    yield Screen(page, server.url)
+    context.close()
+    assert broken == []
+
+
+@pytest.fixture(scope="module")
+def made(server: Server, chromium: Browser) -> str:
+    """The id of a video that was made in the browser, from a prompt of its own."""
+    page = chromium.new_page()
+    screen = Screen(page, server.url).go()
+    screen.write("f_prompt", "a lighthouse in the fog").press("generate").follow_progress("actions_stage")
+    screen.sees("a lighthouse in the fog")
+    found = ID.search(screen.playing()["source"]).group()
+    page.close()
+    return found
+
+
+def test_one_click_makes_a_video_that_is_watched_while_it_is_made_and_plays(screen):
+    screen.go()
+    expect(screen.at("f_prompt").locator("textarea")).not_to_have_value("")
+    screen.unfold("more").write("f_num_inference_steps", "40").press("generate")
+    screen.page.wait_for_selector('[data-testid="stImage"] img[src*="/app/static/preview/"]')
+    lines = screen.follow_progress("actions_stage")
+    steps = [line for line in lines if re.match(r"Step \d+ of 40", line)]
+    assert len(steps) >= 2 and len(set(steps)) == len(steps), lines
+    player = screen.playing()
+    assert player["width"] == 32 and player["error"] is None and player["muted"]
+    screen.begins_again()
+
+
+def test_three_presses_make_three_videos(screen):
+    screen.go().write("f_prompt", "one of three")
+    for _ in range(3):
+        screen.press("generate")
+        screen.page.wait_for_timeout(150)
+    screen.page.goto(screen.page.url + "gallery?g_q=one+of+three")
+    expect(screen.page.locator('[class*="st-key-card_"]')).to_have_count(3, timeout=PATIENCE_MS)
+
+
+def test_a_refused_value_is_explained_at_the_form(screen):
+    screen.go().write("f_seed", "no number").press("generate").sees(re.compile("Seed: 'no number' is not"))
+
+
+def test_a_video_is_found_in_the_gallery_opened_and_made_again_identically(screen, made):
+    screen.go("/gallery").write("g_q", "lighthouse -storm")
+    expect(screen.page.locator('[class*="st-key-card_"]')).to_have_count(1)
+    assert "g_q=" in screen.page.url
+    screen.press(f"open_{made}")
+    screen.page.wait_for_url(re.compile(f"video={made}"))
+    assert screen.playing()["error"] is None
+    screen.press("regenerate_opened")
+    screen.sees("Identical").sees("Every pixel of all 16 frames is the same.")
+    screen.press("open_child").sees("Made from")
+
+
+def test_the_back_button_of_the_browser_returns_to_the_grid(screen, made):
+    screen.go("/gallery?g_q=lighthouse").press(f"open_{made}")
+    screen.page.wait_for_url(re.compile("video="))
+    screen.sees("The recipe as text")
+    screen.press("back")
+    expect(screen.at(f"card_{made}")).to_be_visible()
+    screen.holds("g_q", "lighthouse")
+
+
+def test_a_running_job_survives_a_reload_and_is_cancelled(screen):
+    screen.go().unfold("more").write("f_num_inference_steps", "100").write("f_num_frames", "64")
+    screen.write("f_prompt", "to be cancelled").press("generate").sees(re.compile(r"Step \d+ of 100"))
+    screen.reload().sees(re.compile(r"Step \d+ of 100"))
+    screen.at("stage").get_by_role("button", name="Cancel").first.click()
+    screen.sees("Cancelled").sees("Retry")
+    screen.go("/queue").sees("Nothing is waiting.").sees("to be cancelled")
+
+
+def test_remix_fills_the_form_from_the_video(screen, made):
+    screen.go(f"/gallery?video={made}").press("remix_opened")
+    screen.page.wait_for_url(re.compile(f"from={made}"))
+    screen.sees("Filled from a video of the gallery")
+    screen.holds("f_prompt", "a lighthouse in the fog").holds("f_seed", re.compile(r"^\d+$"))
+
+
+def test_a_star_stays(screen, made):
+    screen.go("/gallery?g_q=lighthouse").press(f"star_{made}")
+    screen.go("/gallery?g_favorite=true")
+    expect(screen.at(f"card_{made}")).to_be_visible()
+
+
+def test_downloads_carry_a_name_a_person_can_read(screen, made):
+    screen.go(f"/gallery?video={made}")
+    for label, name in (("Download MP4", f"a-lighthouse-in-the-fog-{made}.mp4"),
+                        ("Download JSON", f"a-lighthouse-in-the-fog-{made}.json")):
+        link = screen.page.get_by_role("link", name=label)
+        answer = screen.page.request.get(server_url(screen) + link.get_attribute("href"))
+        assert answer.ok and f'filename="{name}"' in answer.headers["content-disposition"]
+
+
+def server_url(screen: Screen) -> str:
+    return re.match(r"https?://[^/]+", screen.page.url).group()
+
+
+def test_delete_asks_once_and_the_video_is_gone(screen):
+    screen.go().write("f_prompt", "to be deleted").press("generate").follow_progress("actions_stage")
+    screen.sees("to be deleted")
+    made = ID.search(screen.playing()["source"]).group()
+    screen.go(f"/gallery?video={made}")
+    screen.at("delete").get_by_role("button", name="Delete").first.click()
+    screen.sees("This cannot be undone.").press("delete_for_good")
+    expect(screen.at("g_q")).to_be_visible()
+    expect(screen.at(f"card_{made}")).to_have_count(0)
+
+
+def test_a_prompt_is_never_run_as_html_or_markdown(screen):
+    evil = "<img src=x onerror=document.title='owned'> **bold** ![x](/app/static/evil.png)"
+    asked: list[str] = []
+    screen.page.on("request", lambda request: asked.append(request.url))
+    screen.go().write("f_prompt", evil).press("generate").follow_progress("actions_stage")
+    screen.sees("**bold**")
+    for path in ("/gallery", "/queue"):
+        screen.go(path).sees("**bold**")
+    assert screen.page.title() != "owned" and not [url for url in asked if "evil" in url or url.endswith("/x")]
+
+
+def test_nothing_is_asked_of_any_other_machine(screen, made):
+    elsewhere: list[str] = []
+    screen.page.on("request", lambda request: elsewhere.append(request.url))
+    for path in ("/", "/gallery", f"/gallery?video={made}", "/queue"):
+        screen.go(path)
+    assert [url for url in elsewhere if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))] == []
+
+
+def test_nothing_hangs_over_the_edge_of_a_desk_or_a_phone(screen, made):
+    for path in ("/", "/gallery", f"/gallery?video={made}", "/queue"):
+        screen.go(path).sees("CPU")
+        for width in (1280, 390):
+            screen.page.set_viewport_size({"width": width, "height": 844})
+            screen.page.wait_for_timeout(300)
+            main = "document.querySelector('[data-testid=stMain]').scrollWidth"
+            assert screen.page.evaluate(f"{main} - window.innerWidth") <= 0, (path, width)
+
+
+def test_on_a_phone_the_video_comes_before_the_form_and_on_a_desk_beside_it(server, chromium, made):
+    def place(width: int) -> tuple[dict, dict]:
+        page = chromium.new_page(viewport={"width": width, "height": 844})
+        screen = Screen(page, server.url).go()
+        boxes = screen.at("stage").bounding_box(), screen.at("f_prompt").bounding_box()
+        page.close()
+        return boxes
+
+    stage, prompt = place(390)
+    assert stage["y"] < prompt["y"]
+    stage, prompt = place(1280)
+    assert prompt["x"] + prompt["width"] <= stage["x"] and abs(stage["y"] - prompt["y"]) < 100
+
+
+def test_a_deep_link_opens_a_video_on_a_server_nobody_has_visited(chromium, server, made, tmp_path, models_dir):
+    library = Path(server.log).parent / "library"
+    shutil.copytree(library, tmp_path / "data" / "library")
+    with served(tmp_path / "data", models_dir, DISPATCH=0) as fresh:
+        page = chromium.new_page()
+        screen = Screen(page, fresh.url).go(f"/gallery?video={made}")
+        screen.sees("a lighthouse in the fog")
+        assert screen.playing()["width"] == 32
+        page.close()
