@@ -102,7 +102,7 @@ def test_frames_equal_those_of_the_stock_pipeline_for_a_model_trained_to_zero_sn
 
 
 @pytest.mark.parametrize(("num_frames", "width", "height"), [(1, 32, 32), (3, 72, 40), (9, 24, 56)])
-def test_frames_of_odd_sizes_equal_those_of_the_stock_pipeline(engine, stock, models_dir, num_frames, width, height):
+def test_frames_of_odd_sizes_equal_those_of_the_stock(engine, stock, models_dir, num_frames, width, height):
     request = asked(models_dir, num_frames=num_frames, width=width, height=height)
     ours = engine.generate(request, lambda _: None).frames
     assert ours.shape == (num_frames, height, width, 3)
