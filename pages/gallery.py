@@ -31,7 +31,7 @@ def browse(opened: Studio) -> None:
     number = page_number(page)
     if number != page.page:
         page = opened.search(replace(query, page=number))
-    with above, st.grid("auto", min_column_width=210):
+    with above, st.grid(5, min_column_width=150):
         for video in page.videos:
             spec = models.get(video.request.model or "")
             video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged)

@@ -9,17 +9,17 @@ from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors,
 
 guard()
 
-SHOWN = 30
+SHOWN, MOST = 30, 500
 
 
 def queue(opened: Studio) -> None:
     """Draw the three lists, and keep them moving while something runs or waits."""
-    known = {job.id for job in opened.jobs(UNFINISHED)}
+    known = {job.id for job in opened.jobs(UNFINISHED, limit=MOST)}
 
     @st.fragment(run_every=POLL_S if known else None)
     def live() -> None:
         with shown_errors():
-            jobs = sorted(opened.jobs(UNFINISHED, limit=500), key=lambda job: (job.state == QUEUED, job.position))
+            jobs = sorted(opened.jobs(UNFINISHED, limit=MOST), key=lambda job: (job.state == QUEUED, job.position))
             if {job.id for job in jobs} != known:
                 st.rerun()
             running = [job for job in jobs if job.state != QUEUED]

@@ -96,7 +96,9 @@ def test_the_back_button_of_the_browser_returns_to_the_grid(screen, made):
     screen.go("/gallery?g_q=lighthouse").press(f"open_{made}")
     screen.page.wait_for_url(re.compile("video="))
     screen.sees("The recipe as text")
-    screen.press("back")
+    screen.page.go_back()
+    expect(screen.at(f"card_{made}")).to_be_visible()
+    screen.press(f"open_{made}").sees("The recipe as text").press("back")
     expect(screen.at(f"card_{made}")).to_be_visible()
     screen.holds("g_q", "lighthouse")
 

@@ -131,3 +131,13 @@ def test_a_studio_that_cannot_run_jobs_is_not_ready(tmp_path: Path):
     with open_studio(settings, role="write") as full, TestClient(Starlette(routes=routes(lambda: full))) as client:
         answer = client.get("/api/ready")
     assert answer.status_code == 503 and answer.json()["problems"] == ["the disk is nearly full"]
+
+
+def test_a_studio_that_cannot_be_opened_says_why(tmp_path: Path):
+    def refused() -> Studio:
+        return Studio(Settings.from_env({"T2V_MAX_QUEUED": "many"}))
+
+    with TestClient(Starlette(routes=routes(refused))) as client:
+        answer = client.get("/api/ready")
+        assert client.get("/app/static/video/20261122-081301-a1b2c3.mp4").status_code == 404
+    assert answer.status_code == 503 and "T2V_MAX_QUEUED" in answer.json()["problems"][0]

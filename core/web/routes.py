@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.errors import StudioError
 from core.studio import Studio
 
 SLUG_LENGTH = 48
@@ -89,7 +89,10 @@ class Media:
 
     def ready(self, request: Request) -> Response:
         """Whether jobs are taken and run: 200, or 503 with what is missing."""
-        state = self._studio().ready()
+        try:
+            state = self._studio().ready()
+        except StudioError as error:
+            state = {"ready": False, "problems": [str(error)]}
         return JSONResponse(state, status_code=200 if state["ready"] else 503, headers=_FRESH)
 
     def _file(self, request: Request, path_of: Callable[[str], Path], media_type: str,
@@ -99,7 +102,7 @@ class Media:
             path = path_of(video_id)
             stat = path.stat()
             name = self._download_name(video_id, path.suffix) if "download" in request.query_params else None
-        except (NotFound, DamagedVideo, ReadOnly, FileNotFoundError):
+        except (StudioError, FileNotFoundError):
             return self.nothing(request)
         response = FileResponse(path, media_type=media_type, stat_result=stat, headers={**caching, **_SAFE},
                                 filename=name)

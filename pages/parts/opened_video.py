@@ -93,6 +93,8 @@ def recipe_rows(video: Video) -> dict[str, str]:
     """Everything that decided the frames, as text, in the order in which it is read."""
     request, receipt, machine = video.request, video.receipt, video.receipt.environment
     scheduler = SCHEDULERS.get(request.scheduler or "")
+    peak = video.runtime.peak_memory_bytes
+    memory = f"at most {size(peak)} of memory" if peak else ""
     return {
         "Model": receipt.model, "Seed": str(request.seed), "Frames": str(video.result.num_frames),
         "Size": f"{video.result.width} × {video.result.height}",
@@ -104,7 +106,7 @@ def recipe_rows(video: Video) -> dict[str, str]:
         "Versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),
         "Weights": f"{receipt.model_source} {receipt.model_revision[:12]} {receipt.weights_sha256[:12]}",
         "Frames' SHA-256": receipt.frames_sha256[:16], "Noise's SHA-256": receipt.noise_sha256[:16],
-        "Took": f"{seconds(video.runtime.total_s)}, at most {size(video.runtime.peak_memory_bytes)} of memory",
+        "Took": ", ".join(filter(None, (seconds(video.runtime.total_s), memory))),
         "File": size(video.result.bytes), "Created": video.created[:19].replace("T", " ") + " UTC", "Id": video.id,
     }
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import streamlit as st
 
@@ -55,7 +55,10 @@ def studio() -> Studio:
 async def lifespan(_app: object) -> AsyncIterator[None]:
     """Open the studio before the first request, close it (worker, index, lock) when the server stops."""
     turn_off_page_discovery()
-    await asyncio.to_thread(studio)
+    try:
+        await asyncio.to_thread(studio)
+    except StudioError as error:  # every page will say the same sentence
+        logging.getLogger("studio").critical("The studio cannot be opened. %s", error)
     try:
         yield
     finally:
@@ -74,9 +77,10 @@ def navigate() -> None:
     """The entry script: which screens there are, and the one that is asked for."""
     st.set_page_config(page_title=TITLE, page_icon=_ICON, layout="wide")
     waiting = 0
-    with shown_errors():
+    with suppress(StudioError):  # the page itself says it
         counts = studio().ledger.counts()
         waiting = sum(counts.get(state, 0) for state in UNFINISHED)
+        _notices()
     st.navigation([
         st.Page(GENERATE, title="Generate", icon=":material/auto_awesome:", default=True,
                 help="Describe a video and watch it being made."),
@@ -85,6 +89,14 @@ def navigate() -> None:
         st.Page(QUEUE, title=f"Queue ({waiting})" if waiting else "Queue", icon=":material/list_alt:",
                 url_path="queue", help="What runs, what waits, what ended."),
     ], position="top").run()
+
+
+def _notices() -> None:
+    """Once a visit: what opening the files had to mend."""
+    if "noticed" not in st.session_state:
+        st.session_state.noticed = True
+        for sentence in studio().notices():
+            st.toast(plain(sentence), icon=":material/healing:", duration="infinite")
 
 
 def guard() -> None:
@@ -121,6 +133,9 @@ def top_row(title: str, back: Callable[[], None] | None = None) -> None:
         st.space("stretch")
         with st.container(width="content"):
             _model_badge()
+    for problem in studio().ready()["problems"]:
+        if problem != "the worker is starting":
+            st.warning(f"Videos cannot be made now: {plain(problem)}.", icon=":material/warning:")
 
 
 def _model_badge() -> None:

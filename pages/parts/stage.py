@@ -11,7 +11,7 @@ from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
 from pages.parts.shell import POLL_S, UNFINISHED, shown_errors
 from pages.parts.words import age, plain, seconds
 
-SHOWN_FAILURES = 3
+SHOWN_FAILURES, SHOWN_JOBS = 3, 6
 
 
 def stage(opened: Studio) -> None:
@@ -25,8 +25,10 @@ def stage(opened: Studio) -> None:
             jobs = _unfinished(opened)
             if {job.id for job in jobs} != {job.id for job in known}:
                 st.rerun()
-            for job in jobs:
+            for job in jobs[:SHOWN_JOBS]:
                 job_card(job, TALLEST if job.state != QUEUED or job == jobs[0] else 0)
+            if len(jobs) > SHOWN_JOBS:
+                st.caption(f"and {len(jobs) - SHOWN_JOBS} more in the queue")
             if not _show_ended(opened, asked, jobs) and not jobs:
                 _show_example(opened)
 
@@ -35,7 +37,7 @@ def stage(opened: Studio) -> None:
 
 def _unfinished(opened: Studio) -> list[Job]:
     """Jobs that run or wait, in the order in which they will end."""
-    jobs = opened.jobs(UNFINISHED)
+    jobs = opened.jobs(UNFINISHED, limit=500)
     return sorted(jobs, key=lambda job: (job.state == QUEUED, job.position))
 
 
