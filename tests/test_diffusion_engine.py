@@ -120,7 +120,7 @@ print(json.dumps(made.receipt.document()))
 
 def test_seed_prompt_and_scheduler_each_change_the_frames(engine, models_dir):
     first = engine.generate(asked(models_dir), lambda _: None).receipt
-    for change in ({"seed": 8}, {"prompt": "a blue cat"}, {"scheduler": "euler"}, {"negative_prompt": "a red ball"}):
+    for change in ({"seed": 8}, {"prompt": "a blue cat"}, {"scheduler": "euler"}, {"negative_prompt": "cat"}):
         other = engine.generate(asked(models_dir, **change), lambda _: None).receipt
         assert other.frames_sha256 != first.frames_sha256, change
         assert (other.noise_sha256 != first.noise_sha256) == ("seed" in change)

@@ -1,0 +1,256 @@
+"""Fetching a model from a hub: a real HTTP server on this machine that answers as the hub does."""
+
+import hashlib
+import json
+import re
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from safetensors.torch import load_file, save_file
+from tiny import make_checkpoint
+
+from core.diffusion import hub, loader
+from core.diffusion.engine import Engine
+from core.errors import Cancelled, DiskFull, ModelUnavailable
+from core.models import MODELS
+from core.settings import Settings
+
+COMMIT = "8227dddca75a8561bf858d604cc5dae52b954d01"
+SPEC = replace(MODELS["modelscope-1.7b"], repo_id="somebody/tiny", revision=COMMIT, needs_cuda=False)
+UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
+
+
+class HubServer(ThreadingHTTPServer):
+    """The part of the hub's HTTP interface that a download uses: the tree of a commit, and files with ranges.
+
+    Attributes:
+        requests: (method, path, Range header) of everything asked for.
+        cut_after: path → bytes after which its answers break off, as a lost connection does.
+        status: when set, every answer is this error.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), HubRequest)
+        self.folder = folder
+        self.requests, self.cut_after, self.status, self.ranges = [], {}, None, True
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def asked_for(self, path, method="GET"):
+        return [ranges for verb, asked, ranges in self.requests if verb == method and asked.endswith(path)]
+
+
+class HubRequest(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):  # noqa: N802
+        self.do_GET()
+
+    def do_GET(self):  # noqa: N802
+        path = self.path.partition("?")[0]
+        self.server.requests.append((self.command, path, self.headers.get("Range")))
+        if self.server.status:
+            self._send(self.server.status, b"{}")
+        elif path == f"/api/models/somebody/tiny/tree/{COMMIT}":
+            self._send(200, json.dumps(self._tree()).encode())
+        elif path.startswith(f"/somebody/tiny/resolve/{COMMIT}/"):
+            self._file(path.partition(f"/resolve/{COMMIT}/")[2])
+        else:
+            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    def _tree(self):
+        entries = []
+        for path in sorted(p for p in self.server.folder.rglob("*") if p.is_file()):
+            data = path.read_bytes()
+            entry = {"type": "file", "path": path.relative_to(self.server.folder).as_posix(), "size": len(data),
+                     "oid": hashlib.sha1(data).hexdigest()}
+            if path.suffix in (".safetensors", ".bin"):
+                entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+            entries.append(entry)
+        return entries
+
+    def _file(self, name):
+        data = (self.server.folder / name).read_bytes()
+        big = name.endswith((".safetensors", ".bin"))
+        headers = {"ETag": f'"{(hashlib.sha256 if big else hashlib.sha1)(data).hexdigest()}"',
+                   "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        start = int(wanted[1]) if wanted and self.server.ranges else 0
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        self._send(206 if start else 200, data[start:], headers, self.server.cut_after.get(name))
+
+    def _send(self, status, body, headers=None, cut_after=None):
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[:cut_after])
+        if cut_after is not None and self.command != "HEAD":
+            self.close_connection = True
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository as ModelScope's is: half and single precision, pickles beside the safetensors, a README."""
+    folder = make_checkpoint(tmp_path_factory.mktemp("hub") / "tiny")
+    for path in list(folder.rglob("*.safetensors")):
+        half = {name: tensor.half() for name, tensor in load_file(path).items()}
+        save_file(half, path.with_name(path.stem + ".fp16.safetensors"), metadata={"format": "pt"})
+        path.with_suffix(".bin").write_bytes(b"a pickle that nobody asks for")
+    (folder / "README.md").write_text("# A model")
+    return folder
+
+
+@pytest.fixture
+def server(repository):
+    with HubServer(repository) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def place(server, tmp_path):
+    return hub.Hub(endpoint=server.endpoint, cache_dir=tmp_path / "cache", retry_wait_s=0)
+
+
+def settings(tmp_path, **values):
+    return Settings.from_env({}, models_dir=tmp_path / "models", device="cpu", **values)
+
+
+def test_only_what_is_loaded_is_fetched_and_progress_counts_its_bytes(server, place, repository, monkeypatch):
+    monkeypatch.setattr(hub, "REPORT_INTERVAL_S", 0.0)
+    seen = []
+    folder = hub.fetch(SPEC, False, seen.append, place)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert UNET in names
+    assert not {name for name in names if name.endswith((".bin", ".md"))}
+    assert all(name.endswith(".fp16.safetensors") for name in names if name.endswith(".safetensors"))
+    total = sum((repository / name).stat().st_size for name in names)
+    counted = [p for p in seen if p.total]
+    assert {(p.phase, p.total) for p in counted} == {("downloading", total)}
+    assert [p.done for p in counted] == sorted(p.done for p in counted)
+    assert counted[-1].done == total
+    assert len(counted) > len(names)
+    asked = len(server.requests)
+    assert hub.fetch(SPEC, True, seen.append, place) == folder
+    assert len(server.requests) == asked, "what is there is not asked for again"
+
+
+def test_a_model_of_the_hub_runs_and_its_receipt_names_repository_and_commit(place, tmp_path, monkeypatch):
+    from core.request import VideoRequest
+
+    monkeypatch.setitem(MODELS, SPEC.key, SPEC)
+    engine = Engine(settings(tmp_path), place)
+    request = VideoRequest("a red ball", "", SPEC.key, 2, 2, 5.0, 8, 1, 32, 32, "ddim")
+    receipt = engine.generate(request, lambda _: None).receipt
+    assert (receipt.model_source, receipt.model_revision) == ("somebody/tiny", COMMIT)
+
+
+def test_a_connection_that_breaks_is_taken_up_again_where_it_broke(server, place, repository):
+    size = (repository / UNET).stat().st_size
+    server.cut_after[UNET] = size // 4 + 1
+    folder = hub.fetch(SPEC, False, lambda _: None, place)
+    assert (folder / UNET).read_bytes() == (repository / UNET).read_bytes()
+    starts = [int(ranges[6:-1]) for ranges in server.asked_for(UNET)]
+    assert starts[0] == 0
+    assert starts == sorted(starts)
+    assert len(set(starts)) == 4, "four pieces, none fetched twice"
+
+
+def test_a_cancelled_download_goes_on_later_with_the_bytes_it_has(server, place, repository, monkeypatch):
+    monkeypatch.setattr(hub, "REPORT_INTERVAL_S", 0.0)
+    size = (repository / UNET).stat().st_size
+    partial = place.repository(SPEC) / "blobs"
+
+    def cancel(progress):
+        kept = [p.stat().st_size for p in partial.glob("*.incomplete")] if partial.is_dir() else []
+        if any(0 < bytes_ < size for bytes_ in kept) and server.asked_for(UNET):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        hub.fetch(SPEC, False, cancel, place)
+    kept = [p.stat().st_size for p in partial.glob("*.incomplete")]
+    assert len(kept) == 1
+    assert 0 < kept[0] < size
+    server.requests.clear()
+    seen = []
+    folder = hub.fetch(SPEC, False, seen.append, place)
+    assert server.asked_for(UNET) == [f"bytes={kept[0]}-"]
+    assert (folder / UNET).read_bytes() == (repository / UNET).read_bytes()
+    assert not list(partial.glob("*.incomplete"))
+
+
+def test_a_server_that_knows_no_ranges_is_read_from_the_beginning(server, place, repository):
+    server.ranges = False
+    server.cut_after[UNET] = (repository / UNET).stat().st_size // 2
+    with pytest.raises(ModelUnavailable, match="try again; what has arrived is kept"):
+        hub.fetch(SPEC, False, lambda _: None, place)
+    server.cut_after.clear()
+    folder = hub.fetch(SPEC, False, lambda _: None, place)
+    assert (folder / UNET).read_bytes() == (repository / UNET).read_bytes()
+
+
+def test_bytes_that_are_not_those_of_the_hub_are_removed(server, place, repository):
+    sha = hashlib.sha256((repository / UNET).read_bytes()).hexdigest()
+    blobs = place.repository(SPEC) / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{sha}.incomplete").write_bytes(b"\0" * 1000)
+    with pytest.raises(ModelUnavailable, match="arrived damaged"):
+        hub.fetch(SPEC, False, lambda _: None, place)
+    assert (hub.fetch(SPEC, False, lambda _: None, place) / UNET).is_file()
+
+
+def test_an_index_that_names_other_classes_stops_before_the_weights(server, place, tmp_path):
+    folder = make_checkpoint(tmp_path / "evil")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["os", "system"]}))
+    server.folder = folder
+    with pytest.raises(ModelUnavailable, match="not allowed"):
+        hub.fetch(SPEC, False, lambda _: None, place)
+    assert [path for _, path, _ in server.requests] == [f"/somebody/tiny/resolve/{COMMIT}/model_index.json"]
+
+
+def test_a_repository_of_pickles_is_refused(server, place, tmp_path):
+    folder = make_checkpoint(tmp_path / "pickles")
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    path.rename(path.with_suffix(".bin"))
+    server.folder = folder
+    with pytest.raises(ModelUnavailable, match="no safetensors of ModelScope 1.7B's vae"):
+        hub.fetch(SPEC, False, lambda _: None, place)
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "refused"), (404, "refused"), (503, "HTTP 503")])
+def test_a_hub_that_refuses_is_quoted(server, place, status, words):
+    server.status = status
+    with pytest.raises(ModelUnavailable, match=words):
+        hub.fetch(SPEC, False, lambda _: None, place)
+
+
+def test_no_hub_no_network_and_no_room_each_have_a_sentence(server, place, tmp_path, monkeypatch):
+    with pytest.raises(ModelUnavailable, match="T2V_OFFLINE"):
+        loader.locate(SPEC, settings(tmp_path, offline=True), lambda _: None, place)
+    assert server.requests == []
+    with pytest.raises(ModelUnavailable, match="Check the connection"):
+        hub.fetch(SPEC, False, lambda _: None, replace(place, endpoint="http://127.0.0.1:9"))
+    monkeypatch.setattr(hub, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(DiskFull, match="Make room"):
+        hub.fetch(SPEC, False, lambda _: None, place)
+
+
+def test_every_row_of_the_hub_is_pinned_to_a_commit():
+    for row in MODELS.values():
+        assert row.repo_id is None or re.fullmatch(r"[0-9a-f]{40}", row.revision), row.key
