@@ -13,8 +13,9 @@ import drawn
 import pytest
 from drawn import alive, head, until
 
-from core.errors import BadRequest, StudioError, WorkerLost
+from core.errors import BadRequest, ModelUnavailable, StudioError, WorkerLost
 from core.jobs.executors import InlineExecutor, ProcessExecutor, Silent
+from core.jobs.render import Renderer
 from core.jobs.worker import WorkerHost
 from core.library import clip
 from core.request import VideoRequest
@@ -48,7 +49,6 @@ def executor(request, tmp_path_factory, own_models):
         executor = ProcessExecutor(settings)
     else:
         from core.diffusion.engine import Engine
-        from core.jobs.render import Renderer
 
         executor = InlineExecutor(lambda on_news: WorkerHost(lambda: Renderer(Engine(settings)), on_news))
     yield executor
@@ -161,6 +161,28 @@ def test_only_what_a_worker_does_can_be_asked_of_it(worker):
             worker(method)
     with pytest.raises(BadRequest):
         worker("start", head()["id"], 1, {"prompt": "x", "evil": 1}, head())
+
+
+def test_an_engine_that_cannot_be_built_is_said_fails_the_jobs_and_is_tried_again(tmp_path):
+    problems = [ModelUnavailable("This machine has no CUDA GPU.")] * 2
+
+    def build():
+        if problems:
+            raise problems.pop()
+        return Renderer(drawn.DrawnEngine(tmp_path))
+
+    host = WorkerHost(build)
+    until(lambda: host.status().error == "This machine has no CUDA GPU.")
+    assert (host.status().state, host.status().environment) == ("idle", None)
+    kinds = []
+    for _ in range(2):
+        about = head()
+        host.start(about["id"], 1, drawn.REQUEST.document(), about)
+        until(lambda about=about: host.take(about["id"], 1))
+        kinds.append((host.take(about["id"], 1).kind, host.take(about["id"], 1).reason))
+    assert kinds == [("failed", "This machine has no CUDA GPU."), ("done", "")]
+    assert (host.status().error, host.status().device) == ("", "cpu")
+    host.close()
 
 
 # A process of its own: a small engine without torch, so that each test has a fresh one

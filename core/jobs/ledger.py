@@ -143,12 +143,13 @@ class Ledger:
     def move(self, job_id: str, attempt: int, before: Sequence[str], after: str,
              reason: str = "", error: str = "") -> bool:
         """Move a job from one of the states `before` to `after`; whether it was in one of them."""
-        ended = now() if after in ENDED else None
-        phase = f", phase = 'publishing', phase_started = '{now()}'" if after == COMMITTING else ""
+        moment = now()
         return bool(self._database.write(
-            f"UPDATE jobs SET state = ?, reason = ?, error = ?, ended = ?{phase} "
+            "UPDATE jobs SET state = ?, reason = ?, error = ?, ended = ?, "
+            "phase = coalesce(?, phase), phase_started = coalesce(?, phase_started) "
             f"WHERE id = ? AND attempt = ? AND state IN ({', '.join('?' * len(before))})",
-            (after, reason, error, ended, job_id, attempt, *before)))
+            (after, reason, error, moment if after in ENDED else None,
+             *(("publishing", moment) if after == COMMITTING else (None, None)), job_id, attempt, *before)))
 
     def requeue(self, job_id: str, attempt: int, reason: str, counts: bool = True) -> bool:
         """Put a running job back in its place in the queue; cancelled instead, if that was asked meanwhile.
