@@ -131,3 +131,16 @@ def test_a_crash_with_unwritten_rows_loses_none_of_them(before, tmp_path):
     assert library.report.added == 2
     assert [each.tags for each in promises_hold(library)] == [("born with it",), ("changed",)]
     library.close()
+
+
+@pytest.mark.parametrize("point", faults.DELETE[1:])
+def test_a_delete_cut_short_is_finished_even_when_the_index_still_knows_the_video(before, tmp_path, point):
+    folder = tmp_path / "copy"
+    shutil.copytree(before, folder)
+    stale = (folder / "data" / "index.json").read_bytes()
+    assert run(folder, "delete", point) == -signal.SIGKILL
+    (folder / "data" / "index.json").write_bytes(stale)
+    library = opened(folder)
+    assert promises_hold(library) == [] and library.report.lost == 0
+    assert not (folder / "data" / "library" / "lost").exists()
+    library.close()
