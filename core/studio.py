@@ -28,7 +28,7 @@ from core.jobs.worker import WorkerStatus
 from core.library.changes import change_library
 from core.library.library import Finding, Library
 from core.library.query import Facets, Page, Query
-from core.models import ModelSpec, catalog, find, model_folder
+from core.models import ModelSpec, catalog, default_model, find, model_folder
 from core.receipt import Environment, environment_causes
 from core.request import VideoRequest, resolve
 from core.settings import REPOSITORY, Settings
@@ -109,7 +109,7 @@ class Studio:
         """The model a silent request gets: the setting, else ModelScope 1.7B on a GPU, else the demo."""
         if self.settings.model:
             return self.settings.model
-        return "modelscope-1.7b" if self._has_cuda() else "demo"
+        return default_model("cuda" if self._has_cuda() else "cpu")
 
     def _has_cuda(self) -> bool:
         environment = self.environment()
@@ -258,6 +258,8 @@ class Studio:
         status, problems = self.worker(), []
         if self._dispatcher is not None and self._dispatcher.failure is not None:
             problems.append(f"jobs are not run: {self._dispatcher.failure}")
+        if self._dispatcher is not None and self._dispatcher.trouble:
+            problems.append(self._dispatcher.trouble)
         if self._dispatcher is not None and status is None:
             problems.append("the worker is starting")
         if shutil.disk_usage(self.settings.data_dir).free // 10**6 < self.settings.min_free_mb:
