@@ -11,13 +11,14 @@ from pages.parts.job_card import job_card
 from pages.parts.opened_video import close, opened_video
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
 from pages.parts.video_card import video_card
-from pages.parts.words import size
+from pages.parts.words import plain, size
 
 guard()
 
 
 def browse(opened: Studio) -> None:
     """The grid, with what is being made above it."""
+    notices(opened)
     models = opened.models()
     query = filter_row(opened.facets(), models)
     filtered = active_filters()
@@ -35,6 +36,16 @@ def browse(opened: Studio) -> None:
         for video in page.videos:
             spec = models.get(video.request.model or "")
             video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged)
+
+
+def notices(opened: Studio) -> None:
+    """What opening the files had to mend, until the person has read it."""
+    sentences = opened.notices()
+    if sentences and not st.session_state.get("notices_read"):
+        with st.container(horizontal=True, vertical_alignment="center", key="notices"):
+            st.info("  \n".join(map(plain, sentences)), icon=":material/healing:", width="stretch")
+            st.button("Understood", key="understood", on_click=st.session_state.update,
+                      kwargs={"notices_read": True})
 
 
 def making(opened: Studio) -> None:

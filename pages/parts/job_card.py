@@ -49,6 +49,9 @@ def ended_card(job: Job) -> None:
     """Draw a job that ended: its video, or what happened and the one button that mends it."""
     with st.container(border=True, key=f"job_{job.id}"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            if job.state == DONE:
+                with st.container(width="content", key=f"thumb_{job.id}"):
+                    st.image(f"/app/static/poster/{job.id}.webp", width=56, alt="")
             with st.container(gap=None, width="stretch"):
                 st.text(shorten(job.request.prompt, 160))
                 st.caption(_ended_line(job))

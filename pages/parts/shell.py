@@ -37,10 +37,10 @@ _STYLE = """<style>
 [class*="st-key-missing_"] { aspect-ratio: 4 / 3; }
 [class*="st-key-poster_"] { position: relative; }
 [class*="st-key-poster_"] img { aspect-ratio: 4 / 3; object-fit: cover; width: 100%; }
-[class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
-[class*="st-key-open_"] * { width: 100%; height: 100%; }
-[class*="st-key-open_"] button { opacity: 0; }
-[class*="st-key-open_"] button:focus-visible { opacity: 0.35; }
+[class*="st-key-poster_"] [class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
+[class*="st-key-poster_"] [class*="st-key-open_"] * { width: 100%; height: 100%; }
+[class*="st-key-poster_"] [class*="st-key-open_"] button { opacity: 0; }
+[class*="st-key-poster_"] [class*="st-key-open_"] button:focus-visible { opacity: 0.35; }
 </style>"""
 
 
@@ -80,7 +80,6 @@ def navigate() -> None:
     with suppress(StudioError):  # the page itself says it
         counts = studio().ledger.counts()
         waiting = sum(counts.get(state, 0) for state in UNFINISHED)
-        _notices()
     st.navigation([
         st.Page(GENERATE, title="Generate", icon=":material/auto_awesome:", default=True,
                 help="Describe a video and watch it being made."),
@@ -89,14 +88,6 @@ def navigate() -> None:
         st.Page(QUEUE, title=f"Queue ({waiting})" if waiting else "Queue", icon=":material/list_alt:",
                 url_path="queue", help="What runs, what waits, what ended."),
     ], position="top").run()
-
-
-def _notices() -> None:
-    """Once a visit: what opening the files had to mend."""
-    if "noticed" not in st.session_state:
-        st.session_state.noticed = True
-        for sentence in studio().notices():
-            st.toast(plain(sentence), icon=":material/healing:", duration="infinite")
 
 
 def guard() -> None:

@@ -6,7 +6,7 @@ from core.errors import StudioError
 from core.video import Video
 from pages.parts.player import regenerate
 from pages.parts.shell import studio
-from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, shorten
+from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
 
 
 def video_card(video: Video, model_title: str, damaged: bool) -> None:
@@ -23,7 +23,7 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
                       on_click=open_video, args=(video.id,))
         with st.container(key=f"words_{video.id}"):
             st.text(shorten(video.request.prompt, 72))
-        st.caption(f"{plain(model_title)} · {age(video.created)}  \nseed {video.request.seed}")
+        st.caption(f"{plain(model_title)} · seed {short_seed(video.request.seed)}  \n{age(video.created)}")
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
             st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
                       help="Regenerate with same seed", disabled=damaged)

@@ -32,6 +32,12 @@ def shorten(text: str, length: int) -> str:
     return cut.rstrip(" ,.;:") + "…"
 
 
+def short_seed(seed: int | None) -> str:
+    """A seed in few characters: `1234`, `5213…8665`."""
+    text = str(seed)
+    return text if len(text) <= 10 else f"{text[:4]}…{text[-4:]}"
+
+
 def seconds(value: float) -> str:
     """A duration: `8 s`, `2 min 5 s`, `1 h 4 min`."""
     whole = max(0, round(value))
