@@ -1,8 +1,9 @@
 """The first stage: an AutoencoderKL that turns a frame into one latent vector for each 8 x 8 pixels and back.
 
-It trains on crops, which cost a quarter of whole frames and teach the same; of two random places it takes the
-livelier, since most of this world is plain background. The latents are kept small and get noise while training,
-so that the diffusion model's small errors decode to small errors.
+It trains on crops first, which cost a quarter of whole frames and teach the same; of two random places it takes
+the livelier, since most of this world is plain background. The latents stay small and get noise while training,
+so that the diffusion model's small errors decode to small errors. Then the latents are cached and the decoder goes
+on alone, on whole frames.
 """
 
 from pathlib import Path
@@ -12,9 +13,11 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
 from scripts.demo_model.dataset import to_pixels
+from scripts.demo_model.parallel import meet, share_of
 from scripts.demo_model.progress import Progress, one_cycle
 from scripts.demo_model.recipe import Recipe
 
@@ -60,6 +63,24 @@ def reconstruction_psnr(vae: AutoencoderKL, frames: NDArray[np.uint8]) -> float:
     return float(-10 * np.log10(max(error, 1e-10)))
 
 
+class Reconstruction(nn.Module):
+    """An autoencoder with the forward pass its training needs."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        """Wrap `vae`."""
+        super().__init__()
+        self.vae = vae
+
+    def forward(
+        self, pixels: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Give the remade pixels, and the latents' mean and log variance."""
+        moments = self.vae.quant_conv(self.vae.encoder(pixels))
+        mean, log_variance = moments.float().chunk(2, dim=1)
+        remade = self.vae.decoder(self.vae.post_quant_conv(mean + LATENT_NOISE * noise))
+        return remade.float(), mean, log_variance
+
+
 @torch.no_grad()
 def _set_scaling(vae: AutoencoderKL, frames: NDArray[np.uint8], recipe: Recipe) -> None:
     rng = np.random.default_rng(recipe.seed)
@@ -81,21 +102,21 @@ def train_autoencoder(
         vae.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
-    vae, optimizer = accelerator.prepare(vae, optimizer)
-    model = accelerator.unwrap_model(vae)
+    model = Reconstruction(vae).to(accelerator.device)
+    optimizer = accelerator.prepare(optimizer)
+    share = share_of(accelerator)
     shown = np.ascontiguousarray(frames[-32:, :: recipe.frames // 4]).reshape(-1, *frames.shape[2:])
     taught = frames[:-32] if len(frames) > 64 else frames
     for step in range(first, recipe.vae_steps):
         rng = np.random.default_rng([recipe.seed, 1, step])
-        pixels = _lively_crops(taught, recipe, rng).to(accelerator.device)
+        pixels = _lively_crops(taught, recipe, rng)
         noise = torch.randn(
             (len(pixels), recipe.latent_channels, recipe.crop // 8, recipe.crop // 8),
             generator=torch.Generator().manual_seed(recipe.seed + step),
-        ).to(accelerator.device)
+        )
+        pixels, noise = pixels[share].to(accelerator.device), noise[share].to(accelerator.device)
         with accelerator.autocast():
-            moments = model.quant_conv(model.encoder(pixels))
-            mean, log_variance = moments.float().chunk(2, dim=1)
-            remade = model.decoder(model.post_quant_conv(mean + LATENT_NOISE * noise)).float()
+            remade, mean, log_variance = model(pixels, noise)
         difference = remade - pixels
         picture = difference.abs().mean() + (difference**2).mean()
         narrow = functional.mse_loss(log_variance, torch.full_like(log_variance, 2 * np.log(LATENT_NOISE)))
@@ -107,11 +128,72 @@ def train_autoencoder(
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         done = step + 1
+        meet(accelerator, model, done)
+        if not accelerator.is_main_process:
+            continue
         if done % 100 == 0 or done == recipe.vae_steps:
             progress.log(done, loss=float(picture.detach()), latent=float(mean.detach().std()))
+        if done % 500 == 0 or done == recipe.vae_steps:
+            progress.log(done, psnr=reconstruction_psnr(vae, shown))
         if done % recipe.checkpoint_every == 0 or done == recipe.vae_steps:
-            if done % 500 == 0 or done == recipe.vae_steps:
-                progress.log(done, psnr=reconstruction_psnr(model, shown))
-            progress.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": done})
-    _set_scaling(model, frames, recipe)
-    return model.requires_grad_(False).eval()
+            progress.save({"model": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": done})
+    _set_scaling(vae, frames, recipe)
+    return vae.requires_grad_(False).eval()
+
+
+def train_decoder(
+    recipe: Recipe,
+    work: Path,
+    vae: AutoencoderKL,
+    frames: NDArray[np.uint8],
+    latents: NDArray[np.float16],
+    accelerator: Accelerator,
+) -> None:
+    """Go on training the decoder alone, on whole frames and their cached latents; `vae` is changed in place.
+
+    The latents stay as they are, so this may run before, beside or after the training of the diffusion model.
+    """
+    progress = Progress(work, "decoder")
+    learning = nn.ModuleList([vae.post_quant_conv, vae.decoder]).to(accelerator.device)
+    learning.requires_grad_(True)
+    optimizer = torch.optim.Adam(learning.parameters(), lr=recipe.decoder_rate, betas=(0.9, 0.99))
+    state = progress.load()
+    first = 0
+    if state is not None:
+        learning.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    optimizer = accelerator.prepare(optimizer)
+    shown = np.ascontiguousarray(frames[-32:, :: recipe.frames // 4]).reshape(-1, *frames.shape[2:])
+    for step in range(first, recipe.decoder_steps):
+        rng = np.random.default_rng([recipe.seed, 2, step])
+        batch = max(1, recipe.vae_batch * recipe.crop**2 // recipe.size**2)
+        picks = rng.integers(recipe.taught_clips, size=batch), rng.integers(recipe.frames, size=batch)
+        inputs = latents.transpose(0, 2, 1, 3, 4)[picks].astype(np.float32) / vae.config.scaling_factor
+        noisy = inputs + LATENT_NOISE * rng.standard_normal(inputs.shape, dtype=np.float32)
+        pixels = to_pixels(frames[picks]).to(accelerator.device)
+        with accelerator.autocast():
+            remade = vae.decoder(vae.post_quant_conv(torch.from_numpy(noisy).to(accelerator.device))).float()
+        difference = remade - pixels
+        loss = difference.abs().mean() + (difference**2).mean()
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.decoder_rate * one_cycle(step, recipe.decoder_steps)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(learning.parameters(), 1.0)
+        optimizer.step()
+        done = step + 1
+        if done % 100 == 0 or done == recipe.decoder_steps:
+            progress.log(done, loss=float(loss.detach()))
+        if done % 500 == 0 or done == recipe.decoder_steps:
+            progress.log(done, psnr=reconstruction_psnr(vae, shown))
+        if done % recipe.checkpoint_every == 0 or done == recipe.decoder_steps:
+            progress.save({"model": learning.state_dict(), "optimizer": optimizer.state_dict(), "step": done})
+    learning.requires_grad_(False)
+
+
+def load_decoder(work: Path, vae: AutoencoderKL) -> None:
+    """Put the decoder stage's last state into `vae`, if that stage has one."""
+    state = Progress(work, "decoder").load()
+    if state is not None:
+        nn.ModuleList([vae.post_quant_conv, vae.decoder]).load_state_dict(state["model"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
@@ -54,23 +55,29 @@ def to_pixels(frames: NDArray[np.uint8]) -> torch.Tensor:
 
 @torch.no_grad()
 def latents_on_disk(
-    recipe: Recipe, work: Path, frames: NDArray[np.uint8], vae: AutoencoderKL
+    recipe: Recipe, work: Path, frames: NDArray[np.uint8], vae: AutoencoderKL, accelerator: Accelerator
 ) -> NDArray[np.float16]:
     """The clips' scaled latents, float16 (N, C, F, h, w), encoded now if they are not there yet."""
     path = work / f"latents-{recipe.size}-{recipe.taught_clips}.npy"
-    if not path.exists():
-        part = path.with_suffix(".part")
-        side = recipe.size // 8
-        shape = (recipe.taught_clips, recipe.latent_channels, recipe.frames, side, side)
-        latents = open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
-        for start in range(0, recipe.taught_clips, 8):
-            stop = min(start + 8, recipe.taught_clips)
-            pixels = to_pixels(frames[start:stop]).to(vae.device)
-            with torch.autocast(vae.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                mean = vae.encode(pixels.flatten(0, 1)).latent_dist.mean
-            scaled = mean.float() * vae.config.scaling_factor
-            scaled = scaled.unflatten(0, pixels.shape[:2]).transpose(1, 2)
-            latents[start:stop] = scaled.cpu().numpy().astype(np.float16)
-        latents.flush()
+    if path.exists():
+        return np.load(path, mmap_mode="r")
+    part, side = path.with_suffix(".part"), recipe.size // 8
+    shape = (recipe.taught_clips, recipe.latent_channels, recipe.frames, side, side)
+    if accelerator.is_main_process:
+        open_memmap(part, mode="w+", dtype=np.float16, shape=shape).flush()
+    accelerator.wait_for_everyone()
+    latents = np.load(part, mmap_mode="r+")
+    starts = range(0, recipe.taught_clips, 4)
+    for start in starts[accelerator.process_index :: accelerator.num_processes]:
+        stop = min(start + 4, recipe.taught_clips)
+        pixels = to_pixels(frames[start:stop]).to(vae.device)
+        with accelerator.autocast():
+            mean = vae.encode(pixels.flatten(0, 1)).latent_dist.mean
+        scaled = (mean.float() * vae.config.scaling_factor).unflatten(0, pixels.shape[:2]).transpose(1, 2)
+        latents[start:stop] = scaled.cpu().numpy().astype(np.float16)
+    latents.flush()
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
         part.rename(path)
+    accelerator.wait_for_everyone()
     return np.load(path, mmap_mode="r")

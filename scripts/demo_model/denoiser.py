@@ -1,25 +1,31 @@
 """The second stage: text encoder and UNet, trained together on cached latents.
 
-First on single frames, which cost a sixteenth of a clip and teach words, colours, shapes and backgrounds; then on
-whole clips, which teach motion. The temporal convolutions end in zeros at their start, so the first stage's
-weights mean the same in the second. The target is the velocity (v-prediction), on a noise schedule that ends in
-practically pure noise (signal amplitude 0.002), so that sampling may start from noise; losses are weighted by
-min-SNR. Nothing uses dropout: the networks stay in eval mode, and a batch is a function of the seed and the step.
+First on single frames, which cost far less than a clip and teach words, colours, shapes and backgrounds; then on
+whole clips, which teach motion. Temporal convolutions and temporal attention begin by adding nothing, and the
+first stage leaves them out altogether, so its weights mean the same in the second. The target is the velocity
+(v-prediction), on a noise schedule that ends in practically pure noise (signal amplitude 0.002), so that sampling
+may start from noise; losses are weighted by min-SNR. Nothing uses dropout: the networks stay in eval mode, and a
+batch is a function of the seed and the step.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UNet3DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.resnet import TemporalConvLayer
+from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from scripts.demo_model.captions import caption
+from scripts.demo_model.parallel import meet, share_of
 from scripts.demo_model.progress import Progress, level_then_down
 from scripts.demo_model.recipe import Recipe
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, disturbed, encode, known_tokens
@@ -38,6 +44,14 @@ SCHEDULE = {
 def build_scheduler() -> DPMSolverMultistepScheduler:
     """Build the default sampler of the shipped checkpoint; others are made from its config."""
     return DPMSolverMultistepScheduler(**SCHEDULE, algorithm_type="dpmsolver++", solver_order=2)
+
+
+def _pass_on(hidden_states: torch.Tensor, **_: Any) -> torch.Tensor:
+    return hidden_states
+
+
+def _pass_on_in_tuple(hidden_states: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+    return (hidden_states,)
 
 
 class Denoiser(nn.Module):
@@ -75,7 +89,23 @@ class Denoiser(nn.Module):
             cross_attention_dim=recipe.text_width,
             attention_head_dim=recipe.head_size,
         )
+        for module in self.temporal():
+            if isinstance(module, TransformerTemporalModel):
+                nn.init.zeros_(module.proj_out.weight)
+                nn.init.zeros_(module.proj_out.bias)
         self.eval()
+
+    def temporal(self) -> list[nn.Module]:
+        """The modules that look across frames."""
+        kinds = (TemporalConvLayer, TransformerTemporalModel)
+        return [module for module in self.unet.modules() if isinstance(module, kinds)]
+
+    def leave_out_time(self) -> None:
+        """Make every temporal module pass its input on, and exclude it from training: for single frames."""
+        for module in self.temporal():
+            module.requires_grad_(False)
+            alone = isinstance(module, TemporalConvLayer)
+            module.forward = _pass_on if alone else _pass_on_in_tuple
 
     def forward(self, noisy: torch.Tensor, times: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Predict the velocity (B, C, F, h, w) at the noisy latents, times (B,) and token ids (B, L)."""
@@ -162,8 +192,11 @@ def train_stage(
         model.load_state_dict(start)
     model.requires_grad_(True)
     if stage.frames == 1:
-        for name, parameter in model.unet.named_parameters():
-            parameter.requires_grad_("temp_convs" not in name)
+        model.leave_out_time()
+    if accelerator.device.type == "cpu":
+        model.unet.set_attn_processor(
+            AttnProcessor()
+        )  # many tiny attentions: the fused one is slower to train
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
     progress = Progress(work, stage.name)
@@ -173,15 +206,16 @@ def train_stage(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
-    model, optimizer = accelerator.prepare(model, optimizer)
-    inner = accelerator.unwrap_model(model)
-    average = {name: value.detach().clone() for name, value in inner.state_dict().items()}
+    model = model.to(accelerator.device)
+    optimizer = accelerator.prepare(optimizer)
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     if state is not None:
         average = {name: value.to(accelerator.device) for name, value in state["average"].items()}
+    share = share_of(accelerator)
     recent: list[float] = []
     for step in range(first, stage.steps):
         noisy, times, ids, target, weight = (
-            part.to(accelerator.device) for part in batches.batch(stage, step)
+            part[share].to(accelerator.device) for part in batches.batch(stage, step)
         )
         with accelerator.autocast():
             velocity = model(noisy, times, ids).float()
@@ -194,15 +228,18 @@ def train_stage(
         accelerator.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         done = step + 1
-        _average(average, inner, min(recipe.ema, done / (done + 10)))
+        meet(accelerator, model, done)
+        _average(average, model, min(recipe.ema, done / (done + 10)))
         recent.append(float(error.detach().mean()))
+        if not accelerator.is_main_process:
+            continue
         if done % 50 == 0 or done == stage.steps:
             progress.log(done, loss=float(np.mean(recent)))
             recent.clear()
         if done % recipe.checkpoint_every == 0 or done == stage.steps:
             progress.save(
                 {
-                    "model": inner.state_dict(),
+                    "model": model.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "average": average,
                     "step": done,

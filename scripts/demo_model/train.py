@@ -1,4 +1,9 @@
-"""Train the demo model: `python -m scripts.demo_model.train --work DIR`; run it again to go on after a stop."""
+"""Train the demo model: `python -m scripts.demo_model.train --work DIR`; run it again to go on after a stop.
+
+On a machine busy with other things, two processes of one thread each get more done than one of two threads,
+which wait for each other at every operation:
+`accelerate launch --cpu --num_processes 2 --num_cpu_threads_per_process 1 -m scripts.demo_model.train --work DIR`.
+"""
 
 import argparse
 from pathlib import Path
@@ -7,7 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from scripts.demo_model.autoencoder import train_autoencoder
+from scripts.demo_model.autoencoder import load_decoder, train_autoencoder, train_decoder
 from scripts.demo_model.captions import EXAMPLES
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
 from scripts.demo_model.denoiser import Batches, stages, tokenizer_for, train_stage
@@ -16,29 +21,38 @@ from scripts.demo_model.recipe import RECIPES, Recipe
 from scripts.demo_model.sampling import contact_sheet, generate
 
 
-def train(recipe: Recipe, work: Path, out: Path, only_export: bool = False) -> None:
+def train(recipe: Recipe, work: Path, out: Path, only: str = "") -> None:
     """Run the stages that are still to be done, then write the checkpoint into `out`.
 
-    With `only_export` nothing is trained: the last state of the last stage that has one is written.
+    `only` narrows that: "decoder" and "denoiser" train just that part (they may run side by side once the latents
+    are cached), and "export" trains nothing and writes the last state of the last stage that has one.
     """
     work.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision=recipe.precision)
-    frames = frames_on_disk(recipe, work)
+    with accelerator.main_process_first():
+        frames = frames_on_disk(recipe, work)
     vae = train_autoencoder(recipe, work, frames, accelerator)
-    latents = latents_on_disk(recipe, work, frames, vae)
+    latents = latents_on_disk(recipe, work, frames, vae, accelerator)
+    if only in ("", "decoder") and accelerator.is_main_process:
+        train_decoder(recipe, work, vae, frames, latents, accelerator)
+    if only == "decoder":
+        return
     tokenizer = tokenizer_for(recipe)
     batches = Batches(recipe, tokenizer, clip_list(recipe), latents)
     weights: dict[str, torch.Tensor] | None = None
     for stage in stages(recipe):
         state = work / f"{stage.name}.pt"
-        if only_export:
+        if only == "export":
             if state.exists():
                 weights = torch.load(state, map_location="cpu", weights_only=True)["average"]
             continue
         weights = train_stage(recipe, work, stage, batches, accelerator, weights)
+    if not accelerator.is_main_process:
+        return
     if weights is None:
         raise SystemExit("There is nothing to export yet: no stage of the denoiser has a state.")
     weights = {name: value.cpu() for name, value in weights.items()}
+    load_decoder(work, vae)
     pipeline = assemble(recipe, vae, tokenizer, weights)
     clips = generate(pipeline, list(EXAMPLES), [7] * len(EXAMPLES), recipe)
     contact_sheet(clips, list(EXAMPLES), work / "examples.png", columns=2, shown=8)
@@ -53,9 +67,11 @@ def main() -> None:
         "--out", type=Path, default=Path("data/models/demo"), help="where the checkpoint goes"
     )
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="cpu64")
-    parser.add_argument("--only-export", action="store_true", help="train nothing, write what there is")
+    parser.add_argument(
+        "--only", choices=("decoder", "denoiser", "export"), default="", help="do just this part"
+    )
     options = parser.parse_args()
-    train(RECIPES[options.recipe], options.work, options.out, options.only_export)
+    train(RECIPES[options.recipe], options.work, options.out, options.only)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""The prompts an evaluation asks for: single shapes from both sides of the hold-out, scenes, and pairs.
+
+They come from another seed than training's, so even a seen combination comes with its own wording; an unseen one
+was never rendered for training in any wording.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scripts.demo_model.captions import MOTION_WORDS, caption
+from scripts.demo_model.scenes import SCENES
+from scripts.demo_model.world import BACKGROUNDS, TRAINED, UNSEEN, Clip, visible
+
+EVALUATION_SEED = 990_001
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt, the clip it describes, the seed to generate with, and whether training saw the combination."""
+
+    prompt: str
+    clip: Clip
+    seed: int
+    seen: bool
+
+
+def single_prompts(count: int) -> list[Asked]:
+    """Give `count` prompts for one shape, seen and unseen combinations alternating, motions in turn."""
+    asked = []
+    for number in range(count):
+        rng = np.random.default_rng([EVALUATION_SEED, number])
+        seen = number % 2 == 0
+        motion = list(MOTION_WORDS)[number // 2 % len(MOTION_WORDS)]
+        options = [choice for choice in (TRAINED if seen else UNSEEN) if choice[2] == motion]
+        shape, colour, _ = options[int(rng.integers(len(options)))]
+        background = str(rng.choice([name for name in BACKGROUNDS if visible(colour, name)]))
+        clip = Clip("single", int(rng.integers(2**31)), shape, colour, motion, background)
+        asked.append(Asked(caption(clip, rng), clip, 1000 + number, seen))
+    return asked
+
+
+def scene_prompts(each: int) -> list[Asked]:
+    """Give `each` prompts for every scene, in varied wording."""
+    asked = []
+    for place, (name, scene) in enumerate(SCENES.items()):
+        for number in range(each):
+            rng = np.random.default_rng([EVALUATION_SEED, 1, place, number])
+            clip = Clip("scene", int(rng.integers(2**31)), scene=name, colour=str(rng.choice(scene.colours)))
+            asked.append(Asked(caption(clip, rng), clip, 5000 + 10 * place + number, True))
+    return asked

@@ -1,0 +1,178 @@
+"""The demo model: its world is the same everywhere, its measurement is right, its checkpoint is what ships."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from scripts.demo_model import captions, world
+from scripts.demo_model.autoencoder import train_autoencoder
+from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
+from scripts.demo_model.denoiser import Batches, stages, tokenizer_for, train_stage
+from scripts.demo_model.measure import measure
+from scripts.demo_model.prompts import single_prompts
+from scripts.demo_model.recipe import TOY
+from scripts.demo_model.scenes import SCENES
+from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
+
+CHECKPOINT = Path(__file__).parents[1] / "data" / "models" / "demo"
+
+
+def test_the_same_clip_is_the_same_frames():
+    for seed in range(5):
+        clip = world.draw_clip(np.random.default_rng(seed))
+        assert clip == world.draw_clip(np.random.default_rng(seed))
+        frames = world.render(clip)
+        assert frames.shape == (16, 64, 64, 3) and frames.dtype == np.uint8
+        assert (frames == world.render(clip)).all()
+
+
+def test_a_larger_picture_shows_the_same_thing():
+    clip = world.Clip("single", 3, "star", "red", "circling", "white")
+    small, large = world.render(clip, 64), world.render(clip, 128)
+    halved = large.reshape(16, 64, 2, 64, 2, 3).mean(axis=(2, 4))
+    assert np.abs(halved - small).mean() < 1.0
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_moves_in_every_colour(scene):
+    for colour in SCENES[scene].colours:
+        frames = world.render(world.Clip("scene", 1, scene=scene, colour=colour)).astype(int)
+        assert np.abs(frames[8] - frames[0]).max() > 60
+
+
+def test_training_never_draws_a_held_out_combination():
+    rng = np.random.default_rng(0)
+    singles = [clip for clip in (world.draw_clip(rng) for _ in range(3000)) if clip.kind == "single"]
+    assert not any(world.held_out(clip.shape, clip.colour, clip.motion) for clip in singles)
+    assert len(world.UNSEEN) > 50
+    assert {motion for _, _, motion in world.UNSEEN} == set(world.MOTIONS)
+
+
+def test_a_caption_holds_only_words_of_the_vocabulary():
+    rng = np.random.default_rng(1)
+    known = set(captions.vocabulary())
+    said = set()
+    for _ in range(4000):
+        said |= set(captions.words(captions.caption(world.draw_clip(rng), rng)))
+    assert said <= known
+    assert len(known - said) < 5
+
+
+def test_every_known_word_is_one_token_and_unknown_words_are_all_alike():
+    tokenizer = build_tokenizer(40)
+    words = captions.vocabulary()
+    ids = encode(tokenizer, words)
+    assert len(set(ids[:, 1].tolist())) == len(words)
+    assert (ids[:, 2] == tokenizer.eos_token_id).all()
+    strange = encode(tokenizer, ["zebra"])[0]
+    assert {number for number in strange.tolist() if number > 1} == {UNKNOWN_ID}
+
+
+def test_the_measurement_is_right_on_rendered_clips():
+    asked = single_prompts(60)
+    wrong = 0
+    for one in asked:
+        seen = measure(world.render(one.clip))
+        wrong += sum(
+            getattr(seen, name) != getattr(one.clip, name)
+            for name in ("colour", "motion", "shape", "background")
+        )
+    assert wrong <= 0.02 * 4 * len(asked)
+
+
+def test_the_measurement_says_none_where_there_is_nothing():
+    frames = np.full((16, 64, 64, 3), 246, np.uint8)
+    assert measure(frames).shape == "none" and measure(frames).background == "white"
+
+
+class PowerCut(Exception):
+    pass
+
+
+class CutBatches(Batches):
+    """Batches that end in a power cut after three steps."""
+
+    def batch(self, stage, step):
+        if step == 3:
+            raise PowerCut
+        return super().batch(stage, step)
+
+
+def train_toy(work, kind):
+    work.mkdir(exist_ok=True)
+    accelerator = Accelerator(cpu=True, mixed_precision="no")
+    frames = frames_on_disk(TOY, work)
+    vae = train_autoencoder(TOY, work, frames, accelerator)
+    latents = latents_on_disk(TOY, work, frames, vae, accelerator)
+    batches = kind(TOY, tokenizer_for(TOY), clip_list(TOY), latents)
+    return train_stage(TOY, work, stages(TOY)[0], batches, accelerator, None)
+
+
+def test_an_interrupted_training_ends_in_the_same_weights(tmp_path):
+    straight = train_toy(tmp_path / "straight", Batches)
+    with pytest.raises(PowerCut):
+        train_toy(tmp_path / "cut", CutBatches)
+    resumed = train_toy(tmp_path / "cut", Batches)
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def test_the_checkpoint_is_complete_small_and_safe():
+    files = [path for path in CHECKPOINT.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 40 * 2**20
+    assert not [path for path in files if path.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".py"}]
+    index = json.loads((CHECKPOINT / "model_index.json").read_text())
+    assert index["_class_name"] == "TextToVideoSDPipeline"
+    for part in ("unet", "vae"):
+        assert (CHECKPOINT / part / "diffusion_pytorch_model.safetensors").is_file()
+    assert (CHECKPOINT / "text_encoder" / "model.safetensors").is_file()
+
+
+def test_the_vocabulary_on_disk_is_the_worlds():
+    known = json.loads((CHECKPOINT / "vocabulary.json").read_text())
+    assert known["words"] == captions.vocabulary()
+    assert 6 <= len(known["examples"]) <= 8
+    for example in known["examples"]:
+        assert set(captions.words(example)) <= set(known["words"])
+
+
+def test_the_checkpoint_loads_and_makes_a_clip():
+    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet3DConditionModel
+    from safetensors import safe_open
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    with safe_open(CHECKPOINT / "unet" / "diffusion_pytorch_model.safetensors", "pt") as weights:
+        assert {weights.get_slice(name).get_dtype() for name in weights.keys()} == {"F16"}  # noqa: SIM118
+    unet = UNet3DConditionModel.from_pretrained(CHECKPOINT / "unet", use_safetensors=True)
+    vae = AutoencoderKL.from_pretrained(CHECKPOINT / "vae", use_safetensors=True)
+    text = CLIPTextModel.from_pretrained(CHECKPOINT / "text_encoder", use_safetensors=True)
+    tokenizer = CLIPTokenizer.from_pretrained(CHECKPOINT / "tokenizer")
+    scheduler = DPMSolverMultistepScheduler.from_pretrained(CHECKPOINT / "scheduler")
+    assert unet.dtype == torch.float32 and scheduler.config.prediction_type == "v_prediction"
+    ids = encode(tokenizer, ["a red ball on a white background", ""])
+    scheduler.set_timesteps(4)
+    latents = torch.randn((1, unet.config.in_channels, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        words = text(ids)[0]
+        for time in scheduler.timesteps:
+            asked, blank = unet(
+                latents.repeat(2, 1, 1, 1, 1), time, encoder_hidden_states=words
+            ).sample.chunk(2)
+            latents = scheduler.step(blank + 5 * (asked - blank), time, latents).prev_sample
+        flat = latents.transpose(1, 2).flatten(0, 1)
+        frames = vae.decode(flat / vae.config.scaling_factor).sample
+    assert frames.shape == (4, 3, 64, 64) and torch.isfinite(frames).all()
+    assert frames.mean() > 0.2, "a white background is bright"
+    preview = json.loads((CHECKPOINT / "preview.json").read_text())
+    assert np.asarray(preview["factors"]).shape == (unet.config.in_channels, 3) and len(preview["bias"]) == 3
+
+
+def test_pieces_of_unknown_words_share_one_embedding():
+    from transformers import CLIPTextModel
+
+    text = CLIPTextModel.from_pretrained(CHECKPOINT / "text_encoder", use_safetensors=True)
+    table = text.get_input_embeddings().weight
+    assert (table[known_tokens() :] == table[UNKNOWN_ID]).all()
