@@ -88,8 +88,8 @@ def test_a_link_that_leaves_the_folder_is_refused(folder, tmp_path):
 
 
 def test_links_within_the_hubs_cache_are_fine(folder, tmp_path):
-    snapshot = tmp_path / "models--a--b" / "snapshots" / ("0" * 40)
-    blobs = tmp_path / "models--a--b" / "blobs"
+    snapshot = tmp_path / "hub" / "models--a--b" / "snapshots" / ("0" * 40)
+    blobs = tmp_path / "hub" / "models--a--b" / "blobs"
     blobs.mkdir(parents=True)
     for number, path in enumerate(sorted(p for p in folder.rglob("*") if p.is_file())):
         link = snapshot / path.relative_to(folder)
@@ -97,6 +97,9 @@ def test_links_within_the_hubs_cache_are_fine(folder, tmp_path):
         path.rename(blobs / str(number))
         link.symlink_to(blobs / str(number))
     checkpoint.check(snapshot)
+    (snapshot / "unet" / "notes.txt").symlink_to("/etc/hostname")
+    with pytest.raises(ModelUnavailable, match="link that leaves the folder"):
+        checkpoint.check(snapshot)
 
 
 @pytest.mark.parametrize("name", ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json",

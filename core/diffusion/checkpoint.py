@@ -69,15 +69,15 @@ def check_index(index: dict[str, Any], title: str) -> None:
 
 
 def _check_files(folder: Path) -> None:
-    inside = [folder.resolve()]
-    if folder.parent.name == "snapshots":  # the hub's cache: its files are links into ../../blobs
-        inside.append(folder.parent.parent.resolve() / "blobs")
+    inside = folder.resolve()
+    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+        inside = inside.parents[2]  # the hub's cache, whose snapshots are links into its stores of blobs
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.suffix.lower() in _CODE:
             raise ModelUnavailable(f"{folder.name} holds program code ({name}), which a model needs none of. "
                                    "Remove it if you trust the rest.")
-        if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in inside):
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
             raise ModelUnavailable(f"{folder.name}: {name} is a link that leaves the folder. "
                                    "Replace it by the file itself.")
 

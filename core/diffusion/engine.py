@@ -21,7 +21,7 @@ from core.settings import Settings
 from core.video import Runtime
 
 PREVIEW_INTERVAL_S = 0.25
-PREVIEW_COST = 25
+PREVIEW_COST = 50
 """A preview is made at most every `PREVIEW_INTERVAL_S`, and not before this many times its own cost has passed."""
 
 DECODED_PIXELS = 1 << 18

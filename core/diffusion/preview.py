@@ -61,8 +61,9 @@ def strip(latents: torch.Tensor, factors: Factors) -> bytes | None:
         size = (max(1, LONG_SIDE * width // max(width, height)), max(1, LONG_SIDE * height // max(width, height)))
         images = [Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR) for frame in pixels]
         file = io.BytesIO()
+        # kmax=0: no key frames but the first, each of which would be encoded twice to compare sizes
         images[0].save(file, "WEBP", save_all=True, append_images=images[1:], duration=FRAME_MS, loop=0,
-                       quality=60, method=0)
+                       quality=60, method=0, kmin=0, kmax=0)
         return file.getvalue()
     except (RuntimeError, ValueError, OSError, MemoryError) as error:
         logging.getLogger(__name__).warning("A preview could not be made: %s", error)
