@@ -69,8 +69,8 @@ def page_number(page: Page) -> int:
     """Draw the numbers of the pages, when there is more than one; which one is asked for."""
     if page.pages == 1:
         return 1
-    with st.container(horizontal=True, horizontal_alignment="center"):
-        return st.pagination(page.pages, key="g_page", bind="query-params")
+    with st.container(horizontal_alignment="center"):
+        return st.pagination(page.pages, key="g_page", bind="query-params", width="stretch")
 
 
 def nothing(opened: Studio, filtered: bool) -> None:

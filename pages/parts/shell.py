@@ -33,10 +33,10 @@ _STYLE = """<style>
 @media (min-width: 641px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
   .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-direction: row-reverse; } }
 .st-key-hint { min-height: 2.6rem; }
-[class*="st-key-words_"] { height: 3rem; overflow: hidden; }
-[class*="st-key-missing_"] { aspect-ratio: 4 / 3; }
+div[class*="st-key-words_"][class] { flex: 0 0 3rem; overflow: hidden; }
+div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 127, 127, 0.1); border-radius: 8px; }
 [class*="st-key-poster_"] { position: relative; }
-[class*="st-key-poster_"] img { aspect-ratio: 4 / 3; object-fit: cover; width: 100%; }
+[class*="st-key-poster_"] img { aspect-ratio: 1; object-fit: contain; background: rgba(127, 127, 127, 0.1); }
 [class*="st-key-poster_"] [class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
 [class*="st-key-poster_"] [class*="st-key-open_"] * { width: 100%; height: 100%; }
 [class*="st-key-poster_"] [class*="st-key-open_"] button { opacity: 0; }
