@@ -198,6 +198,8 @@ class _Download:
                     out.write(chunk)
                     count += len(chunk)
                     self._report(count)
+                out.flush()
+                os.fsync(out.fileno())
 
     def _accept(self, file: RepoFile, partial: Path, blob: Path) -> None:
         digest = hashlib.sha256()
@@ -205,7 +207,6 @@ class _Download:
             for block in iter(lambda: read.read(1 << 20), b""):
                 digest.update(block)
                 self._report(file.size)
-            os.fsync(read.fileno())
         if digest.hexdigest() != file.lfs.sha256:
             partial.unlink()
             raise ModelUnavailable(f"{file.path} of {self._spec.title} arrived damaged and was removed. Try "
