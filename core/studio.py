@@ -1,42 +1,29 @@
 """The studio, wired: what a page or the command line may do, and the one line a video goes along.
 
     submit → resolve → ledger → dispatcher → worker → library → the gallery → regenerate → the same line
-
-One process leads a data directory: it alone writes the library and runs the jobs (an OS file lock decides).
-Every other process on the same directory reads, submits, and asks the leader through the ledger.
 """
 
-import json
-import re
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from core.errors import BadRequest, DiskFull, NotFound, ReadOnly, StudioError
+from core.errors import BadRequest, DiskFull, NotFound, StudioError
+from core.forecast import expected_causes, prompt_examples, seconds_like, unknown_words
 from core.jobs.dispatcher import Dispatcher
-from core.jobs.executors import ProcessExecutor
 from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
-from core.library.changes import change_library
+from core.leading import Leading
+from core.library.examples import shipped, shipped_path
 from core.library.library import Finding, Library
 from core.library.query import Facets, Page, Query
 from core.models import ModelSpec, catalog, default_model, find, model_folder
-from core.receipt import Environment, environment_causes
+from core.receipt import Environment
 from core.request import VideoRequest, resolve
-from core.settings import REPOSITORY, Settings
+from core.settings import Settings
 from core.video import Video, is_id
-
-COMMAND_TIMEOUT_S = 30.0
-EXAMPLES = REPOSITORY / "data" / "examples"
-_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 
 
 class Studio:
@@ -50,54 +37,28 @@ class Studio:
 
     def __init__(self, settings: Settings, role: str = "run") -> None:
         self.settings = settings
-        self._role = role
-        self._closing = threading.Event()
-        self._changing = threading.RLock()
-        self._dispatcher: Dispatcher | None = None
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(settings.data_dir / "studio.lock", thread_local=False)
         self.ledger = Ledger(settings.data_dir / "jobs.sqlite")
-        if not (role in ("run", "write") and self._try_to_lead()):
-            self.library = Library(settings.data_dir, writable=False)
-        if role == "run" and not self.leads:
-            threading.Thread(target=self._stand_by, name="stand-by", daemon=True).start()
-
-    # Leading
+        self._leading = Leading(settings, self.ledger, role)
 
     @property
     def leads(self) -> bool:
         """Whether this process owns the library and (role "run") runs the jobs."""
-        return self._lock.is_locked
+        return self._leading.leads
 
-    def _try_to_lead(self) -> bool:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        self.library = Library(self.settings.data_dir, writable=True)
-        if self._role == "run":
-            executor = ProcessExecutor(self.settings)
-            self._dispatcher = Dispatcher(self.ledger, self.library, executor, self.settings)
-            self._dispatcher.start()
-        return True
+    @property
+    def library(self) -> Library:
+        """The videos: paths, sidecars, search. Changes go through this class."""
+        return self._leading.library
 
-    def _stand_by(self) -> None:
-        """Take over within two seconds of the leader's end, however it ended."""
-        while not self._closing.wait(2.0):
-            with self._changing:
-                if not self._closing.is_set() and self._try_to_lead():
-                    return
+    @property
+    def _dispatcher(self) -> Dispatcher | None:
+        return self._leading.dispatcher
 
     def close(self) -> None:
         """Stop the worker, write the index, let go of the data directory. Safe to call twice."""
-        self._closing.set()
-        with self._changing:
-            if self._dispatcher is not None:
-                self._dispatcher.close()
-                self._dispatcher = None
-            self.library.close()
-            self.ledger.close()
-            self._lock.release()
+        self._leading.close()
+        self.ledger.close()
 
     # Asking for videos
 
@@ -209,27 +170,16 @@ class Studio:
     def foresee(self, video_id: str) -> tuple[str, ...]:
         """What this machine would do differently from the one that made the video, before running it."""
         receipt = self.video(video_id).receipt
-        now = self.environment() or replace(receipt.environment, versions={
-            **receipt.environment.versions, **_installed(receipt.environment.versions)})
-        missing = () if receipt.model in self.models() else (
-            f"the model {receipt.model} is not known to this studio",)
-        return missing + environment_causes(receipt.environment, now)
+        unknown = () if receipt.model in self.models() else (f"the model {receipt.model} is not known here",)
+        return unknown + expected_causes(receipt, self.environment())
 
     def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
         """Words of the prompt that the model's own word list does not have; none where it ships no list."""
-        vocabulary = self._vocabulary(model)
-        if vocabulary is None:
-            return ()
-        known = set(vocabulary["words"])
-        words = dict.fromkeys(word.lower() for word in _WORD.findall(prompt))
-        return tuple(word for word in words if word not in known)
+        return unknown_words(self.settings.models_dir, model, prompt)
 
     def prompt_examples(self, model: str) -> tuple[str, ...]:
         """Prompts that suit the model, to click."""
-        vocabulary = self._vocabulary(model)
-        if vocabulary is not None and vocabulary.get("examples"):
-            return tuple(vocabulary["examples"])
-        return find(self.models(), model).examples
+        return prompt_examples(self.settings.models_dir, find(self.models(), model))
 
     def is_on_disk(self, model: str) -> bool:
         """Whether a folder of the models directory holds the model."""
@@ -238,20 +188,7 @@ class Studio:
     def estimate_s(self, request: VideoRequest) -> float | None:
         """Seconds such a request will take here, from the last video of its model; None while there is none."""
         last = self.search(Query(model=request.model, page_size=1)).videos
-        if not last or not all((request.num_frames, request.width, request.height, request.num_inference_steps)):
-            return None
-        made = last[0]
-        before = made.result.num_frames * made.result.width * made.result.height
-        pixels = request.num_frames * request.width * request.height / before
-        steps = request.num_inference_steps / made.request.num_inference_steps
-        ran = made.runtime
-        return ran.denoise_s * pixels * steps + (ran.decode_s + ran.encode_s) * pixels
-
-    def _vocabulary(self, model: str) -> dict[str, Any] | None:
-        folder = model_folder(self.settings.models_dir, model)
-        if folder is None or not (folder / "vocabulary.json").is_file():
-            return None
-        return json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        return seconds_like(last[0], request) if last else None
 
     def ready(self) -> dict[str, Any]:
         """Whether the studio can take and run jobs now: `{"ready": bool, …}` with what is missing."""
@@ -288,22 +225,22 @@ class Studio:
 
     def delete(self, video_id: str) -> None:
         """Remove a video and its files."""
-        self._change("delete", {"id": video_id})
+        self._leading.change("delete", {"id": video_id})
 
     def change(self, video_id: str, tags: tuple[str, ...] | None = None, favorite: bool | None = None) -> Video:
         """Set tags or favourite, in the sidecar first."""
         listed = None if tags is None else list(tags)
-        self._change("change", {"id": video_id, "tags": listed, "favorite": favorite})
+        self._leading.change("change", {"id": video_id, "tags": listed, "favorite": favorite})
         return self.video(video_id)
 
     def import_mp4(self, path: Path) -> Video:
         """Take an MP4 of this or another studio into the library, from the recipe inside it."""
-        document = self._change("import", {"path": str(Path(path).resolve())})
+        document = self._leading.change("import", {"path": str(Path(path).resolve())})
         return Video.from_document(document)
 
     def reindex(self) -> dict[str, Any]:
         """Make the index again from the sidecars; returns the report as an object."""
-        return self._change("reindex", {})
+        return self._leading.change("reindex", {})
 
     def verify(self, video_ids: tuple[str, ...] | None = None) -> list[Finding]:
         """Compare files with sidecars; an empty list means all is well."""
@@ -314,51 +251,22 @@ class Studio:
         report = self.library.report
         return tuple(filter(None, (self.ledger.notice, *(report.sentences if report is not None else ()))))
 
-    def _change(self, kind: str, arguments: dict[str, Any]) -> Any:
-        """Do it here when this process leads, else ask the leader and wait for its answer."""
-        with self._changing:
-            if self.leads:
-                return change_library(self.library, kind, arguments)
-        command = self.ledger.command(kind, arguments)
-        deadline = time.monotonic() + COMMAND_TIMEOUT_S
-        while time.monotonic() < deadline:
-            answer = self.ledger.command_result(command)
-            if answer is not None:
-                return answer
-            time.sleep(0.05)
-        raise ReadOnly("Another studio owns this library and did not answer. Is it running? "
-                       "Close it, or try again.")
-
     # The shipped examples
 
     def examples(self) -> tuple[Video, ...]:
         """The videos that ship with the studio."""
-        return tuple(Video.from_document(json.loads(path.read_text(encoding="utf-8")))
-                     for path in sorted(EXAMPLES.glob("*.json")))
+        return shipped()
 
     def example_path(self, video_id: str) -> Path:
         """The MP4 of a shipped example. Raises NotFound."""
-        if video_id not in {video.id for video in self.examples()}:
-            raise NotFound(f"There is no example {video_id!r}.")
-        return EXAMPLES / f"{video_id}.mp4"
+        return shipped_path(video_id)
 
     def add_examples(self) -> int:
         """Import every shipped example; returns how many there are."""
-        videos = self.examples()
+        videos = shipped()
         for video in videos:
-            self.import_mp4(self.example_path(video.id))
+            self.import_mp4(shipped_path(video.id))
         return len(videos)
-
-
-def _installed(packages: dict[str, str]) -> dict[str, str]:
-    """The installed versions of `packages`, of those that are distributions of that name."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @contextmanager

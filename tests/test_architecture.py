@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"])
 WORDS = {"core.errors", "core.settings", "core.models", "core.progress", "core.request", "core.receipt",
-         "core.video", "core.faults"}
+         "core.video", "core.faults", "core.forecast"}
 ROOMS = {  # a room may import these rooms (and itself)
     "words": set(),
     "library": {"words"},
@@ -45,7 +45,8 @@ def room_of(module: str) -> str:
     for room in ("library", "diffusion", "jobs", "web"):
         if module == f"core.{room}" or module.startswith(f"core.{room}."):
             return room
-    return {"core.studio": "studio", "core.doctor": "doctor", "core.__main__": "command"}.get(module, "pages")
+    rooms = {"core.studio": "studio", "core.leading": "studio", "core.doctor": "doctor", "core.__main__": "command"}
+    return rooms.get(module, "pages")
 
 
 def imports_of(path: Path) -> set[str]:

@@ -1,0 +1,76 @@
+"""What can be said before a video runs: words the model does not know, prompts that suit it, seconds, causes."""
+
+import json
+import re
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from core.models import ModelSpec, model_folder
+from core.receipt import Environment, Receipt, environment_causes
+from core.request import VideoRequest
+from core.video import Video
+
+_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
+
+
+def expected_causes(receipt: Receipt, now: Environment | None) -> tuple[str, ...]:
+    """What this machine would do differently from the one of `receipt`, one sentence a difference.
+
+    Args:
+        now: what the worker said of this machine; while it is unknown, only installed versions are compared.
+    """
+    before = receipt.environment
+    if now is None:
+        now = replace(before, versions={**before.versions, **_installed(before.versions)})
+    return environment_causes(before, now)
+
+
+def _installed(packages: dict[str, str]) -> dict[str, str]:
+    """The installed versions of those `packages` that are distributions of that name."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def unknown_words(models_dir: Path, model: str, prompt: str) -> tuple[str, ...]:
+    """Words of the prompt, in lower case, that the model's own word list lacks; none where it ships no list."""
+    vocabulary = _vocabulary(models_dir, model)
+    if vocabulary is None:
+        return ()
+    known = set(vocabulary["words"])
+    words = dict.fromkeys(word.lower() for word in _WORD.findall(prompt))
+    return tuple(word for word in words if word not in known)
+
+
+def prompt_examples(models_dir: Path, spec: ModelSpec) -> tuple[str, ...]:
+    """Prompts that suit the model: its folder's own, else those of its row."""
+    vocabulary = _vocabulary(models_dir, spec.key)
+    return tuple(vocabulary["examples"]) if vocabulary and vocabulary.get("examples") else spec.examples
+
+
+def _vocabulary(models_dir: Path, model: str) -> dict[str, Any] | None:
+    folder = model_folder(models_dir, model)
+    if folder is None or not (folder / "vocabulary.json").is_file():
+        return None
+    return json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+
+
+def seconds_like(made: Video, request: VideoRequest) -> float | None:
+    """Seconds the request will take, from what `made`, a video of the same model on this machine, took.
+
+    None while a number is missing from the request. Denoising is taken to grow with pixels and steps, decoding
+    and encoding with pixels.
+    """
+    if not all((request.num_frames, request.width, request.height, request.num_inference_steps)):
+        return None
+    before = made.result.num_frames * made.result.width * made.result.height
+    pixels = request.num_frames * request.width * request.height / before
+    steps = request.num_inference_steps / made.request.num_inference_steps
+    ran = made.runtime
+    return ran.denoise_s * pixels * steps + (ran.decode_s + ran.encode_s) * pixels

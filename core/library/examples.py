@@ -1,0 +1,22 @@
+"""The videos that ship with the studio: MP4 and sidecar of each, in `data/examples`."""
+
+from pathlib import Path
+
+from core.errors import NotFound
+from core.library.sidecar import load, video_of
+from core.settings import REPOSITORY
+from core.video import Video
+
+FOLDER = REPOSITORY / "data" / "examples"
+
+
+def shipped() -> tuple[Video, ...]:
+    """Every example, by id."""
+    return tuple(video_of(load(path.read_bytes())) for path in sorted(FOLDER.glob("*.json")))
+
+
+def shipped_path(video_id: str) -> Path:
+    """The MP4 of an example. Raises NotFound for any other id."""
+    if video_id not in {video.id for video in shipped()}:
+        raise NotFound(f"There is no example {video_id!r}.")
+    return FOLDER / f"{video_id}.mp4"
