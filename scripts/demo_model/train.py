@@ -14,19 +14,21 @@ from accelerate import Accelerator
 
 from scripts.demo_model.autoencoder import load_decoder, train_autoencoder, train_decoder
 from scripts.demo_model.captions import EXAMPLES
+from scripts.demo_model.card import write_card
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
 from scripts.demo_model.denoiser import Batches, stages, tokenizer_for, train_stage
 from scripts.demo_model.export import assemble, save_checkpoint
-from scripts.demo_model.recipe import RECIPES, Recipe
+from scripts.demo_model.recipe import RECIPES
 from scripts.demo_model.sampling import contact_sheet, generate
 
 
-def train(recipe: Recipe, work: Path, out: Path, only: str = "") -> None:
+def train(name: str, work: Path, out: Path, hardware: str, only: str = "") -> None:
     """Run the stages that are still to be done, then write the checkpoint into `out`.
 
     `only` narrows that: "decoder" and "denoiser" train just that part (they may run side by side once the latents
     are cached), and "export" trains nothing and writes the last state of the last stage that has one.
     """
+    recipe = RECIPES[name]
     work.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision=recipe.precision)
     with accelerator.main_process_first():
@@ -57,6 +59,11 @@ def train(recipe: Recipe, work: Path, out: Path, only: str = "") -> None:
     clips = generate(pipeline, list(EXAMPLES), [7] * len(EXAMPLES), recipe)
     contact_sheet(clips, list(EXAMPLES), work / "examples.png", columns=2, shown=8)
     save_checkpoint(pipeline, out, latents, np.asarray(frames[:200]))
+    parameters = {
+        part: sum(parameter.numel() for parameter in getattr(pipeline, part).parameters())
+        for part in ("unet", "text_encoder", "vae")
+    }
+    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters)
 
 
 def main() -> None:
@@ -70,8 +77,9 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=("decoder", "denoiser", "export"), default="", help="do just this part"
     )
+    parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
     options = parser.parse_args()
-    train(RECIPES[options.recipe], options.work, options.out, options.only)
+    train(options.recipe, options.work, options.out, options.hardware, options.only)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,134 @@
+"""The model card: `README.md` of the checkpoint and `training.json` beside it, both from the training's log."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from scripts.demo_model.recipe import Recipe
+from scripts.demo_model.tokens import known_tokens
+from scripts.demo_model.world import DATA_VERSION, TRAINED, UNSEEN
+
+STAGES = {
+    "autoencoder": "autoencoder on crops",
+    "decoder": "its decoder alone, on whole frames",
+    "stills": "text encoder and UNet on single frames",
+    "clips": "text encoder and UNet on whole clips",
+}
+
+CARD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-video
+language: en
+---
+
+# Demo text-to-video model
+
+A tiny text-to-video diffusion model that makes {size}×{size} clips of {frames} frames at 8 fps: six shapes in ten
+colours with ten motions on six backgrounds, two of them side by side, and thirteen small scenes. It ships with the
+Text-to-Video Studio so that the studio works anywhere, without a GPU and without a download.
+
+**What it is not.** It has never seen a photograph. It knows {words} words (`vocabulary.json`); all others are one
+and the same unknown word to it, mostly ignored. How often it shows what a prompt asks for, and where it
+fails, is measured in `docs/demo_model.md` of the repository.
+
+**Licence.** Apache-2.0. The weights were trained from nothing, by this repository's code, only on clips drawn by
+this repository's code; nobody else's data or weights are in them.
+
+## What made these weights
+
+| | |
+|---|---|
+| code | `python -m scripts.demo_model.train --recipe {name}` |
+| data | version {version}: {clips:,} clips drawn by lot for the autoencoder, the first {taught:,} for the rest; \
+{trained} of {combinations} combinations of shape, colour and motion, the others held out |
+| seed | {seed} |
+| hardware | {hardware} |
+| precision | {precision} |
+| parameters | {parameters} |
+
+{stages}
+
+The machine was busy with other work too: the seconds are wall-clock, and say little about an idle one.
+
+## Loss curves
+
+{curves}
+
+The autoencoder's loss is L1 plus squared error on pixels from -1 to 1; the diffusion losses are squared errors of
+the velocity, before weighting. All numbers are in `training.json`.
+
+## Files
+
+Stock diffusers classes (`UNet3DConditionModel`, `AutoencoderKL`, `CLIPTextModel`, `CLIPTokenizer`,
+`DPMSolverMultistepScheduler`), weights in FP16 safetensors. `vocabulary.json`: the known words and prompts that
+work. `preview.json`: RGB as a linear function of a scaled latent, for previews without the autoencoder.
+"""
+
+
+def read_log(path: Path) -> dict[str, list[dict[str, float]]]:
+    """Give each stage's rows of a training log; of a step logged twice (after a resume) the later counts."""
+    stages: dict[str, dict[tuple[int, bool], dict[str, float]]] = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        stages.setdefault(row.pop("stage"), {})[row["step"], "psnr" in row] = row
+    return {stage: [rows[key] for key in sorted(rows)] for stage, rows in stages.items()}
+
+
+def _stage_table(log: dict[str, list[dict[str, float]]]) -> str:
+    lines = ["| stage | steps | seconds | last loss |", "|---|---|---|---|"]
+    for stage, title in STAGES.items():
+        rows = [row for row in log.get(stage, []) if "loss" in row]
+        if rows:
+            seconds = max(row["seconds"] for row in rows)
+            lines.append(f"| {title} | {rows[-1]['step']:,} | {seconds:,.0f} | {rows[-1]['loss']:.4f} |")
+    return "\n".join(lines)
+
+
+def _curves(log: dict[str, list[dict[str, float]]], points: int = 8) -> str:
+    parts = []
+    for stage, title in STAGES.items():
+        rows = [row for row in log.get(stage, []) if "loss" in row]
+        if not rows:
+            continue
+        picked = sorted({round(place * (len(rows) - 1) / (points - 1)) for place in range(points)})
+        shown = " → ".join(f"{rows[place]['loss']:.3f} ({rows[place]['step']:,})" for place in picked)
+        parts.append(f"- {title}, loss (step): {shown}")
+        quality = [row for row in log[stage] if "psnr" in row]
+        if quality:
+            shown = " → ".join(f"{row['psnr']:.1f} ({row['step']:,})" for row in quality)
+            parts.append(f"- {title}, PSNR in dB on held-out frames (step): {shown}")
+    return "\n".join(parts)
+
+
+def write_card(
+    folder: Path, log_path: Path, recipe: Recipe, name: str, hardware: str, parameters: dict[str, int]
+) -> None:
+    """Write `training.json` and `README.md` into the checkpoint's folder."""
+    log = read_log(log_path)
+    document = {
+        "data_version": DATA_VERSION,
+        "recipe": asdict(recipe) | {"name": name},
+        "hardware": hardware,
+        "parameters": parameters,
+        "log": log,
+    }
+    (folder / "training.json").write_text(json.dumps(document) + "\n")
+    text = CARD.format(
+        size=recipe.size,
+        frames=recipe.frames,
+        words=known_tokens() - 3,
+        name=name,
+        version=DATA_VERSION,
+        clips=recipe.clips,
+        taught=recipe.taught_clips,
+        trained=len(TRAINED),
+        combinations=len(TRAINED) + len(UNSEEN),
+        seed=recipe.seed,
+        hardware=hardware,
+        precision="bfloat16 autocast" if recipe.precision == "bf16" else "float32",
+        parameters=", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parameters.items()),
+        stages=_stage_table(log),
+        curves=_curves(log),
+    )
+    (folder / "README.md").write_text(text)
