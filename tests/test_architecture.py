@@ -45,7 +45,8 @@ def room_of(module: str) -> str:
     for room in ("library", "diffusion", "jobs", "web"):
         if module == f"core.{room}" or module.startswith(f"core.{room}."):
             return room
-    rooms = {"core.studio": "studio", "core.leading": "studio", "core.doctor": "doctor", "core.__main__": "command"}
+    rooms = {"core.studio": "studio", "core.leading": "studio", "core.doctor": "doctor",
+             "core.__main__": "command"}
     return rooms.get(module, "pages")
 
 
