@@ -1,5 +1,6 @@
 """The screens, run without a browser: what a person reads and presses on each, and what it does."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     for name, value in {"DATA_DIR": tmp_path / "data", "MODELS_DIR": tmp_path / "models", "DISPATCH": 0,
                         "DEVICE": "cpu", "MODEL": "", "MIN_FREE_MB": 0, "MAX_QUEUED": 200}.items():
         monkeypatch.setenv(f"T2V_{name}", str(value))
+    monkeypatch.setattr("core.library.examples.FOLDER", tmp_path / "examples")
     shell.studio.clear()
     yield shell.studio()
     shell.studio.clear()
@@ -231,13 +233,30 @@ def test_cancel_stops_a_waiting_job_and_retry_brings_it_back(studio):
     assert [one.state for one in studio.jobs(oldest_first=True)] in (["cancelled", "queued"], ["queued"])
 
 
-def test_a_failed_job_says_what_happened_and_offers_to_retry(studio):
+@pytest.mark.parametrize(("error", "label", "frames"), [
+    ("ClipError", "Retry", 16), ("OutOfMemory", "Use 8 frames", 8)])
+def test_a_failed_job_says_what_happened_and_has_the_button_that_mends_it(studio, error, label, frames):
     job = run(studio, studio.submit(VideoRequest("a red ball")))
-    studio.ledger.move(job.id, job.attempt, ("running",), "failed", "The model needs 6.7 GB.", "OutOfMemory")
+    studio.ledger.move(job.id, job.attempt, ("running",), "failed", "The model needs 6.7 GB.", error)
     at = page()
     assert "The model needs 6.7 GB" in at.error[0].value.replace("\\", "")
+    assert at.button(key=f"retry_{job.id}").label == label
     press(at, f"retry_{job.id}")
-    assert any(one.state == "queued" for one in studio.jobs())
+    (again,) = studio.jobs(("queued",))
+    assert again.request == replace(job.request, num_frames=frames)
+
+
+def test_before_the_first_video_an_example_plays(studio, tmp_path, monkeypatch):
+    video, data = samples.with_recipe(samples.video("a shipped example"))
+    (tmp_path / f"{video.id}.json").write_text(json.dumps(video.document()))
+    (tmp_path / f"{video.id}.mp4").write_bytes(data)
+    monkeypatch.setattr("core.library.examples.FOLDER", tmp_path)
+    at = page()
+    assert at.get("video")[0].url == f"/app/static/example/{video.id}.mp4" and "a shipped example" in said(at)
+    press(at, "use_example")
+    assert at.text_area(key="f_prompt").value == "a shipped example"
+    at = press(page("gallery"), "add_examples")
+    assert at_button(at, f"open_{video.id}")
 
 
 def test_a_job_can_be_linked_to(studio):

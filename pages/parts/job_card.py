@@ -1,12 +1,16 @@
 """A job on the screen: what it is doing, how far it is, how to stop it, or what became of it."""
 
+from dataclasses import replace
+
 import streamlit as st
 
-from core.errors import StudioError
+from core.errors import OutOfMemory, StudioError
 from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Job
+from core.request import VideoRequest
 from pages.parts.shell import GALLERY, studio
 from pages.parts.words import age, elapsed, fitting_width, fraction, phase, plain, remaining, seconds, shorten
 
+FEWEST = 8
 _KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": ""}
 
 
@@ -59,11 +63,22 @@ def ended_card(job: Job) -> None:
                 if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
                     st.switch_page(GALLERY, query_params={"video": job.id})
             else:
-                st.button("Retry", icon=":material/refresh:", key=f"retry_{job.id}", on_click=_retry,
-                          args=(job.id,), type="secondary" if job.state == CANCELLED else "primary")
+                _mend(job)
         if job.state not in (DONE, CANCELLED) and job.reason:
             show = st.warning if job.state == INTERRUPTED else st.error
             show(plain(job.reason), icon=":material/error:")
+
+
+def _mend(job: Job) -> None:
+    """The one button that mends what happened: fewer frames where memory was short, else the same again."""
+    request = job.request
+    if job.error == OutOfMemory.__name__ and (request.num_frames or 0) > FEWEST:
+        fewer = replace(request, num_frames=max(FEWEST, (request.num_frames or 0) // 2))
+        st.button(f"Use {fewer.num_frames} frames", icon=":material/content_cut:", key=f"retry_{job.id}",
+                  on_click=_submit, args=(fewer, job.parent), type="primary")
+    else:
+        st.button("Retry", icon=":material/refresh:", key=f"retry_{job.id}", on_click=_retry, args=(job.id,),
+                  type="secondary" if job.state == CANCELLED else "primary")
 
 
 def _preview(job: Job, tallest: int) -> None:
@@ -108,8 +123,15 @@ def _cancel(job_id: str) -> None:
         st.toast(plain(str(error)), icon=":material/info:")
 
 
+def _submit(request: VideoRequest, parent: str | None) -> None:
+    try:
+        studio().submit(request, parent=parent, kind="remix" if parent else "generate")
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+
+
 def _retry(job_id: str) -> None:
     try:
         studio().retry(job_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")

@@ -157,7 +157,7 @@ def _remove(video_id: str) -> None:
     try:
         studio().delete(video_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
     else:
         st.toast("The video is deleted.", icon=":material/delete:")
         close()

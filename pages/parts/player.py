@@ -54,6 +54,6 @@ def regenerate(video_id: str) -> None:
     try:
         studio().regenerate(video_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
     else:
         st.toast("Regenerating with the same seed.", icon=":material/replay:")

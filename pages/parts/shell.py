@@ -126,7 +126,7 @@ def top_row(title: str, back: Callable[[], None] | None = None) -> None:
             _model_badge()
     for problem in studio().ready()["problems"]:
         if problem != "the worker is starting":
-            st.warning(f"Videos cannot be made now: {plain(problem)}.", icon=":material/warning:")
+            st.warning(f"Videos cannot be made now: {plain(problem.rstrip('.'))}.", icon=":material/warning:")
 
 
 def _model_badge() -> None:

@@ -44,4 +44,4 @@ def _star(video_id: str, favorite: bool) -> None:
     try:
         studio().change(video_id, favorite=favorite)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
