@@ -13,6 +13,7 @@ from core.studio import Studio
 from pages.parts.shell import device_word, show_error, studio
 from pages.parts.words import plain, seconds, shorten, size
 
+MOST_EXAMPLES = 6
 OTHER_SIZE = "other"
 FIRST_PROMPT = "a red ball bouncing on a white background"
 KEEP: dict[str, Any] = {"persist_state": "session"}
@@ -29,7 +30,7 @@ def request_form(opened: Studio) -> None:
             st.button("Start afresh", type="tertiary", key="afresh", on_click=_start_afresh)
     st.text_area("Prompt", key="f_prompt", height=96, placeholder="Describe the video in one sentence", **KEEP)
     _hint(opened, spec)
-    examples = opened.prompt_examples(spec.key)
+    examples = opened.prompt_examples(spec.key)[:MOST_EXAMPLES]
     if examples:
         st.pills("Try one of these", examples, format_func=lambda text: plain(shorten(text, 34)), key="f_example",
                  on_change=_take_example, label_visibility="collapsed", wrap=True)
@@ -135,7 +136,7 @@ def _model_line(opened: Studio, spec: ModelSpec) -> str:
         return "Needs an NVIDIA GPU; this machine has none."
     if not opened.is_on_disk(spec.key):
         return f"Downloads {size(spec.download_bytes)} at first use." if spec.download_bytes else "Not here yet."
-    return "Not loaded yet: the first video loads it."
+    return "Not loaded yet: the first video loads it." if status is not None else ""
 
 
 def _label(title: str, spec: ModelSpec, name: str) -> str:

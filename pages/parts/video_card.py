@@ -27,7 +27,7 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
             st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
                       help="Regenerate with same seed", disabled=damaged)
-            st.button(":orange[:material/star:]" if video.favorite else ":material/star:", key=f"star_{video.id}",
+            st.button(":orange[★]" if video.favorite else "☆", key=f"star_{video.id}",
                       on_click=_star, args=(video.id, not video.favorite), disabled=damaged,
                       help="Not a favourite any more" if video.favorite else "Mark as a favourite")
             if video.verdict is not None:
