@@ -13,6 +13,7 @@ StudioError                     something the studio has a sentence for
 └── WorkerLost                  the process that runs the model ended or hangs
 
 Cancelled                       not a failure: a person asked for it. Raised by the progress callback.
+└── Paused                      as well, and the job will go on later
 """
 
 
@@ -71,3 +72,7 @@ class WorkerLost(StudioError):
 
 class Cancelled(Exception):
     """Raised by a progress callback to stop a running job within one step."""
+
+
+class Paused(Cancelled):
+    """Raised by a callback to stop a running job that is to go on later."""

@@ -24,3 +24,7 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 """Called with each `Progress`; raises `core.errors.Cancelled` to stop the job within one step."""
+
+OnCheckpoint = Callable[[int, Callable[[], bytes]], None]
+"""Called after each step, after `OnProgress`, with the steps done and a function that makes the checkpoint from
+which the job can go on; it works only until this call returns. May raise `core.errors.Paused` to stop there."""

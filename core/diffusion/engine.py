@@ -12,9 +12,10 @@ import torch
 from core.diffusion import device as devices
 from core.diffusion import hub, loader, noise, preview, sampler
 from core.diffusion.failures import meaning
+from core.diffusion.loop_state import LoopState, Origin, pack, unpack
 from core.errors import BadRequest, InvalidFrames, ModelUnavailable, OutOfMemory
 from core.models import catalog, find
-from core.progress import OnProgress, Progress
+from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import Environment, Receipt
 from core.request import VideoRequest
 from core.settings import Settings
@@ -100,12 +101,16 @@ class Engine:
             self._pipeline = None
             self._give_back()
 
-    def generate(self, request: VideoRequest, on_progress: OnProgress) -> Generation:
+    def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
+                 on_checkpoint: OnCheckpoint = lambda step, make: None) -> Generation:
         """Make the frames of a resolved request.
 
         Args:
             on_progress: called when loading, after every step and every decoded frame; what it raises ends the
                 work there and leaves the engine warm and usable.
+            checkpoint: go on from there, which makes the same frames; one that is damaged or was made with
+                anything else than the same request, weights and machine is not used, and a note says so.
+            on_checkpoint: called after every step, to make a checkpoint or not.
 
         Raises:
             BadRequest: a size this model cannot make.
@@ -117,9 +122,9 @@ class Engine:
         load_s = time.perf_counter() - started
         try:
             with torch.inference_mode():
-                made = self._make(request, on_progress)
-            runtime = replace(made.runtime, load_s=load_s, total_s=time.perf_counter() - started)
-            return replace(made, runtime=runtime)
+                made = self._make(request, on_progress, checkpoint, on_checkpoint)
+            total_s = load_s + made.runtime.denoise_s + made.runtime.decode_s
+            return replace(made, runtime=replace(made.runtime, load_s=load_s, total_s=total_s))
         except (RuntimeError, MemoryError) as error:
             failure = meaning(error, f"making {request.num_frames} frames of {request.width}×{request.height}")
             if failure is None:
@@ -129,7 +134,8 @@ class Engine:
             self._give_back()
         raise failure
 
-    def _make(self, request: VideoRequest, on_progress: OnProgress) -> Generation:
+    def _make(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
+              on_checkpoint: OnCheckpoint) -> Generation:
         pipeline = self._pipeline
         assert pipeline is not None
         devices.reset_peak_memory(pipeline.device)
@@ -137,9 +143,20 @@ class Engine:
         drawn = self._draw(pipeline, request)
         embeds, notes = embed(pipeline, request)
         scheduler = self._scheduler(pipeline, request.scheduler)
-        on_step = _StepReport(pipeline, on_progress)
+        origin = Origin(request, pipeline.weights_sha256, sampler.config_of(scheduler),
+                        devices.environment(pipeline.device))
+        state, remark = unpack(checkpoint, origin, pipeline.device) if checkpoint else (None, "")
+        if state is not None:
+            remark = f"Continued after step {state.step} of {request.num_inference_steps}."
+            started -= state.elapsed_s
+
+        def on_state(reached: LoopState) -> None:
+            elapsed_s = time.perf_counter() - started
+            on_checkpoint(reached.step, lambda: pack(replace(reached, elapsed_s=elapsed_s), origin))
+
         latents = sampler.denoise(pipeline.unet, scheduler, drawn.to(pipeline.device, pipeline.dtype), embeds,
-                                  request.num_inference_steps, request.guidance_scale, on_step)
+                                  request.num_inference_steps, request.guidance_scale,
+                                  _StepReport(pipeline, on_progress), on_state, state)
         _check_finite(latents)
         denoised = time.perf_counter()
         frames = decode(pipeline, latents, on_progress)
@@ -148,10 +165,11 @@ class Engine:
         receipt = Receipt(
             noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames.tobytes()).hexdigest(),
             model=request.model, model_source=pipeline.source, model_revision=pipeline.revision,
-            weights_sha256=pipeline.weights_sha256, scheduler_config=sampler.config_of(scheduler),
-            environment=devices.environment(pipeline.device))
+            weights_sha256=origin.weights_sha256, scheduler_config=origin.scheduler_config,
+            environment=origin.environment)
         runtime = Runtime(denoise_s=denoised - started, decode_s=decoded - denoised,
                           peak_memory_bytes=devices.peak_memory_bytes(pipeline.device))
+        notes = (*notes, *filter(None, [remark]))
         return Generation(frames, receipt, runtime, notes)
 
     def _draw(self, pipeline: loader.Pipeline, request: VideoRequest) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """Noise becomes latents: the denoising loop, step by step.
 
 It is our own because `TextToVideoSDPipeline` is deprecated upstream and can neither report a step's result nor
-be left in the middle. Given the same latents it makes the same frames as that pipeline (tests/test_diffusion.py).
+be left in the middle and gone on with later. Given the same latents it makes the same frames as that pipeline
+(tests/test_diffusion.py).
 """
 
 import inspect
@@ -12,11 +13,15 @@ from typing import Any
 import diffusers
 import torch
 
+from core.diffusion.loop_state import LoopState
 from core.models import SCHEDULERS
 
 OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
 """Called after each step with: steps done, steps in all, the latents (1, C, F, h, w), and the predicted clean
 latents (F, C, h, w), of the device and dtype of the model. May raise to stop."""
+
+OnState = Callable[[LoopState], None]
+"""Called after each step, after `OnStep`, with where the loop stands. May raise to stop."""
 
 
 def scheduler(key: str, config: dict[str, Any]) -> Any:
@@ -39,31 +44,49 @@ def denoise(
     num_inference_steps: int,
     guidance_scale: float,
     on_step: OnStep,
+    on_state: OnState = lambda _: None,
+    state: LoopState | None = None,
 ) -> torch.Tensor:
-    """Run the whole loop.
+    """Run the whole loop, or what is left of it.
 
     Args:
+        scheduler: a fresh one.
         noise: (1, C, F, h, w), unit variance, of the model's device and dtype.
         embeds: (2, tokens, width), the negative prompt's before the prompt's; (1, …) without guidance.
         guidance_scale: used when `embeds` holds two prompts.
+        state: go on from here, where everything else is the same; None: begin with `noise`.
 
     Returns:
         Latents (1, C, F, h, w), still scaled by the VAE's factor.
     """
     scheduler.set_timesteps(num_inference_steps, device=noise.device)
-    latents = noise * scheduler.init_noise_sigma
+    latents, begin = noise * scheduler.init_noise_sigma, 0
+    if state is not None:
+        vars(scheduler).update(state.scheduler)
+        latents, begin = _channels_first(state.latents), state.step
     guided = embeds.shape[0] == 2
     timesteps = scheduler.timesteps
-    for index, timestep in enumerate(timesteps):
+    for index, timestep in enumerate(timesteps[begin:], start=begin):
         inputs = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, timestep)
         output = unet(inputs, timestep, encoder_hidden_states=embeds, return_dict=False)[0]
         if guided:
             without, along = output.chunk(2)
             output = without + guidance_scale * (along - without)
         step = scheduler.step(_frames_first(output), timestep, _frames_first(latents))
-        latents = step.prev_sample.unsqueeze(0).permute(0, 2, 1, 3, 4)
+        latents = _channels_first(step.prev_sample)
         on_step(index + 1, len(timesteps), latents, _clean(scheduler, step))
+        on_state(LoopState(index + 1, step.prev_sample, _held_by(scheduler)))
     return latents
+
+
+def _held_by(scheduler: Any) -> dict[str, Any]:
+    """Everything a scheduler holds but its configuration."""
+    return {name: value for name, value in vars(scheduler).items() if name != "_internal_dict"}
+
+
+def _channels_first(frames: torch.Tensor) -> torch.Tensor:
+    """(F, C, h, w) as (1, C, F, h, w)."""
+    return frames.unsqueeze(0).permute(0, 2, 1, 3, 4)
 
 
 def _frames_first(video: torch.Tensor) -> torch.Tensor:
