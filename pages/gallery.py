@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.library.query import Page
 from core.studio import Studio
-from pages.parts.filters import active_filters, clear, filter_row
+from pages.parts.filters import active_filters, clear, filter_row, page_number
 from pages.parts.job_card import job_card
 from pages.parts.opened_video import close, opened_video
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
@@ -29,7 +28,7 @@ def browse(opened: Studio) -> None:
         return
     st.caption(f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}")
     above = st.container()
-    number = page_number(page)
+    number = page_number(page.pages)
     if number != page.page:
         page = opened.search(replace(query, page=number))
     with above, st.grid(5, min_column_width=150):
@@ -65,14 +64,6 @@ def making(opened: Studio) -> None:
     live()
 
 
-def page_number(page: Page) -> int:
-    """Draw the numbers of the pages, when there is more than one; which one is asked for."""
-    if page.pages == 1:
-        return 1
-    with st.container(horizontal_alignment="center"):
-        return st.pagination(page.pages, key="g_page", bind="query-params", width="stretch")
-
-
 def nothing(opened: Studio, filtered: bool) -> None:
     """An empty library, or filters that let nothing through: say what to do."""
     with st.container(border=True, horizontal_alignment="center"):
@@ -94,5 +85,7 @@ with shown_errors():
     top_row("Gallery", close if asked else None)
     if asked:
         opened_video(studio(), asked)
+        with st.expander("Search the gallery", icon=":material/search:"):
+            filter_row(studio().facets(), studio().models())
     else:
         browse(studio())

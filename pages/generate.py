@@ -11,7 +11,7 @@ guard()
 with shown_errors():
     top_row("Generate")
     with st.container(key="workbench"):
-        video_side, form_side = st.columns([6, 5], gap="large")
+        form_side, video_side = st.columns([5, 6], gap="large")
         with form_side, shown_errors():
             request_form(studio())
         with video_side, st.container(key="stage"), shown_errors():

@@ -98,6 +98,11 @@ def test_the_back_button_of_the_browser_returns_to_the_grid(screen, made):
     screen.sees("The recipe as text")
     screen.page.go_back()
     expect(screen.at(f"card_{made}")).to_be_visible()
+    screen.holds("g_q", "lighthouse")
+    screen.page.go_forward()
+    screen.sees("The recipe as text")
+    screen.page.go_back()
+    expect(screen.at(f"card_{made}")).to_be_visible()
     screen.press(f"open_{made}").sees("The recipe as text").press("back")
     expect(screen.at(f"card_{made}")).to_be_visible()
     screen.holds("g_q", "lighthouse")
@@ -182,6 +187,8 @@ def test_on_a_phone_the_video_comes_before_the_form_and_on_a_desk_beside_it(serv
     def place(width: int) -> tuple[dict, dict]:
         page = chromium.new_page(viewport={"width": width, "height": 844})
         screen = Screen(page, server.url).go()
+        screen.sees("CPU")
+        page.wait_for_timeout(500)
         boxes = screen.at("stage").bounding_box(), screen.at("f_prompt").bounding_box()
         page.close()
         return boxes

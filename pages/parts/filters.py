@@ -1,4 +1,8 @@
-"""What the gallery is asked, kept in the address: every field is bound to a parameter that begins with g_."""
+"""What the gallery is asked, kept in the address: every field is bound to a parameter that begins with g_.
+
+Streamlit takes the parameter of a bound field out of the address when the field is not drawn. So the fields are
+drawn on both faces of the gallery, the grid and the opened video; the page number, drawn on one, is not bound.
+"""
 
 import re
 from collections.abc import Callable
@@ -91,7 +95,24 @@ def _clear(row: Filter) -> None:
 
 
 def _first_page() -> None:
-    st.session_state.g_page = 1
+    """Other filters: their results from the beginning, and no video open over them."""
+    for name in ("g_page", "video"):
+        st.query_params.pop(name, None)
+
+
+def page_number(pages: int) -> int:
+    """Draw the numbers of the pages, when there is more than one; which one the address asks for."""
+    asked = st.query_params.get("g_page", "1")
+    number = min(int(asked), pages) if re.fullmatch(r"[1-9][0-9]{0,8}", asked) else 1
+    if pages > 1:
+        st.session_state.g_page_shown = number
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            st.pagination(pages, key="g_page_shown", width="stretch", on_change=_turn)
+    return number
+
+
+def _turn() -> None:
+    st.query_params["g_page"] = str(st.session_state.g_page_shown)
 
 
 def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:

@@ -30,8 +30,8 @@ font-weight="600" fill="{ink}">Text-to-Video Studio</text></svg>"""
 # What native elements cannot say: the form stands left of the video on a wide screen and below it on a narrow
 # one; a poster is one large button; a line keeps its place while it is empty; cards of a row are equally high.
 _STYLE = """<style>
-@media (min-width: 641px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
-  .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-direction: row-reverse; } }
+@media (max-width: 640px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
+  .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-wrap: wrap-reverse; } }
 .st-key-hint { min-height: 2.6rem; }
 div[class*="st-key-words_"][class] { flex: 0 0 3rem; overflow: hidden; }
 div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 127, 127, 0.1); border-radius: 8px; }
