@@ -42,8 +42,11 @@ def frames_on_disk(recipe: Recipe, work: Path) -> NDArray[np.uint8]:
         shape = (recipe.clips, recipe.frames, recipe.size, recipe.size, 3)
         open_memmap(part, mode="w+", dtype=np.uint8, shape=shape).flush()
         jobs = [(part, recipe, start) for start in range(0, recipe.clips, CHUNK)]
-        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs))) as pool:
-            list(pool.map(_render_chunk, jobs))
+        if len(jobs) == 1:
+            _render_chunk(jobs[0])
+        else:
+            with ProcessPoolExecutor(min(os.cpu_count() or 1, len(jobs))) as pool:
+                list(pool.map(_render_chunk, jobs))
         part.rename(path)
     return np.load(path, mmap_mode="r")
 

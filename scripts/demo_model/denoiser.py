@@ -1,11 +1,11 @@
 """The second stage: text encoder and UNet, trained together on cached latents.
 
 First on single frames, which cost far less than a clip and teach words, colours, shapes and backgrounds; then on
-whole clips, which teach motion. Temporal convolutions and temporal attention begin by adding nothing, and the
-first stage leaves them out altogether, so its weights mean the same in the second. The target is the velocity
-(v-prediction), on a noise schedule that ends in practically pure noise (signal amplitude 0.002), so that sampling
-may start from noise; losses are weighted by min-SNR. Nothing uses dropout: the networks stay in eval mode, and a
-batch is a function of the seed and the step.
+whole clips, which teach motion, in turns with single frames. Temporal convolutions and temporal attention begin by
+adding nothing, and single frames leave them out altogether, so a stage's weights mean the same in the next. The
+target is the velocity (v-prediction), on a noise schedule that ends in practically pure noise (signal amplitude
+0.002), so that sampling may start from noise; losses are weighted by min-SNR. Nothing uses dropout: the networks
+stay in eval mode, and a batch is a function of the seed and the step.
 """
 
 from dataclasses import dataclass
@@ -100,12 +100,13 @@ class Denoiser(nn.Module):
         kinds = (TemporalConvLayer, TransformerTemporalModel)
         return [module for module in self.unet.modules() if isinstance(module, kinds)]
 
-    def leave_out_time(self) -> None:
-        """Make every temporal module pass its input on, and exclude it from training: for single frames."""
+    def leave_out_time(self, out: bool) -> None:
+        """Make every temporal module pass its input on, for single frames, or let it work again."""
         for module in self.temporal():
-            module.requires_grad_(False)
-            alone = isinstance(module, TemporalConvLayer)
-            module.forward = _pass_on if alone else _pass_on_in_tuple
+            if out:
+                module.forward = _pass_on if isinstance(module, TemporalConvLayer) else _pass_on_in_tuple
+            else:
+                vars(module).pop("forward", None)
 
     def forward(self, noisy: torch.Tensor, times: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Predict the velocity (B, C, F, h, w) at the noisy latents, times (B,) and token ids (B, L)."""
@@ -150,7 +151,7 @@ class Batches:
 
     def batch(self, stage: Stage, step: int) -> tuple[torch.Tensor, ...]:
         """Give (noisy, times, ids, target, weight) of one step, on the CPU in float32."""
-        rng = np.random.default_rng([self.recipe.seed, len(stage.name), stage.frames, step])
+        rng = np.random.default_rng([self.recipe.seed, stage.frames, step])
         picks = rng.integers(len(self.clips), size=stage.batch)
         clean = self.latents[np.sort(picks)].astype(np.float32)
         picks = np.sort(picks)
@@ -191,14 +192,12 @@ def train_stage(
     if start is not None:
         model.load_state_dict(start)
     model.requires_grad_(True)
-    if stage.frames == 1:
-        model.leave_out_time()
+    stills = stages(recipe)[0]
     if accelerator.device.type == "cpu":
         model.unet.set_attn_processor(
             AttnProcessor()
         )  # many tiny attentions: the fused one is slower to train
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
     progress = Progress(work, stage.name)
     state = progress.load()
     first = 0
@@ -214,9 +213,11 @@ def train_stage(
     share = share_of(accelerator)
     recent: list[float] = []
     for step in range(first, stage.steps):
-        noisy, times, ids, target, weight = (
-            part[share].to(accelerator.device) for part in batches.batch(stage, step)
-        )
+        single = stage.frames == 1 or step % 2 == 1
+        model.leave_out_time(single)
+        again = recipe.still_steps if single and stage.frames > 1 else 0
+        batch = batches.batch(stills if single else stage, step + again)
+        noisy, times, ids, target, weight = (part[share].to(accelerator.device) for part in batch)
         with accelerator.autocast():
             velocity = model(noisy, times, ids).float()
         error = functional.mse_loss(velocity, target, reduction="none").mean(dim=(1, 2, 3, 4))
@@ -225,12 +226,13 @@ def train_stage(
             group["lr"] = stage.rate * level_then_down(step, stage.steps)
         optimizer.zero_grad()
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(trained, 1.0)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         done = step + 1
         meet(accelerator, model, done)
         _average(average, model, min(recipe.ema, done / (done + 10)))
-        recent.append(float(error.detach().mean()))
+        if single == (stage.frames == 1):
+            recent.append(float(error.detach().mean()))
         if not accelerator.is_main_process:
             continue
         if done % 50 == 0 or done == stage.steps:

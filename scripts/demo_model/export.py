@@ -49,11 +49,17 @@ def preview_map(latents: NDArray[np.float16], frames: NDArray[np.uint8]) -> dict
 def save_checkpoint(
     pipeline: TextToVideoSDPipeline, folder: Path, latents: NDArray[np.float16], frames: NDArray[np.uint8]
 ) -> None:
-    """Write the checkpoint into `folder`, replacing the weights there."""
+    """Write the checkpoint into `folder`, replacing the weights there.
+
+    The text encoder's config is made to ask for float32: transformers loads the dtype a config names, where
+    diffusers' own classes load float32 unless told otherwise, and the parts must agree.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
         shutil.rmtree(folder / part, ignore_errors=True)
     pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
     known = {"words": vocabulary(), "examples": list(EXAMPLES)}
     (folder / "vocabulary.json").write_text(json.dumps(known, indent=1) + "\n")
     colours = preview_map(latents[:200], np.asarray(frames[:200]))

@@ -22,7 +22,7 @@ class Recipe:
     vae_batch: int = 32
     vae_steps: int = 2_800
     vae_rate: float = 6e-4
-    decoder_steps: int = 2_500
+    decoder_steps: int = 900
     decoder_rate: float = 4e-4
 
     unet_channels: tuple[int, ...] = (96, 160)
@@ -36,7 +36,7 @@ class Recipe:
     still_steps: int = 1_000
     still_rate: float = 6e-4
     clip_batch: int = 8
-    clip_steps: int = 3_000
+    clip_steps: int = 2_400
     clip_rate: float = 5e-4
     unconditional: float = 0.12
     ema: float = 0.995

@@ -1,0 +1,49 @@
+"""Answers counted up and laid out as Markdown tables."""
+
+import numpy as np
+
+from scripts.demo_model.measure import Measured
+from scripts.demo_model.prompts import Asked
+
+QUESTIONS = ("colour", "motion", "shape", "background")
+Row = dict[str, float]
+Rows = dict[str, Row]
+
+
+def answers(asked: Asked, seen: Measured) -> dict[str, bool]:
+    """Compare what was measured with what was asked for, question by question."""
+    return {question: getattr(seen, question) == getattr(asked.clip, question) for question in QUESTIONS}
+
+
+def summary(asked: list[Asked], measured: list[Measured]) -> Row:
+    """Give the share of right answers in percent, all four right at once, mean flicker, and n."""
+    marks = [answers(prompt, seen) for prompt, seen in zip(asked, measured, strict=True)]
+    row = {question: 100 * float(np.mean([mark[question] for mark in marks])) for question in QUESTIONS}
+    row["all four"] = 100 * float(np.mean([all(mark.values()) for mark in marks]))
+    row["flicker"] = float(np.mean([seen.flicker for seen in measured]))
+    return {name: round(value, 1) for name, value in row.items()} | {"n": len(asked)}
+
+
+def breakdown(asked: list[Asked], measured: list[Measured], question: str) -> Rows:
+    """Split one question by what was asked: for every colour, motion, shape or background, the share right."""
+    rows = {}
+    for name in sorted({getattr(one.clip, question) for one in asked}):
+        seen = [
+            getattr(one, question)
+            for ask, one in zip(asked, measured, strict=True)
+            if getattr(ask.clip, question) == name
+        ]
+        wrong = [value for value in seen if value != name]
+        row: Row = {"right": round(100 * (1 - len(wrong) / len(seen)), 1), "n": len(seen)}
+        rows[name] = row
+    return rows
+
+
+def table(title: str, rows: Rows) -> str:
+    """Lay rows out as a Markdown table under a heading."""
+    names = list(next(iter(rows.values())))
+    lines = [f"### {title}", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [
+        f"| {label} | " + " | ".join(f"{row[name]:g}" for name in names) + " |" for label, row in rows.items()
+    ]
+    return "\n".join(lines) + "\n"
