@@ -20,7 +20,8 @@ JOB_POINTS = (
     "jobs:claimed", "jobs:started", "jobs:progress", "jobs:finished", "jobs:committing", "jobs:verdict",
     "jobs:published", "jobs:done",
 )
-POINTS = LIBRARY_POINTS + JOB_POINTS
+PAUSE_POINTS = ("jobs:checkpoint", "jobs:pausing", "jobs:paused")
+POINTS = LIBRARY_POINTS + JOB_POINTS + PAUSE_POINTS
 
 
 def reach(name: str, fault: str = fault_point()) -> None:  # noqa: B008  (the environment is read once)

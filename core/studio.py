@@ -113,6 +113,18 @@ class Studio:
         self._wake()
         return job
 
+    def pause(self, job_id: str) -> Job:
+        """Put a waiting job aside at once, a running one after the step it is at; the next job runs meanwhile."""
+        job = self.ledger.request_pause(job_id)
+        self._wake()
+        return job
+
+    def resume(self, job_id: str) -> Job:
+        """Put a paused job back in its place in the queue; it goes on with the step after its last."""
+        job = self.ledger.resume(job_id)
+        self._wake()
+        return job
+
     def retry(self, job_id: str) -> Job:
         """Queue an ended job again, as a new job with the same request."""
         job = self.ledger.retry(job_id, max_queued=self.settings.max_queued)

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
-from core.progress import OnProgress, Progress
+from core.jobs.keeper import Cadence
+from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import Environment, Receipt
 from core.request import VideoRequest
 from core.video import Runtime, new_id
 
+AT_ONCE = Cadence(steps=1, seconds=0.0)
 MACHINE = Environment("cpu", "A drawing hand", "float32", "none", "resident", 1, {"studio": "0.1.0"})
 REQUEST = VideoRequest("a drawing", "", "drawn", 4, 3, 5.0, 8, 7, 32, 32, "ddim")
 
@@ -54,12 +56,16 @@ class DrawnEngine:
             raise ModelUnavailable("The model is not on this machine.")
         self.loaded = key
 
-    def generate(self, request: VideoRequest, on_progress: OnProgress) -> Drawing:
+    def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
+                 on_checkpoint: OnCheckpoint = lambda step, make: None) -> Drawing:
         self.load(request.model, on_progress)
-        for step in range(1, request.num_inference_steps + 1):
+        begun, remark = self._go_on(request, checkpoint)
+        for step in range(begun + 1, request.num_inference_steps + 1):
             if step == 2:
                 self._misbehave(request.prompt)
+            self._count(request, step)
             on_progress(Progress("denoising", step, request.num_inference_steps, b"RIFF picture %d" % step))
+            on_checkpoint(step, lambda step=step: f"{request.seed} {step}".encode())
             time.sleep(0.05 if "slowly" in request.prompt else 0.002)
         count = request.num_frames + ("one frame more" in request.prompt)
         steps = np.random.default_rng(request.seed).integers(1, 5, (count, 1, 1, 3))
@@ -70,7 +76,21 @@ class DrawnEngine:
         digest = hashlib.sha256(frames.tobytes()).hexdigest()
         receipt = Receipt(digest, digest, request.model, "folder", "", "0" * 64, {"seed": request.seed}, MACHINE)
         notes = ("The prompt is a joke.",) if "joke" in request.prompt else ()
-        return Drawing(frames, receipt, Runtime(denoise_s=0.01, total_s=0.01), notes)
+        return Drawing(frames, receipt, Runtime(denoise_s=0.01, total_s=0.01), (*notes, *remark))
+
+    def _go_on(self, request: VideoRequest, checkpoint: bytes) -> tuple[int, tuple[str, ...]]:
+        if not checkpoint:
+            return 0, ()
+        seed, _, step = checkpoint.decode("ascii", "replace").partition(" ")
+        if seed != str(request.seed) or not step.isdigit():
+            return 0, ("The job began again with its first step: its checkpoint was damaged.",)
+        return int(step), (f"Continued after step {step}.",)
+
+    def _count(self, request: VideoRequest, step: int) -> None:
+        """Every step ever made, in the order they were made, whoever made it."""
+        if self._folder.is_dir():
+            with (self._folder / f"steps of {request.seed}").open("a") as file:
+                file.write(f"{step}\n")
 
     def _misbehave(self, prompt: str) -> None:
         if "raise" in prompt:
@@ -102,7 +122,7 @@ def main() -> None:
     from core.jobs.worker import serve
     from core.settings import Settings
 
-    serve(lambda: Renderer(DrawnEngine(Settings.from_env().data_dir)))
+    serve(lambda: Renderer(DrawnEngine(Settings.from_env().data_dir)), AT_ONCE)
 
 
 def command() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import DiskFull, ReadOnly, StudioError
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_TIMEOUT_S = 10.0
 
 TABLES = """
@@ -40,7 +40,9 @@ CREATE TABLE jobs (
     phase_started TEXT,
     ended TEXT,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
-    worker TEXT NOT NULL DEFAULT ''
+    worker TEXT NOT NULL DEFAULT '',
+    pause_requested INTEGER NOT NULL DEFAULT 0,
+    phase_from INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX jobs_by_state ON jobs (state, seq);
 CREATE TABLE commands (
@@ -56,6 +58,10 @@ CREATE TABLE commands (
 );
 CREATE INDEX commands_by_state ON commands (state, id);
 """
+
+STEPS = {1: """ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN phase_from INTEGER NOT NULL DEFAULT 0"""}
+"""From each older schema to the one after it."""
 
 
 class Database:
@@ -190,10 +196,13 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     with connection:
-        if _version(connection) == 0:
-            for statement in TABLES.split(";"):
+        version = _version(connection)
+        if version == SCHEMA:
+            return
+        for statements in [TABLES] if version == 0 else [STEPS[older] for older in range(version, SCHEMA)]:
+            for statement in statements.split(";"):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={SCHEMA}")
+        connection.execute(f"PRAGMA user_version={SCHEMA}")
 
 
 def _set_aside(path: Path) -> Path:

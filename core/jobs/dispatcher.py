@@ -12,10 +12,11 @@ from typing import Any
 from core.errors import BadRequest, NotFound, StudioError
 from core.jobs.executors import Executor
 from core.jobs.job import ACTIVE, DONE
-from core.jobs.lane import CANCEL_GRACE_S, Lane, give_back
+from core.jobs.job_files import checkpoints, previews
+from core.jobs.lane import CANCEL_GRACE_S, Lane
 from core.jobs.ledger import Command, Ledger
-from core.jobs.previews import Previews
 from core.jobs.publishing import is_kept
+from core.jobs.run import give_back
 from core.jobs.status import WorkerStatus
 from core.library.changes import change_library
 from core.library.library import Library
@@ -48,6 +49,7 @@ class Dispatcher:
         self._settings = settings
         self._lanes = [Lane(worker, ledger, library, executor, settings, cancel_grace_s)
                        for worker in executor.workers()]
+        self._files = (previews(settings.data_dir), checkpoints(settings.data_dir))
         self._recovered = False
         self._stopping = threading.Event()
         self._woken = threading.Event()
@@ -97,6 +99,7 @@ class Dispatcher:
             if not self._recovered:
                 self._recover()
             self._obey()
+            self._tidy()
             for lane in self._lanes:
                 busy = lane.tick() or busy
         except (StudioError, OSError) as error:
@@ -115,8 +118,18 @@ class Dispatcher:
             else:
                 give_back(self._ledger, job, "The studio stopped while it ran.")
         self._ledger.requeue_commands()
-        Previews(self._settings.data_dir / "previews").clear()
         self._recovered = True
+
+    def _tidy(self) -> None:
+        """Remove what belongs to jobs that ended without this thread: at a crash, or cancelled while paused."""
+        for files in self._files:
+            for job_id in files.job_ids():
+                try:
+                    unfinished = not self._ledger.get(job_id).has_ended
+                except NotFound:
+                    unfinished = False
+                if not unfinished:
+                    files.forget(job_id)
 
     def _obey(self) -> None:
         """Do one thing that another process asked for, and answer it."""

@@ -6,6 +6,7 @@ told to.
 
 import itertools
 import json
+import queue
 import shutil
 import signal
 import subprocess
@@ -154,11 +155,13 @@ class _Line:
         self._on_news = on_news
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
         self._waiting: dict[int, _Answer] = {}
         self._lost = ""
+        self._questions: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="worker-answers", daemon=True)
+        self._writer = threading.Thread(target=self._write, name="worker-questions", daemon=True)
         self._reader.start()
+        self._writer.start()
 
     def ask(self, method: str, args: Sequence[Any], timeout: float) -> Any:
         answer = _Answer()
@@ -167,13 +170,7 @@ class _Line:
             if self._lost:
                 raise WorkerLost(self._lost)
             self._waiting[number] = answer
-        question = json.dumps({"n": number, "method": method, "args": args}).encode() + b"\n"
-        try:
-            with self._writing:
-                self.process.stdin.write(question)
-                self.process.stdin.flush()
-        except (OSError, ValueError):
-            pass  # the pipe is broken or closed: the reader is about to notice the same, and says so
+        self._questions.put(json.dumps({"n": number, "method": method, "args": args}).encode() + b"\n")
         if not answer.here.wait(timeout):
             with self._lock:
                 self._waiting.pop(number, None)
@@ -195,13 +192,20 @@ class _Line:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()
+        self._questions.put(None)
+        self._writer.join()
         self._reader.join()
         self.process.stdout.close()
-        with self._writing:
-            try:
-                self.process.stdin.close()
-            except OSError:
-                pass  # what it still held cannot be delivered any more
+
+    def _write(self) -> None:
+        """In a thread of its own, because a frozen process takes nothing once its pipe is full."""
+        try:
+            with self.process.stdin as pipe:
+                while (question := self._questions.get()) is not None:
+                    pipe.write(question)
+                    pipe.flush()
+        except (OSError, ValueError):
+            pass  # the pipe is broken or closed: the reader notices the same, and says so
 
     def _read(self) -> None:
         for line in self.process.stdout:

@@ -7,10 +7,13 @@ from core.request import VideoRequest
 from core.video import new_id
 
 QUEUED, RUNNING, COMMITTING = "queued", "running", "committing"
+PAUSED = "paused"
 DONE, FAILED, CANCELLED, INTERRUPTED = "done", "failed", "cancelled", "interrupted"
 ACTIVE = (RUNNING, COMMITTING)
 ENDED = (DONE, FAILED, CANCELLED, INTERRUPTED)
-STATES = (QUEUED, *ACTIVE, *ENDED)
+UNFINISHED = (*ACTIVE, QUEUED, PAUSED)
+RETRYABLE = (FAILED, INTERRUPTED, CANCELLED)
+STATES = (QUEUED, *ACTIVE, PAUSED, *ENDED)
 KINDS = ("generate", "regenerate", "remix")
 
 
@@ -26,10 +29,11 @@ class Job:
         state: one of `STATES`.
         attempt: how often it was begun; 0 while it waits for the first time.
         reason: a sentence, when there is something to say about the state; error: the name of its class.
-        phase, done, total: of `core.progress.Progress`, as last heard.
+        phase, done, total: of `core.progress.Progress`, as last heard; of a paused job: where it was paused.
+        phase_from: what `done` was when that phase was first heard of; large when a checkpoint was gone on from.
         preview: counts the previews received; 0: none yet.
         created, started, phase_started, ended: UTC, ISO 8601, for display only; None until it happens.
-        cancel_requested: somebody asked to stop it.
+        cancel_requested, pause_requested: somebody asked to stop it, for good or for a while.
         position: 1 for the next to run; 0 when it does not wait.
     """
 
@@ -51,6 +55,8 @@ class Job:
     phase_started: str | None = None
     ended: str | None = None
     cancel_requested: bool = False
+    pause_requested: bool = False
+    phase_from: int = 0
     position: int = 0
 
     @classmethod

@@ -1,4 +1,4 @@
-"""One worker and the job it has: claimed, started, watched, cancelled, published, or given back.
+"""One worker and the job it has: claimed, started, watched, paused, cancelled, published, or given back.
 
 Every step can be repeated: a lost answer, a full disk or a crash between any two lines leaves a state from which
 the next look goes on. Arithmetic with time uses the monotonic clock of this process.
@@ -6,43 +6,27 @@ the next look goes on. Arithmetic with time uses the monotonic clock of this pro
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from core.errors import BadRequest, StudioError, WorkerLost
 from core.faults import reach
 from core.jobs.executors import Executor, Silent
-from core.jobs.job import ACTIVE, CANCELLED, COMMITTING, DONE, FAILED, INTERRUPTED, QUEUED, Job, seconds_between
+from core.jobs.job import ACTIVE, CANCELLED, COMMITTING, DONE, FAILED, QUEUED, seconds_between
+from core.jobs.job_files import checkpoints, previews
 from core.jobs.ledger import Ledger
-from core.jobs.previews import Previews
 from core.jobs.publishing import is_kept, publish
-from core.jobs.status import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus
+from core.jobs.run import Run, give_back
+from core.jobs.status import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_text
 from core.library.library import Library
 from core.models import default_model, model_folder
-from core.progress import Progress
 from core.settings import Settings
 
-ATTEMPTS = 2
 PROGRESS_INTERVAL_S = 0.2
 POLL_TIMEOUT_S = 1.0
 START_TIMEOUT_S = 60.0
 TAKE_TIMEOUT_S = 10.0
 CANCEL_GRACE_S = 10.0
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass
-class _Run:
-    """The attempt a worker is at, and what was last written down about it."""
-
-    job: Job
-    told: tuple[Progress, int] | None = None
-    told_at: float = 0.0
-    preview: int = 0
-    cancelled_at: float | None = None
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.job.id, self.job.attempt
 
 
 class Lane:
@@ -60,9 +44,10 @@ class Lane:
         self._library = library
         self._executor = executor
         self._settings = settings
-        self._previews = Previews(settings.data_dir / "previews")
+        self._previews = previews(settings.data_dir)
+        self._checkpoints = checkpoints(settings.data_dir)
         self._cancel_grace_s = cancel_grace_s
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._silent_since: float | None = None
         self._was_ready = False
         self._down = False
@@ -176,14 +161,15 @@ class Lane:
             self._preload(status)
             return
         reach("jobs:claimed")
-        self._run = _Run(job)
+        self._run = Run(job)
         self._start(self._run)
 
-    def _start(self, run: _Run) -> None:
+    def _start(self, run: Run) -> None:
         job = run.job
         head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started))
         try:
-            self._executor.call(self._worker, "start", *run.key, job.request.document(), asdict(head))
+            self._executor.call(self._worker, "start", *run.key, job.request.document(), asdict(head),
+                                as_text(self._checkpoints.read(job.id)))
         except Silent:
             return  # the next look shows whether it was heard
         except BadRequest as error:
@@ -194,16 +180,17 @@ class Lane:
             raise WorkerLost(str(error)) from error
         reach("jobs:started")
 
-    def _follow(self, run: _Run, status: WorkerStatus) -> None:
+    def _follow(self, run: Run, status: WorkerStatus) -> None:
         if any((job_id, attempt) == run.key for job_id, attempt, _ in status.finished):
             self._conclude(run)
         elif (status.job_id, status.attempt) != run.key:
             self._start(run)  # it was never heard
         else:
             self._write_down(run, status)
-            self._pass_cancel(run)
+            self._keep_checkpoint(run, status)
+            self._pass_wishes(run)
 
-    def _write_down(self, run: _Run, status: WorkerStatus) -> None:
+    def _write_down(self, run: Run, status: WorkerStatus) -> None:
         """Progress into the ledger, a changed preview beside it; a change of phase at once, steps 5 a second."""
         progress = status.progress
         if progress is None or run.told == (progress, status.preview_seq):
@@ -220,17 +207,31 @@ class Lane:
         run.told, run.told_at = (progress, status.preview_seq), moment
         reach("jobs:progress")
 
-    def _pass_cancel(self, run: _Run) -> None:
+    def _keep_checkpoint(self, run: Run, status: WorkerStatus) -> None:
+        if status.checkpoint_seq == run.checkpoint:
+            return
+        data = self._executor.call(self._worker, "checkpoint", run.job.id, timeout=TAKE_TIMEOUT_S)
+        if data:
+            self._checkpoints.keep(run.job.id, data)
+            run.checkpoint = status.checkpoint_seq
+            reach("jobs:checkpoint")
+
+    def _pass_wishes(self, run: Run) -> None:
+        """Hand a person's wish to cancel or to pause on to the worker, and see that a cancel is met."""
         if run.cancelled_at is None:
-            if self._ledger.get(run.job.id).cancel_requested:
+            job = self._ledger.get(run.job.id)
+            if job.cancel_requested:
                 self._executor.call(self._worker, "cancel", *run.key)
                 run.cancelled_at = time.monotonic()
+            elif job.pause_requested and not run.pausing:
+                self._executor.call(self._worker, "pause", *run.key)
+                run.pausing = True
         elif time.monotonic() - run.cancelled_at > self._cancel_grace_s:
             self._executor.kill(self._worker)
             self._was_ready, self.status = False, WorkerStatus()
             self._end(run, CANCELLED, "Cancelled. The worker did not stop by itself and was replaced.")
 
-    def _conclude(self, run: _Run) -> None:
+    def _conclude(self, run: Run) -> None:
         outcome: Outcome | None = self._executor.call(self._worker, "take", *run.key, timeout=TAKE_TIMEOUT_S)
         if outcome is None:
             return
@@ -239,13 +240,25 @@ class Lane:
             raise WorkerLost(outcome.reason)
         if outcome.kind == "done":
             self._commit(run, outcome)
+        elif outcome.kind == "paused":
+            self._set_aside(run, outcome)
         elif outcome.kind == "cancelled":
             self._end(run, CANCELLED, "Cancelled while it ran.")
         else:
             self._end(run, FAILED, outcome.reason, outcome.error)
         self._executor.call(self._worker, "ack", *run.key)
 
-    def _commit(self, run: _Run, outcome: Outcome) -> None:
+    def _set_aside(self, run: Run, outcome: Outcome) -> None:
+        """Pause the job where it is; back in its place at once, when the wish was withdrawn meanwhile."""
+        if outcome.checkpoint:
+            self._checkpoints.keep(run.job.id, outcome.checkpoint)
+        begun = outcome if outcome.total else run.job
+        reach("jobs:pausing")
+        self._ledger.requeue(*run.key, "", counts=False, done=begun.done, total=begun.total, preview=run.preview)
+        self._run = None
+        reach("jobs:paused")
+
+    def _commit(self, run: Run, outcome: Outcome) -> None:
         """Publish: whatever stops this half-way, doing it again from the top is right."""
         if not self._ledger.move(*run.key, ACTIVE, COMMITTING):
             self._run = None
@@ -260,22 +273,15 @@ class Lane:
                 return
             note = ""  # it is whole; what failed came after, and is made again at the next start
         reach("jobs:published")
-        if self._ledger.get(run.job.id).cancel_requested:
-            note = f"{note} It was finished before the cancel arrived.".strip()
+        job = self._ledger.get(run.job.id)
+        for wish, asked in (("cancel", job.cancel_requested), ("pause", job.pause_requested)):
+            if asked:
+                note = f"{note} It was finished before the {wish} arrived.".strip()
         self._end(run, DONE, note)
         reach("jobs:done")
 
-    def _end(self, run: _Run, state: str, reason: str, error: str = "") -> None:
+    def _end(self, run: Run, state: str, reason: str, error: str = "") -> None:
         self._ledger.move(*run.key, ACTIVE, state, reason, error)
         self._run = None
         self._previews.forget(run.job.id)
-
-
-def give_back(ledger: Ledger, job: Job, sentence: str) -> None:
-    """Queue a job again whose worker or studio was lost; the second time, set it aside so that others run."""
-    if job.attempt < ATTEMPTS or ledger.get(job.id).cancel_requested:
-        ledger.requeue(job.id, job.attempt, f"{sentence} It is made again.")
-    else:
-        ledger.move(job.id, job.attempt, ACTIVE, INTERRUPTED,
-                    f"{sentence} It was the second time, so this job was set aside and the others go on. "
-                    "Try it again, perhaps with fewer frames or a smaller size.", "WorkerLost")
+        self._checkpoints.forget(run.job.id)

@@ -2,7 +2,8 @@
 
     queued → running → committing → done
        ↑________|          |→ failed
-       └ cancelled         running → failed | cancelled | interrupted | queued (again)
+       |                   running → failed | cancelled | interrupted | queued (again) | paused
+       └→ cancelled | paused → queued | cancelled
 
 Each transition is one guarded UPDATE, so that two processes can never both make it; a job runs in the order
 of its row, not of any clock. `docs/queue.md` says what this promises.
@@ -17,7 +18,7 @@ from typing import Any
 from core import errors
 from core.errors import BadRequest, NotFound, StudioError
 from core.jobs.database import Database, readable_rows
-from core.jobs.job import ACTIVE, CANCELLED, COMMITTING, ENDED, FAILED, INTERRUPTED, QUEUED, STATES, Job, now
+from core.jobs.job import ACTIVE, COMMITTING, ENDED, PAUSED, QUEUED, RETRYABLE, STATES, UNFINISHED, Job, now
 from core.progress import Progress
 from core.request import VideoRequest
 from core.video import new_id
@@ -28,7 +29,6 @@ _POSITION = """CASE WHEN state = 'queued' THEN
     (SELECT count(*) FROM jobs AS ahead WHERE ahead.state = 'queued' AND ahead.seq <= jobs.seq) ELSE 0 END
     AS position"""
 _ROW = f"SELECT *, {_POSITION} FROM jobs"
-_AFRESH = "phase = 'queued', done = 0, total = 0, preview = 0, phase_started = NULL, worker = ''"
 _COLUMNS = tuple(field.name for field in fields(Job) if field.name != "position")
 
 
@@ -128,7 +128,7 @@ class Ledger:
             return None
         rows = self._database.change(
             "UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = ?, started = ?, ended = NULL, "
-            "reason = '', error = '', phase = 'loading', phase_started = ?, done = 0, total = 0, preview = 0 "
+            "reason = '', error = '', phase = 'loading', phase_started = ?, preview = 0 "
             "WHERE seq = (SELECT seq FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1) RETURNING *",
             (worker, now(), now()))
         return _job(rows[0]) if rows else None
@@ -137,8 +137,10 @@ class Ledger:
         """Note how far a running job is; `preview` counts the previews so far. Whether it was still running."""
         return bool(self._database.write(
             "UPDATE jobs SET phase_started = CASE WHEN phase = ? THEN phase_started ELSE ? END, "
+            "phase_from = CASE WHEN phase = ? THEN phase_from ELSE ? END, "
             "phase = ?, done = ?, total = ?, preview = ? WHERE id = ? AND attempt = ? AND state = 'running'",
-            (progress.phase, now(), progress.phase, progress.done, progress.total, preview, job_id, attempt)))
+            (progress.phase, now(), progress.phase, progress.done, progress.phase, progress.done, progress.total,
+             preview, job_id, attempt)))
 
     def move(self, job_id: str, attempt: int, before: Sequence[str], after: str,
              reason: str = "", error: str = "") -> bool:
@@ -151,22 +153,46 @@ class Ledger:
             (after, reason, error, moment if after in ENDED else None,
              *(("publishing", moment) if after == COMMITTING else (None, None)), job_id, attempt, *before)))
 
-    def requeue(self, job_id: str, attempt: int, reason: str, counts: bool = True) -> bool:
-        """Put a running job back in its place in the queue; cancelled instead, if that was asked meanwhile.
+    def requeue(self, job_id: str, attempt: int, reason: str, counts: bool = True, done: int = 0,
+                total: int = 0, preview: int = 0) -> bool:
+        """Put a running job back in its place in the queue; cancelled or paused, if that was asked meanwhile.
 
         Args:
             counts: False gives the attempt back, because the job was not to blame.
+            done, total, preview: how far it is, where it will go on from there.
         """
         return bool(self._database.write(
-            "UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END, "
+            "UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'cancelled' "
+            "WHEN pause_requested THEN 'paused' ELSE 'queued' END, "
             "ended = CASE WHEN cancel_requested THEN ? ELSE NULL END, "
             "reason = CASE WHEN cancel_requested THEN 'Cancelled while it ran.' ELSE ? END, "
-            f"error = '', attempt = attempt - ?, {_AFRESH} "
+            "error = '', attempt = attempt - ?, phase = 'queued', done = ?, total = ?, preview = ?, "
+            "phase_started = NULL, worker = '' "
             "WHERE id = ? AND attempt = ? AND state IN ('running', 'committing')",
-            (now(), reason, 0 if counts else 1, job_id, attempt)))
+            (now(), reason, 0 if counts else 1, done, total, preview, job_id, attempt)))
+
+    def request_pause(self, job_id: str) -> Job:
+        """Ask a job to wait: one that waits is paused at once, one that runs gets the wish noted.
+
+        A job that has ended, or whose frames are made, stays as it is. Raises NotFound.
+        """
+        self._database.write(
+            "UPDATE jobs SET pause_requested = 1, state = CASE state WHEN 'queued' THEN 'paused' ELSE state END "
+            "WHERE id = ? AND state IN ('queued', 'running')", (job_id,))
+        return self.get(job_id)
+
+    def resume(self, job_id: str) -> Job:
+        """Put a paused job back in its place: before every job that was accepted after it.
+
+        A wish to pause that was not met yet is withdrawn; any other job stays as it is. Raises NotFound.
+        """
+        self._database.write(
+            "UPDATE jobs SET pause_requested = 0, state = CASE state WHEN 'paused' THEN 'queued' ELSE state END "
+            "WHERE id = ? AND state IN ('paused', 'running')", (job_id,))
+        return self.get(job_id)
 
     def request_cancel(self, job_id: str) -> Job:
-        """Ask a job to stop: one that waits is cancelled at once, one that runs gets the wish noted.
+        """Ask a job to stop: one that waits or is paused is cancelled at once, one that runs gets the wish noted.
 
         A job that has ended stays as it is; one that is being committed will end as done, and say so.
 
@@ -175,10 +201,11 @@ class Ledger:
         """
         self._database.write(
             "UPDATE jobs SET cancel_requested = 1, "
-            "reason = CASE WHEN state = 'queued' THEN 'Cancelled before it began.' ELSE reason END, "
-            "ended = CASE WHEN state = 'queued' THEN ? ELSE ended END, "
-            "state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END "
-            "WHERE id = ? AND state IN ('queued', 'running', 'committing')", (now(), job_id))
+            "reason = CASE state WHEN 'queued' THEN 'Cancelled before it began.' "
+            "WHEN 'paused' THEN 'Cancelled while it was paused.' ELSE reason END, "
+            "ended = CASE WHEN state IN ('queued', 'paused') THEN ? ELSE ended END, "
+            "state = CASE WHEN state IN ('queued', 'paused') THEN 'cancelled' ELSE state END "
+            "WHERE id = ? AND state IN ('queued', 'running', 'committing', 'paused')", (now(), job_id))
         return self.get(job_id)
 
     def retry(self, job_id: str, max_queued: int | None = None) -> Job:
@@ -189,7 +216,7 @@ class Ledger:
             BadRequest: it did not end that way, or the queue is full.
         """
         job = self.get(job_id)
-        if job.state not in (FAILED, INTERRUPTED, CANCELLED):
+        if job.state not in RETRYABLE:
             raise BadRequest("request", "Only a job that failed, was interrupted or cancelled can be tried "
                                         f"again; this one is {job.state}.")
         return self.add(job.request, job.owner, job.parent, job.kind, max_queued)
@@ -243,8 +270,8 @@ class Ledger:
                 job = _job(row)
             except (StudioError, ValueError, TypeError, IndexError):
                 continue  # this row is part of the damage
-            if job.state in (QUEUED, *ACTIVE):
-                self._insert(replace(job, state=QUEUED), None)
+            if job.state in UNFINISHED:
+                self._insert(replace(job, state=PAUSED if job.state == PAUSED else QUEUED), None)
                 saved += 1
         return (f"The queue's file was damaged and has been set aside as {damaged.name}. "
                 f"{saved} waiting {'job was' if saved == 1 else 'jobs were'} read back from it; "
@@ -253,14 +280,16 @@ class Ledger:
 
 def _values(job: Job) -> tuple[Any, ...]:
     document = {**asdict(job), "request": json.dumps(job.request.document()),
-                "cancel_requested": int(job.cancel_requested), "created": job.created or now()}
+                "cancel_requested": int(job.cancel_requested), "pause_requested": int(job.pause_requested),
+                "created": job.created or now()}
     return tuple(document[name] for name in _COLUMNS)
 
 
 def _job(row: Mapping[str, Any]) -> Job:
-    values = {name: row[name] for name in _COLUMNS}
+    values = {name: row[name] for name in _COLUMNS if name in row.keys()}  # noqa: SIM118 (an older file has fewer)
     values["request"] = VideoRequest.from_document(json.loads(values["request"]))
-    values["cancel_requested"] = bool(values["cancel_requested"])
+    for wish in ("cancel_requested", "pause_requested"):
+        values[wish] = bool(values.get(wish))
     return Job(**values, position=row["position"] if "position" in row.keys() else 0)  # noqa: SIM118
 
 

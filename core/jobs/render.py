@@ -9,7 +9,7 @@ import numpy as np
 from core.jobs.status import Head
 from core.library.clip import encode_bytes
 from core.library.sidecar import comment_of
-from core.progress import OnProgress, Progress
+from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import Environment, Receipt
 from core.request import VideoRequest
 from core.video import Result, Runtime, Video
@@ -37,8 +37,9 @@ class Model(Protocol):
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; the one before is let go."""
 
-    def generate(self, request: VideoRequest, on_progress: OnProgress) -> Made:
-        """Make the frames of a resolved request."""
+    def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
+                 on_checkpoint: OnCheckpoint) -> Made:
+        """Make the frames of a resolved request, or go on with them from a checkpoint that is not empty."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,15 @@ class Renderer:
         """Make a model warm; raises what the engine raises."""
         self._engine.load(key, on_progress)
 
-    def render(self, request: VideoRequest, head: Head, on_progress: OnProgress) -> Rendered:
+    def render(self, request: VideoRequest, head: Head, on_progress: OnProgress, checkpoint: bytes,
+               on_checkpoint: OnCheckpoint) -> Rendered:
         """Make the video, its own settings inside.
 
         Raises:
             StudioError: what the engine or the encoder has to say.
-            Cancelled: from `on_progress`.
+            Cancelled, Paused: from the callbacks.
         """
-        made = self._engine.generate(request, on_progress)
+        made = self._engine.generate(request, on_progress, checkpoint, on_checkpoint)
         count, height, width, _ = made.frames.shape
         on_progress(Progress("encoding", 0, count))
         video = Video(

@@ -39,6 +39,7 @@ class WorkerStatus:
         job_id, attempt: the job it works on, or "" and 0.
         progress: how far the job, or the loading of a model, is; never carries a preview.
         preview_seq: counts the previews of this job; fetch one with `preview` when it has changed.
+        checkpoint_seq: the same of its checkpoints and `checkpoint`.
         finished: (job_id, attempt, kind) of each outcome that waits to be taken.
         error: a sentence, when the engine could not be built or the last model could not be loaded.
     """
@@ -52,6 +53,7 @@ class WorkerStatus:
     attempt: int = 0
     progress: Progress | None = None
     preview_seq: int = 0
+    checkpoint_seq: int = 0
     finished: tuple[tuple[str, int, str], ...] = ()
     error: str = ""
 
@@ -76,10 +78,13 @@ class Outcome:
     """What came of one attempt at a job.
 
     Attributes:
-        kind: "done", "failed", "cancelled", or "lost" (the worker must be replaced and the job run again).
+        kind: "done", "failed", "cancelled", "paused", or "lost" (the worker must be replaced and the job run
+            again).
         error, reason: class name and sentence when it failed or was lost.
         document: the sidecar of the video, without its verdict, when done.
         mp4: the file's bytes, when done.
+        checkpoint, done, total: from where it can go on, and how far that is, when paused; empty and 0 when it was
+            paused before its first step.
     """
 
     kind: str
@@ -87,22 +92,44 @@ class Outcome:
     reason: str = ""
     document: dict[str, Any] = field(default_factory=dict)
     mp4: bytes = b""
+    checkpoint: bytes = b""
+    done: int = 0
+    total: int = 0
+
+
+def as_text(data: bytes) -> str:
+    """Bytes as they cross in a line of JSON."""
+    return b64encode(data).decode("ascii")
+
+
+def as_bytes(text: str) -> bytes:
+    """What `as_text` wrote."""
+    return b64decode(text)
 
 
 def _outcome_document(outcome: Outcome | None) -> dict[str, Any] | None:
     if outcome is None:
         return None
-    return {**asdict(outcome), "mp4": b64encode(outcome.mp4).decode("ascii")}
+    return {**asdict(outcome), "mp4": as_text(outcome.mp4), "checkpoint": as_text(outcome.checkpoint)}
 
 
 def _outcome(document: dict[str, Any] | None) -> Outcome | None:
     if document is None:
         return None
-    return Outcome(**{**document, "mp4": b64decode(document["mp4"])})
+    return Outcome(**{**document, "mp4": as_bytes(document["mp4"]),
+                      "checkpoint": as_bytes(document["checkpoint"])})
 
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _text_or_none(data: bytes | None) -> str | None:
+    return as_text(data) if data else None
+
+
+def _bytes_or_none(text: str | None) -> bytes | None:
+    return as_bytes(text) if text else None
 
 
 @dataclass(frozen=True)
@@ -117,9 +144,10 @@ METHODS: dict[str, Method] = {
     "status": Method(WorkerStatus.document, WorkerStatus.from_document),
     "start": Method(),
     "cancel": Method(),
+    "pause": Method(),
     "take": Method(_outcome_document, _outcome),
     "ack": Method(),
-    "preview": Method(lambda image: b64encode(image).decode("ascii") if image else None,
-                      lambda text: b64decode(text) if text else None),
+    "preview": Method(_text_or_none, _bytes_or_none),
+    "checkpoint": Method(_text_or_none, _bytes_or_none),
     "load": Method(),
 }

@@ -2,27 +2,23 @@
 
     python -m core.jobs.worker        JSON lines on stdin and stdout, messages on stderr
 
-A line `{"n": 1, "method": "status", "args": []}` is answered by `{"n": 1, "result": …}` or
-`{"n": 1, "error": class, "reason": sentence}`; `{"news": true}` comes unasked when something ended. The main
-thread answers within milliseconds while the render thread works; the render thread alone imports torch, so that
-a worker answers as soon as its process is up. When stdin ends, so does the worker, at once: whoever started it
-is gone, and nothing may keep the GPU.
+`core.jobs.lines` says what the lines are. The main thread answers within milliseconds while the render thread
+works; the render thread alone imports torch, so that a worker answers as soon as its process is up. When stdin
+ends, so does the worker, at once: whoever started it is gone, and nothing may keep the GPU.
 """
 
-import json
 import logging
-import os
-import signal
 import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.errors import BadRequest, Cancelled, StudioError, WorkerLost
-from core.jobs.status import BUSY, IDLE, LOADING, METHODS, STARTING, Head, Outcome, WorkerStatus
+from core.errors import Cancelled, Paused, StudioError, WorkerLost
+from core.jobs.keeper import Cadence, Keeper
+from core.jobs.lines import answer_lines
+from core.jobs.status import BUSY, IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_bytes
 from core.progress import Progress
 from core.request import VideoRequest
 from core.settings import Settings
@@ -47,6 +43,7 @@ class _Order:
     attempt: int = 0
     request: VideoRequest | None = None
     head: Head | None = None
+    checkpoint: bytes = b""
 
 
 class WorkerHost:
@@ -56,12 +53,14 @@ class WorkerHost:
     Outcomes stay until acknowledged, so that a lost answer costs nothing.
     """
 
-    def __init__(self, build: "Callable[[], Renderer]", on_news: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, build: "Callable[[], Renderer]", on_news: Callable[[], None] = lambda: None,
+                 cadence: Cadence = Cadence()) -> None:  # noqa: B008 (it is frozen)
         """Begin to build the engine.
 
         Args:
             build: makes the renderer; called in the render thread, again for each job until it succeeds.
             on_news: called from the render thread when it got ready, finished a job, or loaded a model.
+            cadence: how often checkpoints are made.
         """
         self._build = build
         self._on_news = on_news
@@ -69,10 +68,13 @@ class WorkerHost:
         self._orders: deque[_Order] = deque()
         self._current: _Order | None = None
         self._stop = False  # what the render thread does now is not wanted any more
+        self._pause = False  # it is wanted later
         self._closed = False
         self._renderer: Renderer | None = None
         self._status = WorkerStatus()
         self._preview = b""
+        self._cadence = cadence
+        self._keeper = Keeper(cadence)
         self._outbox: OrderedDict[tuple[str, int], Outcome] = OrderedDict()
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._thread.start()
@@ -85,15 +87,19 @@ class WorkerHost:
             finished = tuple((*key, outcome.kind) for key, outcome in self._outbox.items())
             return replace(self._status, finished=finished)
 
-    def start(self, job_id: str, attempt: int, request: dict[str, Any], head: dict[str, Any]) -> None:
+    def start(self, job_id: str, attempt: int, request: dict[str, Any], head: dict[str, Any],
+              checkpoint: str = "") -> None:
         """Begin a job; a model that is being loaded for nobody makes way.
+
+        Args:
+            checkpoint: go on from there (`core.jobs.status.as_text`), where that is possible.
 
         Raises:
             BadRequest: not a request.
             StudioError: another job is running.
         """
         order = _Order(request.get("model") or "", job_id, attempt,
-                       VideoRequest.from_document(request), Head(**head))
+                       VideoRequest.from_document(request), Head(**head), as_bytes(checkpoint))
         with self._changed:
             if (job_id, attempt) in self._outbox or self._has(job_id, attempt):
                 return
@@ -105,18 +111,26 @@ class WorkerHost:
             self._orders.append(order)
             state = STARTING if self._renderer is None else BUSY
             self._status = replace(self._status, state=state, job_id=job_id, attempt=attempt, error="",
-                                   progress=Progress("loading"), preview_seq=0)
-            self._preview = b""
+                                   progress=Progress("loading"), preview_seq=0, checkpoint_seq=0)
+            self._preview, self._keeper = b"", Keeper(self._cadence)
             self._changed.notify_all()
 
     def cancel(self, job_id: str, attempt: int) -> None:
         """Stop that job within one step, if it is the one that runs."""
         with self._changed:
-            if self._current and (self._current.job_id, self._current.attempt) == (job_id, attempt):
-                self._stop = True
-            for order in [order for order in self._orders if (order.job_id, order.attempt) == (job_id, attempt)]:
-                self._orders.remove(order)
-                self._finish(order, Outcome("cancelled"))
+            self._stop = self._interrupt(job_id, attempt, Outcome("cancelled")) or self._stop
+
+    def pause(self, job_id: str, attempt: int) -> None:
+        """Stop that job after the step it is at, with a fresh checkpoint; a job past its last step goes on."""
+        with self._changed:
+            self._pause = self._interrupt(job_id, attempt, Outcome("paused")) or self._pause
+
+    def _interrupt(self, job_id: str, attempt: int, outcome: Outcome) -> bool:
+        """Take a job that waits here out with that outcome; whether it runs instead."""
+        for order in [order for order in self._orders if (order.job_id, order.attempt) == (job_id, attempt)]:
+            self._orders.remove(order)
+            self._finish(order, outcome)
+        return bool(self._current) and (self._current.job_id, self._current.attempt) == (job_id, attempt)
 
     def take(self, job_id: str, attempt: int) -> Outcome | None:
         """What came of that attempt, or None; it stays here until `ack`."""
@@ -132,6 +146,11 @@ class WorkerHost:
         """The latest preview (animated WebP) of the running job."""
         with self._changed:
             return self._preview or None if self._status.job_id == job_id else None
+
+    def checkpoint(self, job_id: str) -> bytes | None:
+        """The latest checkpoint of the running job."""
+        with self._changed:
+            return self._keeper.latest or None if self._status.job_id == job_id else None
 
     def load(self, model: str) -> None:
         """Make a model warm, unless a job runs or waits."""
@@ -155,6 +174,8 @@ class WorkerHost:
                 if self._renderer is None:
                     self._get_ready()
                 outcome = self._do(order) if order else None
+            except Paused:
+                outcome = self._paused()
             except Cancelled:
                 outcome = Outcome("cancelled")
             except WorkerLost as error:
@@ -181,7 +202,8 @@ class WorkerHost:
                     self._status = replace(self._status, state=LOADING, progress=Progress("loading"), error="")
             self._renderer.load(order.model, self._on_progress)
             return Outcome("done")
-        rendered = self._renderer.render(order.request, order.head, self._on_progress)
+        rendered = self._renderer.render(order.request, order.head, self._on_progress, order.checkpoint,
+                                         self._on_checkpoint)
         return Outcome("done", reason=" ".join(rendered.notes), document=rendered.video.document(),
                        mp4=rendered.mp4)
 
@@ -195,7 +217,7 @@ class WorkerHost:
             while not self._orders and not self._closed:
                 self._changed.wait()
             self._current = self._orders.popleft() if self._orders else None
-            self._stop = self._closed
+            self._stop, self._pause = self._closed, False
             return self._current
 
     def _finish(self, order: _Order | None, outcome: Outcome) -> None:
@@ -212,17 +234,36 @@ class WorkerHost:
             self._status, model=self._renderer.loaded if ready else "", error=problem,
             state=(BUSY if ready else STARTING) if waiting else LOADING if self._current else IDLE,
             job_id=waiting.job_id if waiting else "", attempt=waiting.attempt if waiting else 0,
-            progress=Progress("loading") if waiting else None, preview_seq=0)
+            progress=Progress("loading") if waiting else None, preview_seq=0, checkpoint_seq=0)
 
     def _on_progress(self, progress: Progress) -> None:
         with self._changed:
             if self._stop:
                 raise Cancelled
+            if self._pause and progress.phase in ("downloading", "loading"):
+                raise Paused
             seq = self._status.preview_seq
             if progress.preview is not None:
                 self._preview, seq = progress.preview, seq + 1
             self._status = replace(self._status, model=self._renderer.loaded, preview_seq=seq,
                                    progress=replace(progress, preview=None))
+
+    def _on_checkpoint(self, step: int, make: Callable[[], bytes]) -> None:
+        pause = self._pause
+        if not pause and not self._keeper.is_due(step):
+            return
+        self._keeper.keep(step, make)
+        with self._changed:
+            self._status = replace(self._status, checkpoint_seq=self._keeper.seq)
+        if pause:
+            raise Paused
+
+    def _paused(self) -> Outcome:
+        """After the step it was at; before the first, without anything."""
+        progress = self._status.progress
+        if progress is None or progress.phase != "denoising":
+            return Outcome("paused")
+        return Outcome("paused", checkpoint=self._keeper.latest, done=progress.done, total=progress.total)
 
     def _has(self, job_id: str, attempt: int) -> bool:
         return any((order.job_id, order.attempt) == (job_id, attempt)
@@ -232,44 +273,9 @@ class WorkerHost:
 # The process
 
 
-def serve(build: "Callable[[], Renderer]") -> NoReturn:
-    """Answer JSON lines until stdin ends. Takes the process's stdout for itself first."""
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints goes to the log
-    sys.stdout = sys.stderr
-    writing = threading.Lock()
-
-    def say(document: dict[str, Any]) -> None:
-        line = memoryview(json.dumps(document).encode() + b"\n")
-        with writing:
-            while line:
-                line = line[os.write(answers, line):]
-
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the studio, which then ends us
-    host = WorkerHost(build, on_news=lambda: say({"news": True}))
-    try:
-        for line in sys.stdin.buffer:
-            say(_answer(host, json.loads(line)))
-    except (BrokenPipeError, ValueError):
-        pass  # nobody listens any more, or the other side ended in the middle of a line
-    os._exit(0)  # at once, in mid-step: there is nobody to hand a result to
-
-
-def _answer(host: WorkerHost, question: dict[str, Any]) -> dict[str, Any]:
-    name = question["method"]
-    try:
-        if name not in METHODS:
-            raise BadRequest("method", f"{name!r} is not something a worker does.")
-        result = getattr(host, name)(*question["args"])
-    except StudioError as error:
-        reason = error.reason if isinstance(error, BadRequest) else str(error)
-        return {"n": question["n"], "error": type(error).__name__, "reason": reason}
-    return {"n": question["n"], "result": METHODS[name].write(result)}
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    os._exit(0)
+def serve(build: "Callable[[], Renderer]", cadence: Cadence = Cadence()) -> NoReturn:  # noqa: B008 (frozen)
+    """Be a worker until stdin ends."""
+    answer_lines(lambda on_news: WorkerHost(build, on_news, cadence))
 
 
 def _build() -> "Renderer":

@@ -1,0 +1,74 @@
+"""What a job has on the disk until it has ended: its moving preview, its checkpoint. One file a job and folder.
+
+A file is written beside its name and renamed, so that whoever reads it finds the old one or the new one. It is not
+forced to the disk: a checkpoint that a power cut tears is found out by its hash, and costs some steps. A file that
+cannot be kept or removed is a line in the log and nothing more: the video matters.
+"""
+
+import logging
+from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+
+
+class JobFiles:
+    """One folder of such files, `<job><suffix>`. Written by the dispatcher alone."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._folder = folder
+        self._suffix = suffix
+
+    def keep(self, job_id: str, data: bytes) -> bool:
+        """Put a file in the place of the one before; whether that worked."""
+        path = self._path(job_id)
+        part = path.with_name(path.name + ".part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
+            part.replace(path)
+        except OSError as error:
+            _LOG.warning("%s could not be kept: %s", path.name, error)
+            return False
+        return True
+
+    def read(self, job_id: str) -> bytes:
+        """What was kept last for a job, or b"" when there is nothing that can be read."""
+        try:
+            return self._path(job_id).read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            _LOG.warning("%s could not be read: %s", self._path(job_id).name, error)
+            return b""
+
+    def forget(self, job_id: str) -> None:
+        """Remove the file of a job, whole or half written, if there is one."""
+        path = self._path(job_id)
+        for name in (path.name, f"{path.name}.part"):
+            self._remove(path.with_name(name))
+
+    def job_ids(self) -> set[str]:
+        """The jobs that have a file here, also a half-written one."""
+        if not self._folder.is_dir():
+            return set()
+        return {path.name.partition(".")[0] for path in self._folder.iterdir()
+                if path.name.removesuffix(".part").endswith(self._suffix)}
+
+    def _path(self, job_id: str) -> Path:
+        return self._folder / f"{job_id}{self._suffix}"
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _LOG.warning("%s could not be removed: %s", path.name, error)
+
+
+def previews(data_dir: Path) -> JobFiles:
+    """How running and paused jobs look now: animated WebPs, which the media routes serve."""
+    return JobFiles(data_dir / "previews", ".webp")
+
+
+def checkpoints(data_dir: Path) -> JobFiles:
+    """From where unfinished jobs can go on."""
+    return JobFiles(data_dir / "checkpoints", ".ckpt")
