@@ -1,11 +1,11 @@
-"""Queue: what runs, what waits, what ended and why."""
+"""Queue: what runs, what waits, what is paused, what ended and why."""
 
 import streamlit as st
 
-from core.jobs.job import ENDED, QUEUED
+from core.jobs.job import ACTIVE, ENDED, PAUSED, QUEUED, UNFINISHED
 from core.studio import Studio
 from pages.parts.job_card import ended_card, job_card
-from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
+from pages.parts.shell import GENERATE, POLL_S, guard, shown_errors, studio, top_row
 
 guard()
 
@@ -13,7 +13,7 @@ SHOWN, MOST = 30, 500
 
 
 def queue(opened: Studio) -> None:
-    """Draw the three lists, and keep them moving while something runs or waits."""
+    """Draw the lists, and keep them moving while something runs or waits."""
     known = {job.id for job in opened.jobs(UNFINISHED, limit=MOST)}
 
     @st.fragment(run_every=POLL_S if known else None)
@@ -22,8 +22,9 @@ def queue(opened: Studio) -> None:
             jobs = sorted(opened.jobs(UNFINISHED, limit=MOST), key=lambda job: (job.state == QUEUED, job.position))
             if {job.id for job in jobs} != known:
                 st.rerun()
-            running = [job for job in jobs if job.state != QUEUED]
+            running = [job for job in jobs if job.state in ACTIVE]
             waiting = [job for job in jobs if job.state == QUEUED]
+            paused = [job for job in jobs if job.state == PAUSED]
             if running:
                 st.markdown("**Running**")
                 for job in running:
@@ -34,6 +35,10 @@ def queue(opened: Studio) -> None:
                     job_card(job)
                 if len(waiting) > SHOWN:
                     st.caption(f"and {len(waiting) - SHOWN} more")
+            if paused:
+                st.markdown(f"**Paused** ({len(paused)})")
+                for job in paused[:SHOWN]:
+                    job_card(job)
             if not jobs:
                 with st.container(border=True, horizontal_alignment="center"):
                     st.text("Nothing is waiting.", width="content")

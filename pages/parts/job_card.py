@@ -1,14 +1,26 @@
-"""A job on the screen: what it is doing, how far it is, how to stop it, or what became of it."""
+"""A job on the screen: what it is doing, how far it is, how to pause or stop it, or what became of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
 
 from core.errors import OutOfMemory, StudioError
-from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, QUEUED, RUNNING, Job
+from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, RUNNING, Job
 from core.request import VideoRequest
 from pages.parts.shell import GALLERY, studio
-from pages.parts.words import age, elapsed, fitting_width, fraction, phase, plain, remaining, seconds, shorten
+from pages.parts.words import (
+    age,
+    can_pause,
+    elapsed,
+    fitting_width,
+    fraction,
+    phase,
+    plain,
+    remaining,
+    seconds,
+    shorten,
+)
 
 FEWEST = 8
 _KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": ""}
@@ -40,7 +52,7 @@ def _progress(job: Job) -> None:
         _head(job, phase(job))
         return
     text = [phase(job)]
-    if job.started:
+    if job.started and job.state != PAUSED:
         text.append(seconds(elapsed(job)))
     left = remaining(job)
     if left is not None and left >= 1:
@@ -84,9 +96,10 @@ def _mend(job: Job) -> None:
 def _preview(job: Job, tallest: int) -> None:
     """All frames as they look now, in the box that the video will take."""
     request = job.request
+    begun = "".join(filter(str.isdigit, job.started or ""))  # the count starts anew whenever a job is begun
     if job.preview:
         with st.container(horizontal=True, horizontal_alignment="center"):
-            st.image(f"/app/static/preview/{job.id}.webp?v={job.attempt}-{job.preview}",
+            st.image(f"/app/static/preview/{job.id}.webp?v={begun}-{job.preview}",
                      width=fitting_width(request.width or 1, request.height or 1, tallest),
                      alt="How the video looks now")
     else:
@@ -94,7 +107,7 @@ def _preview(job: Job, tallest: int) -> None:
 
 
 def _head(job: Job, line: str) -> None:
-    """The prompt, one line about the job, and Cancel."""
+    """The prompt, one line about the job, Pause or Resume, and Cancel."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="stretch"):
             st.text(shorten(job.request.prompt, 160))
@@ -102,8 +115,15 @@ def _head(job: Job, line: str) -> None:
             st.caption(" · ".join(filter(None, (
                 line, _KINDS[job.kind], f"{request.num_frames} frames", f"{request.width} × {request.height}",
                 f"seed {request.seed}"))))
-        st.button("Cancel", icon=":material/close:", key=f"cancel_{job.id}", on_click=_cancel, args=(job.id,),
-                  disabled=job.cancel_requested or job.state not in (QUEUED, RUNNING))
+        if job.state == PAUSED:
+            st.button("Resume", icon=":material/play_arrow:", key=f"resume_{job.id}", on_click=_ask,
+                      args=(studio().resume, job.id), type="primary")
+        elif can_pause(job):
+            st.button("Pause", icon=":material/pause:", key=f"pause_{job.id}", on_click=_ask,
+                      args=(studio().pause, job.id), disabled=job.pause_requested or job.cancel_requested)
+        st.button("Cancel", icon=":material/close:", key=f"cancel_{job.id}", on_click=_ask,
+                  args=(studio().cancel, job.id),
+                  disabled=job.cancel_requested or job.state not in (QUEUED, RUNNING, PAUSED))
 
 
 _ENDED = {DONE: ":green[:material/check_circle:] Done", FAILED: ":red[:material/error:] Failed",
@@ -116,9 +136,9 @@ def _ended_line(job: Job) -> str:
     return f"{_ENDED[job.state]}{took} · {age(job.ended)} · {made}"
 
 
-def _cancel(job_id: str) -> None:
+def _ask(wish: Callable[[str], Job], job_id: str) -> None:
     try:
-        studio().cancel(job_id)
+        wish(job_id)
     except StudioError as error:
         st.toast(plain(str(error)), icon=":material/info:")
 

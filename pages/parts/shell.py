@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import streamlit as st
 
 from core.errors import BadRequest, StudioError
-from core.jobs.job import ACTIVE, QUEUED
+from core.jobs.job import ACTIVE, QUEUED, UNFINISHED
 from core.jobs.status import WorkerStatus
 from core.settings import Settings
 from core.studio import Studio
@@ -17,7 +17,6 @@ from pages.parts.words import FIELDS, plain, size
 
 TITLE = "Text-to-Video Studio"
 GENERATE, GALLERY, QUEUE = "pages/generate.py", "pages/gallery.py", "pages/queue.py"
-UNFINISHED = (*ACTIVE, QUEUED)
 POLL_S = 0.5
 
 _ICON = """<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32" viewBox="0 0 32 32">
@@ -131,7 +130,7 @@ def top_row(title: str, back: Callable[[], None] | None = None) -> None:
 
 def _model_badge() -> None:
     opened = studio()
-    busy = bool(opened.jobs(UNFINISHED, limit=1))
+    busy = bool(opened.jobs((*ACTIVE, QUEUED), limit=1))
     settled = not _unsettled(opened.worker())
 
     @st.fragment(run_every=1.0 if busy or not settled else None)

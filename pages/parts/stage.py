@@ -3,12 +3,12 @@
 import streamlit as st
 
 from core.errors import DamagedVideo, NotFound, ReadOnly
-from core.jobs.job import DONE, ENDED, QUEUED, Job
+from core.jobs.job import ACTIVE, DONE, ENDED, PAUSED, QUEUED, UNFINISHED, Job
 from core.studio import Studio
 from core.video import Video, is_id
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
-from pages.parts.shell import POLL_S, UNFINISHED, shown_errors
+from pages.parts.shell import POLL_S, shown_errors
 from pages.parts.words import age, plain, seconds
 
 SHOWN_FAILURES, SHOWN_JOBS = 3, 6
@@ -26,7 +26,8 @@ def stage(opened: Studio) -> None:
             if {job.id for job in jobs} != {job.id for job in known}:
                 st.rerun()
             for job in jobs[:SHOWN_JOBS]:
-                job_card(job, TALLEST if job.state != QUEUED or job == jobs[0] else 0)
+                first = job == jobs[0] and (job.state == QUEUED or job.preview > 0)
+                job_card(job, TALLEST if job.state in ACTIVE or first else 0)
             if len(jobs) > SHOWN_JOBS:
                 st.caption(f"and {len(jobs) - SHOWN_JOBS} more in the queue")
             if not _show_ended(opened, asked, jobs) and not jobs:
@@ -36,9 +37,9 @@ def stage(opened: Studio) -> None:
 
 
 def _unfinished(opened: Studio) -> list[Job]:
-    """Jobs that run or wait, in the order in which they will end."""
+    """Jobs that run or wait, in the order in which they will end, then the paused ones."""
     jobs = opened.jobs(UNFINISHED, limit=500)
-    return sorted(jobs, key=lambda job: (job.state == QUEUED, job.position))
+    return sorted(jobs, key=lambda job: (job.state == PAUSED, job.state == QUEUED, job.position))
 
 
 def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> bool:

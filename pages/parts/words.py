@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from core.jobs.job import Job, now, seconds_between
+from core.jobs.job import PAUSED, QUEUED, RUNNING, Job, now, seconds_between
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 
 FIELDS = {
@@ -88,11 +88,16 @@ def fitting_width(width: int, height: int, tallest: int) -> int:
 
 
 def phase(job: Job) -> str:
-    """What a job does now: `Step 12 of 20`, `Decoding 3 of 16`, `Downloading the model: 1.2 of 3.7 GB`."""
-    if job.cancel_requested and job.state == "running":
+    """What a job does now: `Step 12 of 20`, `Decoding 3 of 16`, `Paused at step 12 of 25`."""
+    if job.cancel_requested and job.state == RUNNING:
         return "Cancelling"
-    if job.state == "queued":
-        return "Next in line" if job.position <= 1 else f"Number {job.position} in line"
+    if job.state == PAUSED:
+        return f"Paused at step {job.done} of {job.total}" if job.total else "Paused"
+    if job.state == QUEUED:
+        place = "Next in line" if job.position <= 1 else f"Number {job.position} in line"
+        return f"{place}, goes on after step {job.done} of {job.total}" if job.total else place
+    if can_pause(job) and job.pause_requested:
+        return "Pausing after this step"
     if job.state == "committing" or job.phase == "publishing":
         return "Saving"
     if job.phase == "downloading":
@@ -105,12 +110,17 @@ def phase(job: Job) -> str:
     return {"loading": "Loading the model", "encoding": "Writing the video"}.get(job.phase, "Starting")
 
 
+def can_pause(job: Job) -> bool:
+    """Whether a job runs and its frames are not made yet."""
+    return job.state == RUNNING and job.phase in ("queued", "downloading", "loading", "denoising")
+
+
 def fraction(job: Job) -> float:
     """How much of a running job is done, 0 to 1; a download counts by itself."""
     part = job.done / job.total if job.total else 0.0
     start, share = {"downloading": (0.0, 1.0), "loading": (0.02, 0.0), "denoising": (0.04, 0.76),
                     "decoding": (0.80, 0.14), "encoding": (0.95, 0.0), "publishing": (0.98, 0.0)}.get(
-                        job.phase, (0.0, 0.0))
+                        "denoising" if job.state == PAUSED else job.phase, (0.0, 0.0))
     return min(1.0, start + share * part)
 
 
@@ -121,9 +131,10 @@ def elapsed(job: Job) -> float:
 
 def remaining(job: Job) -> float | None:
     """Seconds a job will still need, from the pace of its present phase; None while that is not known."""
-    if job.state != "running" or job.phase not in ("downloading", "denoising", "decoding") or job.done < 2:
+    if job.state != RUNNING or job.phase not in ("downloading", "denoising", "decoding") \
+            or job.done - job.phase_from < 2:
         return None
-    a_unit = seconds_between(job.phase_started, now()) / job.done
+    a_unit = seconds_between(job.phase_started, now()) / (job.done - job.phase_from)
     left = a_unit * max(0, job.total - job.done)
     return left + (0.15 * a_unit * job.total if job.phase == "denoising" else 0.0)
 
