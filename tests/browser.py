@@ -141,10 +141,23 @@ class Screen:
             self.page.wait_for_timeout(20)
         raise AssertionError(f"{until} did not appear; seen: {seen}")
 
+    def generate(self, prompt: str) -> str:
+        """Write a prompt, press Generate, and wait for its video on the stage; the id of the video."""
+        stage = self.at("stage")
+        self.write("f_prompt", prompt).press("generate")
+        expect(stage.get_by_text(prompt, exact=True).first).to_be_visible(timeout=PATIENCE_MS)
+        expect(stage.locator('[data-testid="stProgress"]')).to_have_count(0, timeout=PATIENCE_MS)
+        expect(self.at("actions_stage")).to_be_visible(timeout=PATIENCE_MS)
+        return re.search(r"\d{8}-\d{6}-[0-9a-f]{6}", self.playing()["source"]).group()
+
     def playing(self) -> dict:
         """What the player says of itself, once it has begun to play."""
-        self.page.wait_for_function("() => {const v = document.querySelector('video');"
-                                    " return v && (v.error || v.currentTime > 0.05)}", timeout=PATIENCE_MS)
+        begun = "(v => v && (v.error || v.currentTime > 0.05))(document.querySelector('video'))"
+        state = "(v => v && [v.paused, v.readyState, v.currentSrc])(document.querySelector('video'))"
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not self.page.evaluate(begun):
+            assert time.monotonic() < deadline, (self.page.evaluate("location.href"), self.page.evaluate(state))
+            self.page.wait_for_timeout(50)
         return self.page.evaluate(
             "() => {const v = document.querySelector('video'); return {width: v.videoWidth, height: v.videoHeight,"
             " error: v.error && v.error.message, muted: v.muted, source: v.currentSrc}}")

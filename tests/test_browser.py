@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
 
 pytestmark = [pytest.mark.browser,
               pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]
-ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +45,7 @@ def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
 def made(server: Server, chromium: Browser) -> str:
     """The id of a video that was made in the browser, from a prompt of its own."""
     page = chromium.new_page()
-    screen = Screen(page, server.url).go()
-    screen.write("f_prompt", "a lighthouse in the fog").press("generate").follow_progress("actions_stage")
-    screen.sees("a lighthouse in the fog")
-    found = ID.search(screen.playing()["source"]).group()
+    found = Screen(page, server.url).go().generate("a lighthouse in the fog")
     page.close()
     return found
 
@@ -144,9 +140,7 @@ def server_url(screen: Screen) -> str:
 
 
 def test_delete_asks_once_and_the_video_is_gone(screen):
-    screen.go().write("f_prompt", "to be deleted").press("generate").follow_progress("actions_stage")
-    screen.sees("to be deleted")
-    made = ID.search(screen.playing()["source"]).group()
+    made = screen.go().generate("to be deleted")
     screen.go(f"/gallery?video={made}")
     screen.at("delete").get_by_role("button", name="Delete").first.click()
     screen.sees("This cannot be undone.").press("delete_for_good")
@@ -158,8 +152,7 @@ def test_a_prompt_is_never_run_as_html_or_markdown(screen):
     evil = "<img src=x onerror=document.title='owned'> **bold** ![x](/app/static/evil.png)"
     asked: list[str] = []
     screen.page.on("request", lambda request: asked.append(request.url))
-    screen.go().write("f_prompt", evil).press("generate").follow_progress("actions_stage")
-    screen.sees("**bold**")
+    screen.go().generate(evil)
     for path in ("/gallery", "/queue"):
         screen.go(path).sees("**bold**")
     assert screen.page.title() != "owned" and not [url for url in asked if "evil" in url or url.endswith("/x")]

@@ -47,8 +47,7 @@ def filter_row(facets: Facets, models: dict[str, ModelSpec]) -> Query:
     """Draw search, filters and order; return what they ask."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Search", key="g_q", placeholder="Search prompts and tags", type="search",
-                      icon=":material/search:", label_visibility="collapsed", on_change=_first_page, live=True,
-                      **_BOUND)
+                      icon=":material/search:", label_visibility="collapsed", on_change=_first_page, **_BOUND)
         chosen = [row for row in FILTERS if row.key != "g_q" and _is_set(row)]
         label = f"Filters ({len(chosen)})" if chosen else "Filters"
         with st.popover(label, icon=":material/filter_list:", key="filters"):
