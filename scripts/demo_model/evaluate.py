@@ -36,7 +36,7 @@ from scripts.demo_model.recipe import RECIPES, Recipe
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scene_match import SceneMatch
 from scripts.demo_model.scenes import SCENES
-from scripts.demo_model.tables import QUESTIONS, Rows, answers, breakdown, summary, table
+from scripts.demo_model.tables import QUESTIONS, Rows, answers, breakdown, put_into, summary, table
 from scripts.demo_model.world import draw_clip, render
 
 SCHEDULERS = {
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--guidance", type=float, default=5.0)
     parser.add_argument("--bf16", action="store_true", help="generate in bfloat16 autocast")
+    parser.add_argument("--page", type=Path, help="a Markdown page to put the tables into, between its marks")
     options = parser.parse_args()
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     torch.set_grad_enabled(False)
@@ -195,6 +196,9 @@ def main() -> None:
     evaluation.curves(asked[: options.curve], measured[: options.curve])
     document = {"settings": settings, "tables": evaluation.tables}
     (options.out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
+    if options.page:
+        text = "\n".join(table(title, rows) for title, rows in evaluation.tables.items())
+        put_into(options.page, text)
 
 
 if __name__ == "__main__":

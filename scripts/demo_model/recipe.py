@@ -36,11 +36,10 @@ class Recipe:
     still_steps: int = 1_000
     still_rate: float = 6e-4
     clip_batch: int = 8
-    clip_steps: int = 2_400
-    clip_rate: float = 5e-4
+    clip_steps: int = 2_700
+    clip_rate: float = 6e-4
     unconditional: float = 0.12
     ema: float = 0.995
-    snr_gamma: float = 5.0
 
     checkpoint_every: int = 200
     sample_every: int = 2_000

@@ -1,5 +1,7 @@
 """Answers counted up and laid out as Markdown tables."""
 
+from pathlib import Path
+
 import numpy as np
 
 from scripts.demo_model.measure import Measured
@@ -47,3 +49,12 @@ def table(title: str, rows: Rows) -> str:
         f"| {label} | " + " | ".join(f"{row[name]:g}" for name in names) + " |" for label, row in rows.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+BEGIN, END = "<!-- tables: written by scripts/demo_model/evaluate.py -->", "<!-- end of tables -->"
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the two marks of a Markdown page."""
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
