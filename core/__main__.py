@@ -48,7 +48,8 @@ def _follow(studio: Studio, job: Job) -> Job:
     try:
         for now in studio.wait(job.id):
             job = now
-            line = f"{job.phase or job.state}" + (f" {job.done} of {job.total}" if job.total else "")
+            doing = job.state if job.state == "paused" else job.phase or job.state
+            line = doing + (f" {job.done} of {job.total}" if job.total else "")
             if terminal:
                 print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
             elif line != last:

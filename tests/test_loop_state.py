@@ -32,6 +32,11 @@ def engine(models_dir):
     return engine_on(models_dir)
 
 
+@pytest.fixture(scope="module")
+def demo():
+    return engine_on(REPOSITORY / "data" / "models")
+
+
 def asked(models_dir, **values):
     request = {"prompt": "a red ball", "model": "tiny", "num_frames": 4, "num_inference_steps": STEPS, "width": 40,
                "height": 32, "seed": 7, "guidance_scale": 6.0, **values}
@@ -96,6 +101,18 @@ def test_for_models_of_another_kind_too(tmp_path, key, prediction):
     for step in (1, 4):
         checkpoint = stopped_after(engine, request, step)
         assert engine.generate(request, lambda _: None, checkpoint).receipt == calm.receipt
+
+
+@pytest.mark.parametrize("key", SCHEDULERS)
+def test_for_the_model_that_ships_too(demo, key):
+    request = asked(REPOSITORY / "data" / "models", model="demo", scheduler=key, num_frames=8, width=64, height=64,
+                    num_inference_steps=4)
+    calm = demo.generate(request, lambda _: None)
+    checkpoint = stopped_after(demo, request, 1)
+    checkpoint = stopped_after(demo, request, 3, checkpoint)
+    again = demo.generate(request, lambda _: None, checkpoint)
+    assert np.array_equal(again.frames, calm.frames)
+    assert again.receipt == calm.receipt
 
 
 PROGRAM = """

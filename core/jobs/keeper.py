@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class Cadence:
     """How often: not before this many steps and this many seconds have passed since the last one.
 
-    What a lost worker costs is then seldom more than a few seconds, and a checkpoint (about a millisecond to make
-    and some to send and to write) stays far below a hundredth of the time.
+    A lost worker then costs two seconds or one step, whichever is longer, and a checkpoint (some milliseconds to
+    make, send and write) stays below two thousandths of the time.
     """
 
-    steps: int = 5
+    steps: int = 1
     seconds: float = 2.0
 
 

@@ -210,7 +210,7 @@ class Lane:
     def _keep_checkpoint(self, run: Run, status: WorkerStatus) -> None:
         if status.checkpoint_seq == run.checkpoint:
             return
-        data = self._executor.call(self._worker, "checkpoint", run.job.id, timeout=TAKE_TIMEOUT_S)
+        data = self._executor.call(self._worker, "checkpoint", run.job.id)
         if data:
             self._checkpoints.keep(run.job.id, data)
             run.checkpoint = status.checkpoint_seq
