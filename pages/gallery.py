@@ -9,7 +9,7 @@ from pages.parts.filters import active_filters, clear, filter_row, page_number
 from pages.parts.job_card import job_card
 from pages.parts.opened_video import close, opened_video
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
-from pages.parts.video_card import video_card
+from pages.parts.video_card import moving, video_card
 from pages.parts.words import plain, size
 
 guard()
@@ -31,6 +31,7 @@ def browse(opened: Studio) -> None:
     number = page_number(page.pages)
     if number != page.page:
         page = opened.search(replace(query, page=number))
+    moving(video.id for video in page.videos if video.id not in page.damaged)
     with above, st.grid(5, min_column_width=150):
         for video in page.videos:
             spec = models.get(video.request.model or "")

@@ -110,6 +110,10 @@ class Screen:
         self.at(key).locator("summary").first.click()
         return self
 
+    def drawn_over(self, element: Locator) -> str:
+        """The picture that the style sheet lays over an element, as an address; `none` without one."""
+        return element.evaluate("element => getComputedStyle(element, '::after').backgroundImage")
+
     def write(self, key: str, text: str) -> "Screen":
         field = self.at(key).locator("input, textarea").first
         field.fill(text)

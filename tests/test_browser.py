@@ -126,6 +126,28 @@ def test_a_star_stays(screen, made):
     expect(screen.at(f"card_{made}")).to_be_visible()
 
 
+def test_a_poster_moves_while_it_is_pointed_at_or_focused_and_is_loaded_only_then(screen, made):
+    asked: list[str] = []
+    screen.page.on("request", lambda request: "/animation/" in request.url and asked.append(request.url))
+    screen.go("/gallery?g_q=lighthouse")
+    poster, moving = screen.at(f"poster_{made}"), f"/app/static/animation/{made}.webp"
+    expect(poster.locator("img")).to_be_visible()
+    assert asked == [] and moving not in screen.drawn_over(poster)
+    poster.hover()
+    assert moving in screen.drawn_over(poster)
+    screen.page.mouse.move(0, 0)
+    assert moving not in screen.drawn_over(poster)
+    screen.at("g_sort").locator("input").focus()
+    for _ in range(30):
+        screen.page.keyboard.press("Tab")
+        if moving in screen.drawn_over(poster):
+            break
+    assert moving in screen.drawn_over(poster)
+    screen.page.emulate_media(reduced_motion="reduce")
+    poster.hover()
+    assert moving not in screen.drawn_over(poster) and len(set(asked)) <= 1
+
+
 def test_downloads_carry_a_name_a_person_can_read(screen, made):
     screen.go(f"/gallery?video={made}")
     for label, name in (("Download MP4", f"a-lighthouse-in-the-fog-{made}.mp4"),

@@ -355,6 +355,14 @@ def test_a_card_regenerates_stars_and_opens_in_one_click(studio):
     assert at.get("video")[0].url.endswith(f"{video.id}.mp4")
 
 
+def test_the_style_of_moving_posters_holds_ids_and_nothing_a_person_wrote(studio):
+    video, gone = keep(studio, HOSTILE, tags=("</style><script>",)), keep(studio)
+    studio.library.mp4_path(gone.id).unlink()
+    sheets = [element.proto.body for element in page("gallery").get("html")]
+    assert any(f"/app/static/animation/{video.id}.webp" in sheet for sheet in sheets)
+    assert not any(gone.id in sheet or "script" in sheet or "bold" in sheet for sheet in sheets)
+
+
 def test_an_opened_video_shows_its_whole_recipe(studio):
     video = keep(studio, "a red ball", seed=1234)
     at = page("gallery", video=video.id)

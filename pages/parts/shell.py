@@ -27,7 +27,8 @@ _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="252" height="32" viewB
 font-weight="600" fill="{ink}">Text-to-Video Studio</text></svg>"""
 
 # What native elements cannot say: the form stands left of the video on a wide screen and below it on a narrow
-# one; a poster is one large button; a line keeps its place while it is empty; cards of a row are equally high.
+# one; a poster is one large button, and moves while it is pointed at or focused (the animation lies over it, see
+# video_card.moving); a line keeps its place while it is empty; cards of a row are equally high.
 _STYLE = """<style>
 @media (max-width: 640px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
   .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-wrap: wrap-reverse; } }
@@ -35,11 +36,13 @@ _STYLE = """<style>
 div[class*="st-key-words_"][class] { flex: 0 0 3rem; overflow: hidden; }
 div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 127, 127, 0.1); border-radius: 8px; }
 [class*="st-key-poster_"] { position: relative; }
+[class*="st-key-poster_"]::after { content: ""; position: absolute; inset: 0; z-index: 1; pointer-events: none;
+  border-radius: 8px; background: center / contain no-repeat; }
 [class*="st-key-poster_"] img { aspect-ratio: 1; object-fit: contain; background: rgba(127, 127, 127, 0.1); }
 [class*="st-key-poster_"] [class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
 [class*="st-key-poster_"] [class*="st-key-open_"] * { width: 100%; height: 100%; }
 [class*="st-key-poster_"] [class*="st-key-open_"] button { opacity: 0; }
-[class*="st-key-poster_"] [class*="st-key-open_"] button:focus-visible { opacity: 0.35; }
+[class*="st-key-poster_"]:has(button:focus-visible) { outline: 3px solid #0f8299; border-radius: 8px; }
 </style>"""
 
 
@@ -94,6 +97,11 @@ def guard() -> None:
     dark = st.context.theme.type == "dark"
     st.logo(_LOGO.format(ink="#e6edf3" if dark else "#17232b"), size="large")
     st.html(_STYLE)
+
+
+def style(rules: str) -> None:
+    """More rules for this page. They are never made from what a person wrote."""
+    st.html(f"<style>{rules}</style>")
 
 
 @contextmanager

@@ -1,12 +1,29 @@
 """A video in the gallery's grid: its poster, two lines of prompt, and what one click can do with it."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from core.errors import StudioError
-from core.video import Video
+from core.video import Video, is_id
 from pages.parts.player import regenerate
-from pages.parts.shell import studio
+from pages.parts.shell import studio, style
 from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
+
+_MOVING = "{{ background-image: url(/app/static/animation/{id}.webp); }}"
+
+
+def moving(video_ids: Iterable[str]) -> None:
+    """Let the posters of these videos move while they are pointed at or focused by keyboard.
+
+    A browser fetches the picture of a rule when the rule first applies, so nothing is loaded before that. Where
+    less motion is asked for, and on a screen without a pointer, posters stay still.
+    """
+    ids = [video_id for video_id in video_ids if is_id(video_id)]
+    hovered = "\n".join(f".st-key-poster_{id}:hover::after {_MOVING.format(id=id)}" for id in ids)
+    focused = "\n".join(f".st-key-poster_{id}:has(:focus-visible)::after {_MOVING.format(id=id)}" for id in ids)
+    still = "@media (prefers-reduced-motion: no-preference)"
+    style(f"{still} and (hover: hover) {{\n{hovered}\n}}\n{still} {{\n{focused}\n}}")
 
 
 def video_card(video: Video, model_title: str, damaged: bool) -> None:
