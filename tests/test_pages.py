@@ -335,14 +335,52 @@ def test_search_and_filters_come_from_the_address_and_can_be_cleared(studio):
 @pytest.mark.parametrize(("key", "value", "found"), [
     ("g_frames", "8", 2), ("g_steps", "20", 1), ("g_guidance", "5", 2), ("g_from", "2026-03-01", 1),
     ("g_to", "2026-02-01", 1), ("g_favorite", "true", 1), ("g_seed", "no number", 0), ("g_page", "999", 2),
-    ("g_page", "x", 2), ("g_sort", "Prompt", 2), ("g_frames", "x", 2),
+    ("g_page", "x", 2), ("g_sort", "Prompt", 2), ("g_frames", "x", 2), ("g_scheduler", "DDIM", 1),
+    ("g_size", "32×32", 2), ("g_size", "1×1", 2), ("g_tags", "sea", 1), ("g_tags", "no such tag", 2),
+    ("g_verdict", "Identical", 1), ("g_damaged", "true", 0),
 ])
 def test_every_filter_works_from_the_address_and_nonsense_does_no_harm(studio, key, value, found):
     keep(studio, "first", id="20260101-000000-000001", created="2026-01-01T00:00:00+00:00", favorite=True)
     keep(studio, "second", id="20260401-000000-000002", created="2026-04-01T00:00:00+00:00",
-         num_inference_steps=30)
+         num_inference_steps=30, scheduler="ddim", tags=("sea", "dusk"), verdict=samples.IDENTICAL)
     at = page("gallery", **{key: value})
     assert len([text for text in at.text if text.value in ("first", "second")]) == found
+
+
+def test_each_tag_is_a_chip_of_its_own_and_all_are_cleared_together(studio):
+    keep(studio, "both", tags=("sea", "dusk"))
+    keep(studio, "only the sea", tags=("sea",))
+    at = page("gallery", g_tags=["sea", "dusk"], g_favorite="false")
+    chips = [button for button in at.button if button.label.startswith("Tag: ")]
+    assert [chip.label for chip in chips] == ["Tag: sea", "Tag: dusk"]
+    assert "1 video " in said(at) and "only the sea" not in said(at)
+    at = healthy(chips[1].click().run())
+    assert "2 videos" in said(at) and at.multiselect(key="g_tags").value == ["sea"]
+    at.selectbox(key="g_size").set_value((32, 32))
+    at = press(healthy(at.run()), "clear_all")
+    assert at.multiselect(key="g_tags").value == [] and at.selectbox(key="g_size").value is None
+    assert not [button for button in at.button if (button.key or "").startswith("clear_")]
+
+
+def test_a_tag_that_is_asked_for_may_disappear(studio):
+    video = keep(studio, "both", tags=("sea", "dusk"))
+    at = page("gallery", g_tags=["dusk"])
+    studio.change(video.id, tags=("sea",))
+    at = healthy(at.run())
+    assert "No video matches." in said(at) and "Tag: dusk" in said(at)
+
+
+def test_damaged_only_shows_what_is_damaged_now(studio):
+    gone, mute = keep(studio, "mp4 gone"), keep(studio, "sidecar gone")
+    torn = keep(studio, "sidecar torn")
+    keep(studio, "whole")
+    assert "No video matches." in said(page("gallery", g_damaged="true"))
+    studio.library.mp4_path(gone.id).unlink()
+    studio.library.sidecar_path(mute.id).unlink()
+    studio.library.sidecar_path(torn.id).write_text("{", encoding="utf-8")
+    at = page("gallery", g_damaged="true")
+    assert "3 videos" in said(at) and "whole" not in [text.value for text in at.text]
+    assert len([badge for badge in at.markdown if "missing or damaged" in badge.value]) == 3
 
 
 def test_a_card_regenerates_stars_and_opens_in_one_click(studio):

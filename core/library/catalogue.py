@@ -10,7 +10,7 @@ from dataclasses import replace
 from core.errors import BadRequest, DamagedVideo, NotFound, ReadOnly
 from core.library.index import Index
 from core.library.query import Entry, Facets, Page, Query, facets, matching
-from core.library.shelf import MP4, Shelf
+from core.library.shelf import MP4, SIDECAR, Shelf
 from core.video import Video
 
 _CACHED_VIDEOS = 2048
@@ -40,7 +40,7 @@ class Catalogue:
         number = min(max(1, query.page), pages)
         first = (number - 1) * query.page_size
         shown = [self._whole(entry) for entry in entries[first : first + query.page_size]]
-        damaged = tuple(video.id for video, whole in shown if not whole)
+        damaged = tuple(video.id for video, whole in shown if query.damaged or not whole)
         return Page(tuple(video for video, _ in shown), len(entries), number, pages, size, damaged)
 
     def facets(self) -> Facets:
@@ -63,6 +63,9 @@ class Catalogue:
 
     def _answer(self, query: Query) -> tuple[Sequence[Entry], int]:
         """All entries that match and the bytes of their MP4s."""
+        if query.damaged:  # not remembered: files come and go without the index
+            entries = self._damaged(self._answer(replace(query, damaged=False))[0])
+            return entries, sum(entry.bytes for entry in entries)
         generation = self._index.generation
         known = self._answers.get(query)
         if known is not None and known[0] == generation:
@@ -73,6 +76,23 @@ class Catalogue:
             self._answers = {}
         self._answers[query] = generation, entries, size
         return entries, size
+
+    def _damaged(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those whose sidecar or MP4 is missing or unreadable. A sidecar as old as its row is not read."""
+        whole = {}
+        for path in self._shelf.folders():
+            folder = self._shelf.folder(path)
+            whole |= {video_id: folder.stamps[video_id] for video_id, suffixes in folder.videos.items()
+                      if suffixes >= {MP4, SIDECAR}}
+        return [entry for entry in entries
+                if entry.id not in whole or (whole[entry.id] != entry.sidecar_ns and not self._reads(entry.id))]
+
+    def _reads(self, video_id: str) -> bool:
+        try:
+            self._shelf.read(video_id)
+        except (NotFound, DamagedVideo, ReadOnly):
+            return False
+        return True
 
     def _whole(self, entry: Entry) -> tuple[Video, bool]:
         """The video of a row, and whether its files are there; without its sidecar what the row knows of it."""

@@ -121,6 +121,7 @@ class Query:
     Attributes:
         text: words that must all occur in the prompt or the tags, "quoted phrases", -excluded words.
         tags: tags the video must all have.
+        damaged: only videos whose sidecar or MP4 is missing or unreadable now; the disk is asked each time.
         date_from, date_to: days in UTC, both included: a date, or text that starts with YYYY-MM-DD.
         sort: a key of `SORTS`.
         page: from 1; beyond the last one the last is given.
@@ -139,6 +140,7 @@ class Query:
     parent: str | None = None
     verdict: str | None = None
     favorite: bool | None = None
+    damaged: bool = False
     tags: tuple[str, ...] = ()
     date_from: date | str | None = None
     date_to: date | str | None = None
@@ -177,6 +179,7 @@ class Facets:
     num_frames: tuple[int, ...]
     num_inference_steps: tuple[int, ...]
     guidance_scales: tuple[float, ...]
+    sizes: tuple[tuple[int, int], ...]  # width, height
 
 
 SORTS: dict[str, tuple[Callable[[Entry], Any] | None, bool]] = {  # key (None: by creation), descending
@@ -194,7 +197,7 @@ _EXACT = ("model", "seed", "num_frames", "num_inference_steps", "guidance_scale"
 
 
 def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
-    """The entries that match, in the order asked for; `entries` are newest first.
+    """The entries that match, in the order asked for; `entries` are newest first. `damaged` is not looked at.
 
     Raises:
         BadRequest: an unknown order.
@@ -240,4 +243,5 @@ def facets(entries: Sequence[Entry]) -> Facets:
         models=values("model"), tags=tuple(sorted({tag for entry in entries for tag in entry.tags})),
         owners=values("owner"), schedulers=values("scheduler"), num_frames=values("num_frames"),
         num_inference_steps=values("num_inference_steps"), guidance_scales=values("guidance_scale"),
+        sizes=tuple(sorted({(entry.width, entry.height) for entry in entries})),
     )

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from core.library.query import SORTS, Facets, Query
-from core.models import ModelSpec
+from core.models import SCHEDULERS, ModelSpec
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
 from pages.parts.words import plain
 
@@ -33,13 +33,28 @@ class Filter:
     say: Callable[[Any], str] = str
 
 
+def _scheduler(key: str) -> str:
+    return SCHEDULERS[key].title if key in SCHEDULERS else key
+
+
+def _size(pixels: tuple[int, int]) -> str:
+    return "{}×{}".format(*pixels)
+
+
+def _only(_on: bool) -> str:
+    return "only"
+
+
 FILTERS = (
     Filter("g_q", "Search", "text", ""), Filter("g_model", "Model", "model"), Filter("g_seed", "Seed", "seed", ""),
     Filter("g_frames", "Frames", "num_frames"), Filter("g_steps", "Steps", "num_inference_steps"),
     Filter("g_guidance", "Guidance", "guidance_scale", None, "{:g}".format),
+    Filter("g_scheduler", "Scheduler", "scheduler", None, _scheduler),
+    Filter("g_size", "Size", "size", None, _size), Filter("g_tags", "Tag", "tags", []),
     Filter("g_verdict", "Verdict", "verdict", None, str.capitalize),
     Filter("g_from", "From", "date_from"), Filter("g_to", "To", "date_to"),
-    Filter("g_favorite", "Favourites", "favorite", False, lambda _on: "only"),
+    Filter("g_favorite", "Favourites", "favorite", False, _only),
+    Filter("g_damaged", "Damaged", "damaged", False, _only),
 )
 
 
@@ -61,14 +76,28 @@ def active_filters() -> bool:
     """Draw each active filter with a way to take it away; whether there is any."""
     active = _active()
     if active:
+        chips = [(row, value) for row in active for value in _values(row)]
         with st.container(horizontal=True, gap="xsmall"):
-            for row in active:
-                value = row.say(st.session_state[row.key])
-                st.button(f"{row.title}: {plain(value)}", icon=":material/close:", icon_position="right",
-                          key=f"clear_{row.key}", on_click=_clear, args=(row,))
-            if len(active) > 1:
+            for number, (row, value) in enumerate(chips):
+                key = f"clear_{row.key}_{number}" if isinstance(row.empty, list) else f"clear_{row.key}"
+                st.button(f"{row.title}: {plain(row.say(value))}", icon=":material/close:", icon_position="right",
+                          key=key, on_click=_take_away, args=(row, value))
+            if len(chips) > 1:
                 st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
     return bool(active)
+
+
+def _values(row: Filter) -> list[Any]:
+    """The values of a filter that is on; a list is one for each."""
+    value = st.session_state[row.key]
+    return value if isinstance(value, list) else [value]
+
+
+def _take_away(row: Filter, value: Any) -> None:
+    """Without this value, the others of a list as they are."""
+    st.session_state[row.key] = [other for other in _values(row) if other != value] \
+        if isinstance(row.empty, list) else row.empty
+    _first_page()
 
 
 def _is_set(row: Filter) -> bool:
@@ -85,11 +114,7 @@ def _active() -> list[Filter]:
 def clear() -> None:
     """Take every filter away."""
     for row in FILTERS:
-        _clear(row)
-
-
-def _clear(row: Filter) -> None:
-    st.session_state[row.key] = row.empty
+        st.session_state[row.key] = row.empty
     _first_page()
 
 
@@ -119,6 +144,11 @@ def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:
         st.selectbox(title, options, index=None, placeholder="Any", key=key, format_func=say,
                      on_change=_first_page, **_BOUND)
 
+    with st.container(horizontal=True):
+        st.toggle("Favourites only", key="g_favorite", on_change=_first_page, **_BOUND)
+        st.toggle("Damaged only", key="g_damaged", on_change=_first_page, **_BOUND)
+    st.multiselect("Tags", _with_chosen(facets.tags), key="g_tags", placeholder="Any; several must all be there",
+                   select_all=False, on_change=_first_page, **_BOUND)
     choice("Model", facets.models, "g_model", lambda key: models[key].title if key in models else key)
     st.text_input("Seed", key="g_seed", placeholder="Any", on_change=_first_page, **_BOUND)
     frames, steps, guidance = st.columns(3)
@@ -128,16 +158,29 @@ def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:
         choice("Steps", facets.num_inference_steps, "g_steps")
     with guidance:
         choice("Guidance", facets.guidance_scales, "g_guidance", "{:g}".format)
+    scheduler, pixels = st.columns([5, 4])
+    with scheduler:
+        choice("Scheduler", facets.schedulers, "g_scheduler", _scheduler)
+    with pixels:
+        choice("Size", facets.sizes, "g_size", _size)
     first, last = st.columns(2)
     first.date_input("From", value=None, key="g_from", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
     last.date_input("To", value=None, key="g_to", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
     choice("Verdict", (IDENTICAL, EQUIVALENT, DRIFTED), "g_verdict", str.capitalize)
-    st.toggle("Favourites only", key="g_favorite", on_change=_first_page, **_BOUND)
+
+
+def _with_chosen(tags: tuple[str, ...]) -> list[str]:
+    """The tags to offer: those that occur, and those that are asked for although they occur no more."""
+    return sorted({*tags, *st.session_state.get("g_tags", ())})
 
 
 def _query() -> Query:
     state = st.session_state
     asked = {row.name: state[row.key] for row in _active()}
+    if "size" in asked:
+        asked["width"], asked["height"] = asked.pop("size")
+    if "tags" in asked:
+        asked["tags"] = tuple(asked["tags"])
     if "seed" in asked:
         seed = asked["seed"].strip()
         asked["seed"] = int(seed) if re.fullmatch(r"[0-9]{1,19}", seed) else -1
