@@ -342,6 +342,7 @@ def test_kill_9_of_the_studio_harms_nothing_at(tmp_path, point):
     assert house.finish(job).state == "done"
     assert steps_made(tmp_path)[len(made):] == list(range(kept + 1, STEPS + 1))
     assert house.library.verify() == []
+    assert list((tmp_path / "checkpoints").iterdir()) == list((tmp_path / "previews").iterdir()) == []
     house.close()
     ledger.close()
 
