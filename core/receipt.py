@@ -21,7 +21,9 @@ class Environment:
         attention_backend: which attention kernel the model calls.
         memory_mode: "resident", or an offload mode.
         num_threads: CPU threads of torch (they decide the order of sums); 0 on a GPU.
-        versions: studio, python, torch, cuda, diffusers, transformers; missing ones are "".
+        versions: studio, python, torch, cuda, cudnn, diffusers, transformers; missing ones are "".
+        cpu_capability: the instruction sets that torch's sums on a CPU are made with, and what caps them; "" on a
+            GPU and in receipts that are older than this field.
     """
 
     device: str
@@ -31,6 +33,7 @@ class Environment:
     memory_mode: str
     num_threads: int
     versions: dict[str, str] = field(default_factory=dict)
+    cpu_capability: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,16 @@ _MODEL_WORDS = {
 
 
 def environment_causes(before: Environment, now: Environment) -> tuple[str, ...]:
-    """What this machine would do differently, one sentence a difference: `another … (old → new)`."""
+    """What this machine would do differently, one sentence a difference: `another … (old → new)`.
+
+    What the older receipt does not know (it was written before there was such a field) is no difference.
+    """
     causes = [f"{words} ({getattr(before, name)} → {getattr(now, name)})"
               for name, words in _MACHINE_WORDS.items() if getattr(before, name) != getattr(now, name)]
-    for package in sorted(set(before.versions) | set(now.versions)):
-        old, new = before.versions.get(package, ""), now.versions.get(package, "")
+    if before.cpu_capability and now.cpu_capability and before.cpu_capability != now.cpu_capability:
+        causes.append(f"other CPU instructions ({before.cpu_capability} → {now.cpu_capability})")
+    for package in sorted(before.versions):
+        old, new = before.versions[package], now.versions.get(package, "")
         if old != new:
             causes.append(f"another version of {package} ({old or 'none'} → {new or 'none'})")
     return tuple(causes)

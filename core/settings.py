@@ -65,6 +65,15 @@ def fault_point(environ: Mapping[str, str] = os.environ) -> str:
     return environ.get("T2V_FAULT", "")
 
 
+CPU_CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+"""Variables of torch's own libraries that choose the instructions of a CPU, and with them the last bits of sums."""
+
+
+def cpu_caps(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Those of `CPU_CAPS` that are set, as NAME=value."""
+    return tuple(f"{name}={environ[name]}" for name in CPU_CAPS if environ.get(name))
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of one studio. Paths are absolute; `model` is empty when not chosen."""

@@ -11,7 +11,11 @@ import transformers
 import core
 from core.errors import ModelUnavailable
 from core.receipt import Environment
-from core.settings import Settings
+from core.settings import Settings, cpu_caps
+
+_INSTRUCTIONS = ("avx2", "fma3", "avx512_f", "avx512_bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile",
+                 "neon", "sve", "sve2", "bf16")
+"""Names of `torch.cpu.get_capabilities()` by which oneDNN and MKL choose how to multiply."""
 
 
 def device_of(settings: Settings) -> torch.device:
@@ -67,10 +71,24 @@ def environment(device: torch.device) -> Environment:
         num_threads=0 if on_gpu else torch.get_num_threads(),
         versions={
             "studio": core.__version__, "python": platform.python_version(), "torch": torch.__version__,
-            "cuda": torch.version.cuda or "", "diffusers": diffusers.__version__,
-            "transformers": transformers.__version__,
+            "cuda": torch.version.cuda or "", "cudnn": str(torch.backends.cudnn.version() or ""),
+            "diffusers": diffusers.__version__, "transformers": transformers.__version__,
         },
+        cpu_capability="" if on_gpu else cpu_capability(),
     )
+
+
+def cpu_capability() -> str:
+    """How this processor multiplies: torch's own level, what the processor can, and which variables cap it.
+
+    oneDNN does not say through torch which of the processor's instructions it uses, so both sides of its choice
+    stand here: `AVX512 (avx2 fma3 …)`, `AVX2 (avx2 fma3 …, ONEDNN_MAX_CPU_ISA=AVX2)`.
+    """
+    has = torch.cpu.get_capabilities()
+    able = " ".join(name for name in _INSTRUCTIONS if has.get(name))
+    inside = ", ".join(filter(None, (able, *cpu_caps())))
+    level = torch.backends.cpu.get_cpu_capability()
+    return f"{level} ({inside})" if inside else level
 
 
 def processor_name() -> str:

@@ -28,7 +28,7 @@ _TYPES: dict[type, dict[str, Any]] = {
     },
     Environment: {
         "device": str, "device_name": str, "dtype": str, "attention_backend": str, "memory_mode": str,
-        "num_threads": int, "versions": dict,
+        "num_threads": int, "versions": dict, "cpu_capability": str,
     },
     Result: {
         "num_frames": int, "width": int, "height": int, "fps": int, "duration_s": _NUMBER, "bytes": int,
