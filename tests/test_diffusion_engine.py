@@ -15,6 +15,7 @@ from core.diffusion.engine import Engine
 from core.diffusion.failures import meaning
 from core.errors import BadRequest, Cancelled, InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
 from core.models import catalog
+from core.receipt import Environment, environment_causes
 from core.request import VideoRequest, resolve
 from core.settings import REPOSITORY, Settings
 
@@ -116,6 +117,22 @@ print(json.dumps(made.receipt.document()))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == engine.generate(request, lambda _: None).receipt.document()
     assert done.stderr == "", "the libraries' chatter stays off the worker's stderr"
+
+
+@pytest.mark.parametrize("cap", [{"ATEN_CPU_CAPABILITY": "avx2"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}])
+def test_a_processor_held_to_other_instructions_has_another_receipt(engine, cap):
+    program = """
+import json, torch
+from dataclasses import asdict
+from core.diffusion.device import environment
+print(json.dumps(asdict(environment(torch.device("cpu")))))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True,
+                          env={**Settings.from_env({}).process_environ(), **cap}, timeout=300)
+    held, ours = Environment(**json.loads(done.stdout)), engine.environment()
+    assert held.cpu_capability != ours.cpu_capability
+    assert any(cause.startswith("other CPU instructions (") for cause in environment_causes(ours, held))
+    assert "cudnn" in ours.versions
 
 
 def test_seed_prompt_and_scheduler_each_change_the_frames(engine, models_dir):

@@ -37,6 +37,21 @@ def test_another_torch_is_named_as_a_cause():
     assert verdict(RECEIPT, replace(RECEIPT, environment=later), None).causes == environment_causes(MACHINE, later)
 
 
+def test_other_cpu_instructions_are_a_cause_and_not_knowing_them_is_none():
+    wide, narrow = (replace(MACHINE, cpu_capability=text) for text in ("AVX512 (avx2)", "AVX2 (avx2)"))
+    assert environment_causes(wide, narrow) == ("other CPU instructions (AVX512 (avx2) → AVX2 (avx2))",)
+    assert environment_causes(MACHINE, narrow) == ()
+    newer = replace(MACHINE, versions={**MACHINE.versions, "cudnn": "91002"})
+    assert environment_causes(MACHINE, newer) == (), "the older receipt does not say which cuDNN it was"
+    assert len(environment_causes(newer, replace(newer, versions={**newer.versions, "cudnn": "92000"}))) == 1
+
+
+def test_a_receipt_without_cpu_instructions_is_read():
+    document = VIDEO.document()
+    del document["receipt"]["environment"]["cpu_capability"]
+    assert Video.from_document(document).receipt.environment.cpu_capability == ""
+
+
 @pytest.mark.parametrize("change", [
     {"model": "other"}, {"model_revision": "abc"}, {"weights_sha256": "0" * 64}, {"noise_sha256": "0" * 64},
     {"scheduler_config": {"solver_order": 3}}, {"loras": ({"name": "style"},)},
