@@ -4,19 +4,22 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.library.query import Page
+from core.models import ModelSpec
 from core.studio import Studio
-from pages.parts.filters import active_filters, clear, filter_row, page_number
+from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
 from pages.parts.job_card import job_card
 from pages.parts.opened_video import close, opened_video
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
 from pages.parts.video_card import moving, video_card
+from pages.parts.video_table import video_table
 from pages.parts.words import plain, size
 
 guard()
 
 
 def browse(opened: Studio) -> None:
-    """The grid, with what is being made above it."""
+    """The results, with what is being made above it."""
     notices(opened)
     models = opened.models()
     query = filter_row(opened.facets(), models)
@@ -31,8 +34,17 @@ def browse(opened: Studio) -> None:
     number = page_number(page.pages)
     if number != page.page:
         page = opened.search(replace(query, page=number))
+    with above:
+        if wants_table():
+            video_table(page.videos, models, page.damaged)
+        else:
+            grid(page, models)
+
+
+def grid(page: Page, models: dict[str, ModelSpec]) -> None:
+    """The videos of a page as cards."""
     moving(video.id for video in page.videos if video.id not in page.damaged)
-    with above, st.grid(5, min_column_width=150):
+    with st.grid(5, min_column_width=150):
         for video in page.videos:
             spec = models.get(video.request.model or "")
             video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged)

@@ -114,6 +114,11 @@ class Screen:
         """The picture that the style sheet lays over an element, as an address; `none` without one."""
         return element.evaluate("element => getComputedStyle(element, '::after').backgroundImage")
 
+    def choose_row(self, key: str, number: int) -> "Screen":
+        """Tick a row of the table with that key; the table is a drawing, so by its place."""
+        self.at(key).locator(".dvn-scroller").first.click(position={"x": 16, "y": 34 + 56 * number + 28})
+        return self
+
     def write(self, key: str, text: str) -> "Screen":
         field = self.at(key).locator("input, textarea").first
         field.fill(text)

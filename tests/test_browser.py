@@ -148,6 +148,17 @@ def test_a_poster_moves_while_it_is_pointed_at_or_focused_and_is_loaded_only_the
     assert moving not in screen.drawn_over(poster) and len(set(asked)) <= 1
 
 
+def test_a_row_of_the_table_opens_its_video_and_the_way_back_leads_to_the_table(screen, made):
+    screen.go("/gallery?g_q=lighthouse")
+    screen.at("g_view").get_by_text("Table", exact=True).click()
+    screen.page.wait_for_url(re.compile("g_view=Table"))
+    screen.choose_row("table", 0)
+    screen.page.wait_for_url(re.compile("video="))
+    screen.sees("The recipe as text").press("back")
+    expect(screen.at("table")).to_be_visible()
+    assert "g_view=Table" in screen.page.url and "video=" not in screen.page.url
+
+
 def test_downloads_carry_a_name_a_person_can_read(screen, made):
     screen.go(f"/gallery?video={made}")
     for label, name in (("Download MP4", f"a-lighthouse-in-the-fog-{made}.mp4"),

@@ -65,7 +65,7 @@ def press(at: AppTest, key: str) -> AppTest:
 
 
 def keep(studio: Studio, prompt: str = "a red ball", **changes: object):
-    return studio.library.publish(*samples.with_recipe(samples.video(prompt, **changes)))
+    return samples.publish(studio, *samples.with_recipe(samples.video(prompt, **changes)))
 
 
 def run(studio: Studio, job: Job, *progress: Progress) -> Job:
@@ -275,7 +275,7 @@ def done(studio: Studio, prompt: str = "a red ball", parent: str | None = None, 
     request = VideoRequest(prompt, num_frames=8, width=32, height=32)
     job = run(studio, studio.submit(request, parent=parent, kind=kind))
     video, data = samples.with_recipe(samples.video(prompt, id=job.id, parent=parent))
-    studio.library.publish(replace(video, verdict=verdict), data)
+    samples.publish(studio, replace(video, verdict=verdict), data)
     studio.ledger.move(job.id, job.attempt, ("running",), "committing")
     studio.ledger.move(job.id, job.attempt, ("committing",), "done")
     return studio.video(job.id)
@@ -383,6 +383,30 @@ def test_damaged_only_shows_what_is_damaged_now(studio):
     assert len([badge for badge in at.markdown if "missing or damaged" in badge.value]) == 3
 
 
+def test_the_table_shows_every_number_whole_and_a_chosen_row_opens_its_video(studio):
+    keep(studio, "older", id="20260101-000000-000001", created="2026-01-01T00:00:00+00:00", seed=2**63 - 1)
+    newer = keep(studio, HOSTILE, id="20260401-000000-000002", created="2026-04-01T10:20:30+00:00", favorite=True,
+                 tags=("sea", "dusk"), verdict=samples.IDENTICAL)
+    gone = keep(studio, "gone", id="20260501-000000-000003", created="2026-05-01T00:00:00+00:00")
+    studio.library.mp4_path(gone.id).unlink()
+    at = page("gallery", g_view="Table")
+    table = at.dataframe[0].value
+    assert table["Seed"].tolist() == ["1234", "1234", "9223372036854775807"]
+    row = table.iloc[1].to_dict()
+    assert str(row.pop("Created")) == "2026-04-01 10:20:30+00:00"
+    assert row == {"Poster": f"/app/static/poster/{newer.id}.webp", "★": "★", "Prompt": HOSTILE,
+                   "Tags": "sea, dusk",
+                   "Model": "Demo model", "Seed": "1234", "Frames": 8, "Steps": 20, "Guidance": 5.0,
+                   "Scheduler": "DPM-Solver++ 2M", "Size": "32×32", "Verdict": "Identical", "Seconds": 1.5}
+    assert table["Poster"].isna().tolist() == [True, False, False]
+    assert table["Verdict"][0] == "File missing or damaged"
+    assert not [button for button in at.button if (button.key or "").startswith("open_")]
+    at.session_state["table"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    at = healthy(at.run())
+    assert at.get("video")[0].url.endswith(f"{newer.id}.mp4")
+    assert page("gallery").dataframe.len == 0
+
+
 def test_a_card_regenerates_stars_and_opens_in_one_click(studio):
     video = keep(studio)
     at = press(page("gallery"), f"again_{video.id}")
@@ -434,7 +458,7 @@ def test_what_will_differ_is_said_before_regenerating(studio):
     machine = Environment("cuda", "RTX 4090", "float16", "math", "resident", 0, {"torch": "2.5.0"})
     plain = samples.video("from elsewhere")
     there = replace(plain, receipt=replace(plain.receipt, environment=machine))
-    video = studio.library.publish(*samples.with_recipe(there))
+    video = samples.publish(studio, *samples.with_recipe(there))
     at = page("gallery", video=video.id)
     assert "another version of torch (2.5.0 → " in at.info[0].value.replace("\\", "")
 

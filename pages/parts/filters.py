@@ -19,6 +19,7 @@ from pages.parts.words import plain
 _SORT_TITLES = {"newest": "Newest first", "oldest": "Oldest first", "prompt": "Prompt", "seed": "Seed",
                 "num_frames": "Frames", "num_inference_steps": "Steps", "guidance_scale": "Guidance",
                 "longest render": "Longest render"}
+GRID, TABLE = "Grid", "Table"
 _BOUND: dict[str, Any] = {"bind": "query-params"}
 
 
@@ -69,7 +70,14 @@ def filter_row(facets: Facets, models: dict[str, ModelSpec]) -> Query:
             _fields(facets, models)
         st.selectbox("Order", list(SORTS), key="g_sort", format_func=lambda key: _SORT_TITLES.get(key, key),
                      label_visibility="collapsed", width=180, on_change=_first_page, **_BOUND)
+        st.segmented_control("View", [GRID, TABLE], default=GRID, required=True, key="g_view",
+                             label_visibility="collapsed", **_BOUND)
     return _query()
+
+
+def wants_table() -> bool:
+    """Whether the results are to be shown as a table."""
+    return st.session_state.get("g_view") == TABLE
 
 
 def active_filters() -> bool:
