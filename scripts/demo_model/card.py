@@ -49,6 +49,7 @@ this repository's code; nobody else's data or weights are in them.
 
 {stages}
 
+{notes}
 The machine was busy with other work too: the seconds are wall-clock, and say little about an idle one.
 
 ## Loss curves
@@ -102,7 +103,13 @@ def _curves(log: dict[str, list[dict[str, float]]], points: int = 8) -> str:
 
 
 def write_card(
-    folder: Path, log_path: Path, recipe: Recipe, name: str, hardware: str, parameters: dict[str, int]
+    folder: Path,
+    log_path: Path,
+    recipe: Recipe,
+    name: str,
+    hardware: str,
+    parameters: dict[str, int],
+    notes: list[str],
 ) -> None:
     """Write `training.json` and `README.md` into the checkpoint's folder."""
     log = read_log(log_path)
@@ -111,6 +118,7 @@ def write_card(
         "recipe": asdict(recipe) | {"name": name},
         "hardware": hardware,
         "parameters": parameters,
+        "notes": notes,
         "log": log,
     }
     (folder / "training.json").write_text(json.dumps(document) + "\n")
@@ -129,6 +137,7 @@ def write_card(
         precision="bfloat16 autocast" if recipe.precision == "bf16" else "float32",
         parameters=", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parameters.items()),
         stages=_stage_table(log),
+        notes="".join(f"- {note}\n" for note in notes),
         curves=_curves(log),
     )
     (folder / "README.md").write_text(text)

@@ -1,7 +1,7 @@
 """The second stage: text encoder and UNet, trained together on cached latents.
 
 First on single frames, which cost far less than a clip and teach words, colours, shapes and backgrounds; then on
-whole clips, which teach motion, every third batch being single frames again. Temporal convolutions and temporal
+whole clips, which teach motion, every sixth batch being single frames again. Temporal convolutions and temporal
 attention begin by adding nothing, and single frames leave them out altogether, so a stage's weights mean the same
 in the next. The target is the velocity (v-prediction), on a noise schedule that ends in practically pure noise
 (signal amplitude 0.002), so that sampling may start from noise. All times count alike: min-SNR weights were tried,
@@ -101,6 +101,14 @@ class Denoiser(nn.Module):
         kinds = (TemporalConvLayer, TransformerTemporalModel)
         return [module for module in self.unet.modules() if isinstance(module, kinds)]
 
+    def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """All parameters but the temporal modules', and theirs, which begin later and learn at a higher rate."""
+        temporal = {id(value) for module in self.temporal() for value in module.parameters()}
+        return (
+            [value for value in self.parameters() if id(value) not in temporal],
+            [value for value in self.parameters() if id(value) in temporal],
+        )
+
     def leave_out_time(self, out: bool) -> None:
         """Make every temporal module pass its input on, for single frames, or let it work again."""
         for module in self.temporal():
@@ -199,7 +207,9 @@ def train_stage(
         model.unet.set_attn_processor(
             AttnProcessor()
         )  # many tiny attentions: the fused one is slower to train
-    optimizer = torch.optim.AdamW(model.parameters(), lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        [{"params": group} for group in model.parameter_groups()], betas=(0.9, 0.98), weight_decay=0.01
+    )
     stills = stages(recipe)[0]
     first = 0
     if state is not None:
@@ -214,7 +224,7 @@ def train_stage(
     share = share_of(accelerator)
     recent: list[float] = []
     for step in range(first, stage.steps):
-        single = stage.frames == 1 or step % 3 == 2
+        single = stage.frames == 1 or step % 6 == 5
         model.leave_out_time(single)
         again = recipe.still_steps if single and stage.frames > 1 else 0
         batch = batches.batch(stills if single else stage, step + again)
@@ -222,8 +232,9 @@ def train_stage(
         with accelerator.autocast():
             velocity = model(noisy, times, ids).float()
         loss = functional.mse_loss(velocity, target)
-        for group in optimizer.param_groups:
-            group["lr"] = stage.rate * level_then_down(step, stage.steps)
+        rate = stage.rate * level_then_down(step, stage.steps)
+        for group, factor in zip(optimizer.param_groups, (1.0, recipe.temporal_rate), strict=True):
+            group["lr"] = rate * factor
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)

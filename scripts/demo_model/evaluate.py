@@ -32,7 +32,7 @@ from core.settings import Settings
 from scripts.demo_model.autoencoder import reconstruction_psnr
 from scripts.demo_model.measure import Measured, measure
 from scripts.demo_model.prompts import Asked, scene_prompts, single_prompts
-from scripts.demo_model.recipe import RECIPES, Recipe
+from scripts.demo_model.recipe import RECIPES
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scene_match import SceneMatch
 from scripts.demo_model.scenes import SCENES
@@ -46,19 +46,19 @@ SCHEDULERS = {
     "Euler": EulerDiscreteScheduler,
 }
 GUIDANCES = (1.0, 2.0, 3.5, 5.0, 8.0)
-STEP_COUNTS = (6, 10, 16, 20, 30)
+STEP_COUNTS = (6, 10, 16, 20)
 BATCH = 8
 
 
 class Evaluation:
     """One checkpoint under evaluation: makes clips, measures them, and keeps the tables."""
 
-    def __init__(
-        self, pipeline: TextToVideoSDPipeline, recipe: Recipe, steps: int, guidance: float, bf16: bool
-    ) -> None:
-        """Take a loaded pipeline and the settings that everything but the curves uses."""
-        self.pipeline, self.recipe, self.bf16 = pipeline, recipe, bf16
-        self.defaults = {"steps": steps, "guidance": guidance, "negative": ""}
+    def __init__(self, pipeline: TextToVideoSDPipeline, options: argparse.Namespace) -> None:
+        """Take a loaded pipeline and the command line; its settings hold for everything but the curves."""
+        self.pipeline, self.recipe, self.bf16 = pipeline, RECIPES[options.recipe], options.bf16
+        self.defaults = {"steps": options.steps, "guidance": options.guidance, "negative": ""}
+        self.settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
+        self.out, self.page = options.out, options.page
         self.tables: dict[str, Rows] = {}
 
     def make(self, asked: list[Asked], **settings: object) -> NDArray[np.uint8]:
@@ -73,9 +73,13 @@ class Evaluation:
         return np.concatenate(parts)
 
     def keep(self, title: str, rows: Rows) -> None:
-        """Keep a table and print it."""
+        """Keep a table, print it, and write all there are so far to disk."""
         self.tables[title] = rows
         print(table(title, rows), flush=True)
+        document = {"settings": self.settings, "tables": self.tables}
+        (self.out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
+        if self.page:
+            put_into(self.page, "\n".join(table(title, rows) for title, rows in self.tables.items()))
 
     def reconstruction(self) -> None:
         """PSNR of the autoencoder on frames of clips that training never drew."""
@@ -84,7 +88,7 @@ class Evaluation:
         psnr = round(reconstruction_psnr(self.pipeline.vae, frames), 2)
         self.keep("Autoencoder, frames never trained on", {"PSNR": {"dB": psnr, "n": len(frames)}})
 
-    def shapes(self, asked: list[Asked], out: Path) -> list[Measured]:
+    def shapes(self, asked: list[Asked]) -> list[Measured]:
         """The main table, its breakdowns and two contact sheets; gives the measurements for the curves."""
         rendered = summary(asked, [measure(render(one.clip, self.recipe.size)) for one in asked])
         self.keep("The measurement itself, on rendered clips", {"rendered": rendered})
@@ -97,14 +101,16 @@ class Evaluation:
         self.keep("Single shapes", rows)
         for question in QUESTIONS:
             self.keep(f"{question.capitalize()}, by what was asked for", breakdown(asked, measured, question))
-        contact_sheet(made[:25], [one.prompt for one in asked[:25]], out / "sheet_shapes.png")
+        contact_sheet(made[:25], [one.prompt for one in asked[:25]], self.out / "sheet_shapes.png")
         pairs = list(zip(asked, measured, strict=True))
         wrong = [place for place, pair in enumerate(pairs) if not all(answers(*pair).values())][:25]
         if wrong:
-            contact_sheet(made[wrong], [asked[place].prompt for place in wrong], out / "sheet_failures.png")
+            contact_sheet(
+                made[wrong], [asked[place].prompt for place in wrong], self.out / "sheet_failures.png"
+            )
         return measured
 
-    def scenes(self, each: int, out: Path) -> None:
+    def scenes(self, each: int) -> None:
         """How often the nearest of many rendered clips is of the scene asked for."""
         match, asked = SceneMatch(self.recipe.size), scene_prompts(each)
         made = self.make(asked)
@@ -121,7 +127,7 @@ class Evaluation:
         columns = ("recognised", "rendered clips")
         mean = {name: round(float(np.mean([row[name] for row in rows.values()])), 1) for name in columns}
         self.keep("Scenes", rows | {"all": mean | {"n": len(asked)}})
-        contact_sheet(made[:25], [one.prompt for one in asked[:25]], out / "sheet_scenes.png")
+        contact_sheet(made[:25], [one.prompt for one in asked[:25]], self.out / "sheet_scenes.png")
 
     def curves(self, asked: list[Asked], measured: list[Measured]) -> None:
         """Guidance, steps, schedulers and the negative prompt; `measured` answers for the default settings."""
@@ -185,20 +191,13 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     pipeline = DiffusionPipeline.from_pretrained(options.model, use_safetensors=True, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    recipe = RECIPES[options.recipe]
-    evaluation = Evaluation(pipeline, recipe, options.steps, options.guidance, options.bf16)
-    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
+    evaluation = Evaluation(pipeline, options)
     asked = single_prompts(options.prompts)
     evaluation.reconstruction()
-    measured = evaluation.shapes(asked, options.out)
-    evaluation.scenes(options.scenes, options.out)
+    measured = evaluation.shapes(asked)
+    evaluation.scenes(options.scenes)
     evaluation.engine(options.model.parent)
     evaluation.curves(asked[: options.curve], measured[: options.curve])
-    document = {"settings": settings, "tables": evaluation.tables}
-    (options.out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
-    if options.page:
-        text = "\n".join(table(title, rows) for title, rows in evaluation.tables.items())
-        put_into(options.page, text)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,9 @@ class Recipe:
     still_steps: int = 1_000
     still_rate: float = 6e-4
     clip_batch: int = 8
-    clip_steps: int = 2_700
+    clip_steps: int = 2_500
     clip_rate: float = 6e-4
+    temporal_rate: float = 2.5
     unconditional: float = 0.12
     ema: float = 0.995
 

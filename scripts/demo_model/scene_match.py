@@ -1,4 +1,6 @@
-"""Which scene a clip shows: the one among many rendered clips that it is nearest to when both are shrunk."""
+"""Which scene a clip shows: the one among many rendered clips that it is most like."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +8,29 @@ from numpy.typing import NDArray
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.world import Clip, render
 
-RENDERED_OF_EACH = 8
+RENDERED_OF_EACH = 32
 
 
-def _shrunk(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Shrink a clip (F, H, W, 3) to five moments of 16 x 16 blocks."""
+@dataclass(frozen=True)
+class Look:
+    """What of a clip is compared: where things are, shrunk, and which brightnesses there are, band by band."""
+
+    places: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    def distance(self, other: "Look") -> float:
+        """How unlike another clip: grey levels, the brightnesses counting four times (rain is not snow)."""
+        places = float(np.abs(self.places - other.places).mean())
+        return places + 4 * float(np.abs(self.values - other.values).mean())
+
+
+def look(clip: NDArray[np.uint8]) -> Look:
+    """Look at a clip (F, H, W, 3): five moments of 16 x 16 blocks, and 64 quantiles of four horizontal bands."""
     moments = clip[np.linspace(0, len(clip) - 1, 5).round().astype(int)].astype(np.float64)
     block = clip.shape[1] // 16
-    return moments.reshape(5, 16, block, 16, block, 3).mean(axis=(2, 4))
+    places = moments.reshape(5, 16, block, 16, block, 3).mean(axis=(2, 4))
+    bands = np.stack(np.split(moments, 4, axis=1)).reshape(4, -1, 3)
+    return Look(places, np.quantile(bands, np.linspace(0.01, 0.99, 64), axis=1))
 
 
 class SceneMatch:
@@ -22,7 +39,7 @@ class SceneMatch:
     def __init__(self, size: int) -> None:
         """Render them at `size` pixels, from small seeds, which no training clip is likely to have."""
         self.known = [
-            (name, _shrunk(render(Clip("scene", seed, scene=name, colour=colour), size)))
+            (name, look(render(Clip("scene", seed, scene=name, colour=colour), size)))
             for name, scene in SCENES.items()
             for seed in range(RENDERED_OF_EACH)
             for colour in scene.colours
@@ -30,5 +47,5 @@ class SceneMatch:
 
     def nearest(self, clip: NDArray[np.uint8]) -> str:
         """Name the scene of the nearest rendered clip."""
-        small = _shrunk(clip)
-        return min(self.known, key=lambda pair: float(np.abs(pair[1] - small).mean()))[0]
+        seen = look(clip)
+        return min(self.known, key=lambda pair: pair[1].distance(seen))[0]

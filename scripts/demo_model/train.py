@@ -22,7 +22,7 @@ from scripts.demo_model.recipe import RECIPES
 from scripts.demo_model.sampling import contact_sheet, generate
 
 
-def train(name: str, work: Path, out: Path, hardware: str, only: str = "") -> None:
+def train(name: str, work: Path, out: Path, hardware: str, notes: list[str], only: str = "") -> None:
     """Run the stages that are still to be done, then write the checkpoint into `out`.
 
     `only` narrows that: "decoder" and "denoiser" train just that part (they may run side by side once the latents
@@ -63,7 +63,7 @@ def train(name: str, work: Path, out: Path, hardware: str, only: str = "") -> No
         part: sum(parameter.numel() for parameter in getattr(pipeline, part).parameters())
         for part in ("unet", "text_encoder", "vae")
     }
-    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters)
+    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters, notes)
 
 
 def main() -> None:
@@ -78,8 +78,11 @@ def main() -> None:
         "--only", choices=("decoder", "denoiser", "export"), default="", help="do just this part"
     )
     parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
+    parser.add_argument(
+        "--note", action="append", default=[], help="a sentence for the model card; repeatable"
+    )
     options = parser.parse_args()
-    train(options.recipe, options.work, options.out, options.hardware, options.only)
+    train(options.recipe, options.work, options.out, options.hardware, options.note, options.only)
 
 
 if __name__ == "__main__":
