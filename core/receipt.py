@@ -44,7 +44,8 @@ class Receipt:
         noise_sha256: of the initial float32 noise, C-order bytes of (F, C, h, w).
         frames_sha256: of the uint8 frames before encoding, C-order bytes of (F, H, W, 3).
         model: its key; model_source: "folder" or the hub's repository id; model_revision: the hub's commit.
-        weights_sha256: over every safetensors file of the checkpoint (name and content, sorted by name).
+        weights_sha256: over every file of the checkpoint that decides the frames: the safetensors, the
+            configurations of UNet, VAE, text encoder and scheduler, and the tokenizer (name and content, sorted).
         scheduler_config: the scheduler's own configuration as it ran.
         loras: one object per LoRA: name, sha256, weight.
         environment: the machine and its packages.
@@ -111,7 +112,7 @@ _MODEL_WORDS = {
     "model": "another model",
     "model_source": "the model came from elsewhere",
     "model_revision": "another revision of the model",
-    "weights_sha256": "other weights under the same name",
+    "weights_sha256": "other weights or configuration under the same name",
 }
 
 

@@ -155,6 +155,31 @@ def test_the_weights_hash_follows_content_and_name_and_not_the_place(folder, tmp
     assert load(other).weights_sha256 != first
 
 
+@pytest.mark.parametrize("name", [
+    "unet/config.json", "vae/config.json", "text_encoder/config.json", "scheduler/scheduler_config.json",
+    "tokenizer/vocab.json", "tokenizer/tokenizer_config.json"])
+def test_the_hash_follows_everything_that_decides_the_frames(folder, name):
+    before = load(folder).weights_sha256
+    assert folder / "tokenizer" / "merges.txt" in checkpoint.configurations(folder)
+    with (folder / name).open("a") as file:
+        file.write("\n")
+    assert load(folder).weights_sha256 != before
+
+
+def test_a_file_that_changes_while_the_model_loads_does_not_change_the_hash_of_what_was_there(folder):
+    before = load(folder).weights_sha256
+    settings = Settings.from_env({}, models_dir=folder.parent, device="cpu")
+    seen = []
+
+    def spoil(progress):
+        seen.append(progress)
+        if len(seen) == 2:  # the text encoder has been loaded
+            change(folder / "text_encoder" / "config.json", note="changed")
+
+    assert loader.load(catalog(folder.parent)["tiny"], settings, spoil).weights_sha256 == before
+    assert load(folder).weights_sha256 != before
+
+
 def test_half_precision_files_are_chosen_where_the_row_asks_for_them(folder):
     from safetensors.torch import load_file, save_file
 

@@ -154,15 +154,21 @@ def weight_files(folder: Path, component: str, variant: str | None) -> list[Path
     return sorted(folder / component / name for name in names[variant] if name.endswith(".safetensors"))
 
 
+def configurations(folder: Path) -> list[Path]:
+    """The files besides the weights that decide the frames: of each part its configuration, and the tokenizer."""
+    named = [folder / component / name for component, name in _CONFIGS.items() if component != "tokenizer"]
+    return named + [path for path in (folder / "tokenizer").iterdir() if path.suffix in (".json", ".txt")]
+
+
 def sha256(folder: Path, files: list[Path], alive: Callable[[], None]) -> str:
-    """SHA-256 over the weights: each file's name within `folder` and its content, in the order of the names.
+    """SHA-256 over a model: each file's name within `folder` and its content, byte by byte, sorted by name.
 
     Args:
         alive: called now and then while gigabytes are read; may raise to stop.
     """
     total = hashlib.sha256()
     for path in sorted(files):
-        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             for count, block in enumerate(iter(lambda: file.read(_BLOCK), b"")):
                 total.update(block)

@@ -28,7 +28,8 @@ class Pipeline:
 
     Attributes:
         scheduler_config: what the checkpoint was trained with; `sampler.scheduler` builds on it.
-        weights_sha256: of every safetensors file loaded (see `checkpoint.sha256`).
+        weights_sha256: of every safetensors file loaded, the configurations and the tokenizer, as they were before
+            any was loaded (see `checkpoint.sha256`).
         source, revision: "folder" and "", or the hub's repository id and commit.
     """
 
@@ -93,6 +94,9 @@ def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
              for path in checkpoint.weight_files(folder, part, variant)]
     for path in files:
         _check_weights(path)
+    # before loading: what is loaded after a file was changed must not pass for what was there
+    weights_sha256 = checkpoint.sha256(folder, files + checkpoint.configurations(folder),
+                                       lambda: on_progress(Progress("loading")))
     dtype = dtype_of(device)
     parts = {}
     for part, kind in (("text_encoder", CLIPTextModel), ("unet", UNet3DConditionModel), ("vae", AutoencoderKL)):
@@ -103,7 +107,7 @@ def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
         tokenizer=_tokenizer(folder / "tokenizer"), **parts,
         scheduler_config=checkpoint.read_json(folder / "scheduler" / "scheduler_config.json"),
         folder=folder, spec=spec, device=device, dtype=dtype,
-        weights_sha256=checkpoint.sha256(folder, files, lambda: on_progress(Progress("loading"))),
+        weights_sha256=weights_sha256,
         source=spec.repo_id if hub_folder else "folder", revision=spec.revision or "" if hub_folder else "",
         preview_factors=preview.factors_for(
             folder, parts["unet"].config.in_channels, parts["vae"].config.scaling_factor),
