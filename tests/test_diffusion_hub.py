@@ -29,6 +29,7 @@ class HubServer(ThreadingHTTPServer):
         requests: (method, path, Range header) of everything asked for.
         cut_after: path → bytes after which its answers break off, as a lost connection does.
         status: when set, every answer is this error.
+        empty, longer: paths whose answers are whole as HTTP goes, and have no bytes, or some too many.
     """
 
     daemon_threads = True
@@ -37,6 +38,7 @@ class HubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), HubRequest)
         self.folder = folder
         self.requests, self.cut_after, self.status, self.ranges = [], {}, None, True
+        self.empty, self.longer = set(), set()
 
     @property
     def endpoint(self):
@@ -87,7 +89,10 @@ class HubRequest(BaseHTTPRequestHandler):
         start = int(wanted[1]) if wanted and self.server.ranges else 0
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        self._send(206 if start else 200, data[start:], headers, self.server.cut_after.get(name))
+        body = b"" if name in self.server.empty else data[start:]
+        if name in self.server.longer and self.command != "HEAD":
+            body += b"and more"
+        self._send(206 if start else 200, body, headers, self.server.cut_after.get(name))
 
     def _send(self, status, body, headers=None, cut_after=None):
         self.send_response(status)
@@ -202,6 +207,37 @@ def test_a_server_that_knows_no_ranges_is_read_from_the_beginning(server, place,
     server.cut_after.clear()
     folder = hub.fetch(SPEC, False, lambda _: None, place)
     assert (folder / UNET).read_bytes() == (repository / UNET).read_bytes()
+
+
+def test_answers_without_bytes_end_the_download_with_a_sentence(server, place, repository):
+    server.empty.add(UNET)
+    with pytest.raises(ModelUnavailable, match="sends nothing of unet"):
+        hub.fetch(SPEC, False, lambda _: None, place)
+    assert len(server.asked_for(UNET)) == hub.ATTEMPTS
+    server.empty.clear()
+    assert (hub.fetch(SPEC, False, lambda _: None, place) / UNET).is_file()
+
+
+def test_a_cancel_is_met_between_answers_without_bytes(server, place):
+    server.empty.add(UNET)
+
+    def cancel(_):
+        if server.asked_for(UNET):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        hub.fetch(SPEC, False, cancel, place)
+    assert len(server.asked_for(UNET)) == 1
+
+
+def test_an_answer_longer_than_the_file_ends_the_download_and_is_removed(server, place):
+    server.longer.add(UNET)
+    with pytest.raises(ModelUnavailable, match="sends more of unet"):
+        hub.fetch(SPEC, False, lambda _: None, place)
+    assert len(server.asked_for(UNET)) == 1
+    assert not list((place.repository(SPEC) / "blobs").glob("*.incomplete"))
+    server.longer.clear()
+    assert (hub.fetch(SPEC, False, lambda _: None, place) / UNET).is_file()
 
 
 def test_bytes_that_are_not_those_of_the_hub_are_removed(server, place, repository):

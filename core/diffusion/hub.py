@@ -167,23 +167,30 @@ class _Download:
         with self._alone(blob.name):
             if blob.exists():
                 return
-            failures, begun_with = 0, -1
-            while not partial.exists() or partial.stat().st_size != file.size:
-                have = partial.stat().st_size if partial.exists() else 0
-                failures = 0 if have > begun_with else failures + 1
-                begun_with = have
+            failures, have = 0, self._length(partial)
+            while have != file.size:
+                broken, before = None, have
                 try:
                     self._stream(file, partial)
-                except (httpx2.TransportError, httpx2.StreamError):
-                    if failures >= ATTEMPTS:
-                        raise
-                    self._report(have, now=True)
+                except (httpx2.TransportError, httpx2.StreamError) as error:
+                    broken = error
+                have = self._length(partial)
+                failures = 0 if have > before else failures + 1
+                if failures >= ATTEMPTS:
+                    raise broken or ModelUnavailable(
+                        f"The hub sends nothing of {file.path} of {self._spec.title}. Try again later; what has "
+                        "arrived is kept.")
+                self._report(have, now=True)  # also where a cancel is met
+                if have != file.size:
                     time.sleep(self._place.retry_wait_s)
             self._accept(file, partial, blob)
 
+    def _length(self, path: Path) -> int:
+        return path.stat().st_size if path.exists() else 0
+
     def _stream(self, file: RepoFile, partial: Path) -> None:
         """Append what is missing of a file to `partial`; begin anew where the server does not continue it."""
-        have = partial.stat().st_size if partial.exists() else 0
+        have = self._length(partial)
         if have > file.size:
             have = 0
         headers = {**_headers(), "Range": f"bytes={have}-"}
@@ -195,8 +202,13 @@ class _Download:
             count = have if continued else 0
             with partial.open("ab" if continued else "wb") as out:
                 for chunk in response.iter_raw():
-                    out.write(chunk)
                     count += len(chunk)
+                    if count > file.size:
+                        partial.unlink()
+                        raise ModelUnavailable(f"The hub sends more of {file.path} of {self._spec.title} than the "
+                                               f"{file.size:,} bytes it lists. What arrived was removed; try again "
+                                               "later.")
+                    out.write(chunk)
                     self._report(count)
                 out.flush()
                 os.fsync(out.fileno())
