@@ -1,7 +1,7 @@
 """The environment, read once. Nothing else in the project reads `os.environ`.
 
-Every setting is a row of `SETTINGS`: the table drives the parsing, `doctor`, and the README's table
-(tests/test_docs.py fails on a setting that is not documented).
+Every setting is a row of `SETTINGS`: the table drives the parsing and what a child process gets, and the README's
+table repeats it (tests/test_docs.py fails on a setting that is not documented). An empty variable is one not set.
 """
 
 import os
@@ -34,12 +34,14 @@ def _device(text: str) -> str:
 def _switch(text: str) -> bool:
     if text.lower() in ("1", "true", "yes", "on"):
         return True
-    if text.lower() in ("", "0", "false", "no", "off"):
+    if text.lower() in ("0", "false", "no", "off"):
         return False
     raise ValueError("must be 1 or 0")
 
 
 def _count(text: str) -> int:
+    if not text.strip().removeprefix("-").isdecimal():
+        raise ValueError("is not a whole number")
     value = int(text)
     if value < 0:
         raise ValueError("must be 0 or more")
@@ -99,7 +101,7 @@ class Settings:
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         for setting in SETTINGS:
-            text = environ.get(setting.name, setting.default)
+            text = environ.get(setting.name) or setting.default
             try:
                 value = setting.parse(text)
             except ValueError as error:

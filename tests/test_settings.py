@@ -25,6 +25,16 @@ def test_a_wrong_value_is_refused_by_its_name(name, value):
     assert refused.value.field == name and repr(value) in str(refused.value)
 
 
+def test_what_is_no_number_is_said_to_be_none():
+    with pytest.raises(BadRequest, match="'many' is not a whole number"):
+        Settings.from_env({"T2V_MAX_QUEUED": "many"})
+    assert Settings.from_env({"T2V_MAX_QUEUED": " 7 "}).max_queued == 7
+
+
+def test_an_empty_variable_means_the_default():
+    assert Settings.from_env({row.name: "" for row in SETTINGS}) == Settings.from_env({})
+
+
 def test_a_child_process_gets_the_same_settings(tmp_path):
     settings = Settings.from_env({"T2V_DEVICE": "cpu", "T2V_OFFLINE": "1"}, data_dir=tmp_path)
     assert Settings.from_env(settings.environ()) == settings
