@@ -54,11 +54,23 @@ def prompt_examples(models_dir: Path, spec: ModelSpec) -> tuple[str, ...]:
     return tuple(vocabulary["examples"]) if vocabulary and vocabulary.get("examples") else spec.examples
 
 
-def _vocabulary(models_dir: Path, model: str) -> dict[str, Any] | None:
+def _vocabulary(models_dir: Path, model: str) -> dict[str, list[str]] | None:
+    """The "words" and "examples" of a model folder; None where there is no such file, or it is something else."""
     folder = model_folder(models_dir, model)
-    if folder is None or not (folder / "vocabulary.json").is_file():
+    if folder is None:
         return None
-    return json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    try:
+        document = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(document, dict) or not _is_texts(document.get("words")) \
+            or not _is_texts(document.get("examples", [])):
+        return None
+    return document
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def seconds_like(made: Video, request: VideoRequest) -> float | None:

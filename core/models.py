@@ -117,7 +117,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             key="demo",
             title="Demo model",
-            summary="A small model that ships with the studio: shapes, colours, motions and ten scenes. "
+            summary="A small model that ships with the studio: shapes, colours, motions and thirteen scenes. "
                     "Runs on any laptop, without a GPU or a download.",
             defaults=Defaults(16, 20, 5.0, 8, 64, 64),
             limits=Limits(num_frames=Range(1, 32), width=Range(32, 128, 8), height=Range(32, 128, 8)),
@@ -198,9 +198,10 @@ def catalog(models_dir: Path) -> dict[str, ModelSpec]:
 def _local(folder: Path) -> ModelSpec:
     """A row for a model folder that has none: generic limits, the size its own config names."""
     try:
-        size = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8")).get("sample_size")
+        config = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        size = None
+        config = None
+    size = config.get("sample_size") if isinstance(config, dict) else None
     side = size * 8 if isinstance(size, int) and 0 < size <= 128 else 256
     return replace(
         MODELS["modelscope-1.7b"],

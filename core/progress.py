@@ -11,7 +11,7 @@ class Progress:
     """One sign of life of a job.
 
     Attributes:
-        phase: one of `PHASES`.
+        phase: one of `PHASES`; ValueError for anything else.
         done, total: steps when denoising, frames when decoding, bytes when downloading, else 0 of 0.
         preview: an animated WebP of all frames as they look now, or None when it did not change.
     """
@@ -20,6 +20,11 @@ class Progress:
     done: int = 0
     total: int = 0
     preview: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """Check the phase: screens and documents know the words of `PHASES` only."""
+        if self.phase not in PHASES:
+            raise ValueError(f"{self.phase!r} is not a phase of a job")
 
 
 OnProgress = Callable[[Progress], None]
