@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 
 import diffusers
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from tiny import make_checkpoint
 
 from core.diffusion import noise, preview, sampler
-from core.diffusion.engine import Engine, decode
+from core.diffusion.engine import Engine, _StepReport, decode
 from core.diffusion.loader import settle
 from core.models import SCHEDULERS, catalog
 from core.request import VideoRequest, resolve
@@ -175,15 +174,22 @@ def test_a_preview_that_cannot_be_made_is_none(caplog):
     assert "preview" in caplog.text
 
 
-def test_a_preview_is_quick():
-    factors = preview.Factors(((0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5), (0, 0, 0)))
-    latents = torch.nn.functional.interpolate(torch.randn(16, 4, 4, 4), size=(32, 32), mode="bilinear")
-    times = []
-    for _ in range(5):
-        started = time.process_time()
-        preview.strip(latents, factors)
-        times.append(time.process_time() - started)
-    assert min(times) < 0.1
+@pytest.mark.parametrize(("costs_s", "with_picture"), [(0.01, [1, 7, 13, 19, 20]), (0.02, [1, 12, 20]),
+                                                       (9.0, [1, 20]), (0.0, [1, 4, 7, 10, 13, 16, 19, 20])])
+def test_previews_take_at_most_a_fiftieth_of_the_time(engine, costs_s, with_picture):
+    engine.load("tiny", lambda _: None)
+    now, seen = [100.0], []
+
+    def clock():  # stands still while a step is made, and each preview takes `costs_s`
+        now[0] += costs_s
+        return now[0] - costs_s
+
+    report = _StepReport(engine._pipeline, seen.append, clock)
+    latents = torch.zeros(4, 4, 4, 4)
+    for step in range(1, 21):
+        now[0] = 100.0 + step * 0.1
+        report(step, 20, latents, latents)
+    assert [progress.done for progress in seen if progress.preview] == with_picture
 
 
 def test_preview_factors_come_from_the_checkpoint_then_from_stable_diffusion_then_grey(tmp_path, models_dir):

@@ -14,7 +14,7 @@ from tiny import make_checkpoint
 from core.diffusion.engine import Engine
 from core.diffusion.failures import meaning
 from core.errors import BadRequest, Cancelled, InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
-from core.models import catalog
+from core.models import NEGATIVE_PROMPT, catalog
 from core.receipt import Environment, environment_causes
 from core.request import VideoRequest, resolve
 from core.settings import REPOSITORY, Settings
@@ -169,6 +169,18 @@ def test_what_the_model_does_not_read_of_a_prompt_is_said(engine, models_dir):
     assert notes[0].startswith("The negative prompt has ")
     unguided = engine.generate(replace(long, guidance_scale=1.0), lambda _: None).notes
     assert unguided == notes[1:], "without guidance the negative prompt is not read at all"
+
+
+def test_the_studios_own_negative_prompt_is_not_remarked_on_however_little_the_model_reads(tmp_path):
+    folder = make_checkpoint(tmp_path / "tiny")
+    path = folder / "tokenizer" / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": 20}))
+    engine = Engine(Settings.from_env({}, models_dir=tmp_path, device="cpu"))
+    request = asked(tmp_path)
+    assert request.negative_prompt == NEGATIVE_PROMPT
+    assert engine.generate(request, lambda _: None).notes == ()
+    own = engine.generate(replace(request, negative_prompt=f"{NEGATIVE_PROMPT}, cat"), lambda _: None).notes
+    assert len(own) == 1 and own[0].startswith("The negative prompt has ")
 
 
 def spoil(folder, part, name, value):

@@ -4,6 +4,7 @@ import gc
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from core.diffusion import hub, loader, noise, preview, sampler
 from core.diffusion.failures import meaning
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
 from core.errors import BadRequest, InvalidFrames, ModelUnavailable, OutOfMemory
-from core.models import catalog, find
+from core.models import NEGATIVE_PROMPT, catalog, find
 from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import Environment, Receipt
 from core.request import VideoRequest
@@ -197,19 +198,21 @@ class Engine:
 class _StepReport:
     """After each step: is it sound, how far is it, and now and then how does it look."""
 
-    def __init__(self, pipeline: loader.Pipeline, on_progress: OnProgress) -> None:
+    def __init__(self, pipeline: loader.Pipeline, on_progress: OnProgress,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._pipeline = pipeline
         self._on_progress = on_progress
+        self._clock = clock
         self._next_preview = 0.0
 
     def __call__(self, done: int, total: int, latents: torch.Tensor, clean: torch.Tensor) -> None:
         if self._pipeline.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
             _check_finite(latents)
         picture = None
-        started = time.monotonic()
+        started = self._clock()
         if done in (1, total) or started >= self._next_preview:
             picture = preview.strip(clean, self._pipeline.preview_factors)
-            ended = time.monotonic()
+            ended = self._clock()
             self._next_preview = ended + max(PREVIEW_INTERVAL_S, PREVIEW_COST * (ended - started))
         self._on_progress(Progress("denoising", done, total, picture))
 
@@ -219,7 +222,7 @@ def embed(pipeline: loader.Pipeline, request: VideoRequest) -> tuple[torch.Tenso
 
     Returns:
         (2, tokens, width) with guidance, the negative prompt first, else (1, tokens, width); and a sentence for
-        each prompt that is longer than the model reads.
+        each prompt of the person's own that is longer than the model reads.
     """
     texts = [("prompt", request.prompt)]
     if request.guidance_scale > 1:
@@ -227,7 +230,7 @@ def embed(pipeline: loader.Pipeline, request: VideoRequest) -> tuple[torch.Tenso
     embeds, notes = [], []
     for name, text in texts:
         written = len(pipeline.tokenizer(text).input_ids)
-        if written > pipeline.tokens:
+        if written > pipeline.tokens and text != NEGATIVE_PROMPT:
             notes.append(f"The {name} has {written} tokens; the model reads the first {pipeline.tokens}.")
         tokens = pipeline.tokenizer(text, padding="max_length", max_length=pipeline.tokens, truncation=True,
                                     return_tensors="pt")
