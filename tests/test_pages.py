@@ -407,6 +407,38 @@ def test_the_table_shows_every_number_whole_and_a_chosen_row_opens_its_video(stu
     assert page("gallery").dataframe.len == 0
 
 
+def test_tags_and_favourite_of_an_opened_video_are_kept_in_its_sidecar(studio):
+    keep(studio, "another", tags=("dusk",))
+    video = keep(studio, tags=("sea",))
+    at = page("gallery", video=video.id)
+    field = at.multiselect(key=f"tags_{video.id}")
+    assert field.value == ["sea"] and field.options == ["dusk", "sea"]
+    at = healthy(field.set_value(["sea", "  a new   one ", "dusk"]).run())
+    assert studio.video(video.id).tags == ("sea", "a new one", "dusk")
+    field = at.multiselect(key=f"tags_{video.id}")
+    assert field.value == ["sea", "a new one", "dusk"]
+    at = healthy(field.set_value(["dusk"]).run())
+    document = json.loads(studio.library.sidecar_path(video.id).read_text(encoding="utf-8"))
+    assert document["tags"] == ["dusk"] and not document["favorite"]
+    press(at, "favorite")
+    assert studio.video(video.id).favorite
+    press(page("gallery", video=video.id), "favorite")
+    assert not studio.video(video.id).favorite
+
+
+def test_an_impossible_tag_is_refused_with_a_sentence_and_changes_nothing(studio):
+    video = keep(studio, tags=("sea",))
+    at = page("gallery", video=video.id)
+    at = healthy(at.multiselect(key=f"tags_{video.id}").set_value(["sea", "x" * 65]).run())
+    assert "at most 64" in at.toast[0].value
+    assert at.multiselect(key=f"tags_{video.id}").value == ["sea"] and studio.video(video.id).tags == ("sea",)
+
+
+def test_tags_stand_on_the_card_as_far_as_there_is_room(studio):
+    keep(studio, tags=("sea", "*dusk*", "a third one", "a fourth"))
+    assert " :gray-badge[sea] :gray-badge[\\*dusk\\*] +2" in said(page("gallery"))
+
+
 def test_a_card_regenerates_stars_and_opens_in_one_click(studio):
     video = keep(studio)
     at = press(page("gallery"), f"again_{video.id}")

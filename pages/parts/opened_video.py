@@ -8,6 +8,7 @@ from core.models import SCHEDULERS
 from core.studio import Studio
 from core.video import Video
 from pages.parts.job_card import ended_card, job_card
+from pages.parts.opened_head import favorite_button, tags_field
 from pages.parts.player import actions, show_verdict, show_video
 from pages.parts.shell import POLL_S, UNFINISHED, show_error, studio
 from pages.parts.video_card import open_video
@@ -36,6 +37,8 @@ def opened_video(opened: Studio, video_id: str) -> None:
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
         st.code(video.request.prompt, language=None, wrap_lines=True)
+        favorite_button(video)
+        tags_field(opened, video)
         _recipe(video)
         _delete(video.id)
 

@@ -10,6 +10,7 @@ from pages.parts.player import regenerate
 from pages.parts.shell import studio, style
 from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
 
+TAG_LETTERS = 14
 _MOVING = "{{ background-image: url(/app/static/animation/{id}.webp); }}"
 
 
@@ -40,16 +41,30 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
                       on_click=open_video, args=(video.id,))
         with st.container(key=f"words_{video.id}"):
             st.text(shorten(video.request.prompt, 72))
-        st.caption(f"{plain(model_title)} · seed {short_seed(video.request.seed)}  \n{age(video.created)}")
+        st.caption(f"{plain(model_title)} · seed {short_seed(video.request.seed)}  \n"
+                   f"{age(video.created)}{short_tags(video.tags)}")
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
             st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
                       help="Regenerate with same seed", disabled=damaged)
             st.button(":orange[★]" if video.favorite else "☆", key=f"star_{video.id}",
-                      on_click=_star, args=(video.id, not video.favorite), disabled=damaged,
+                      on_click=star, args=(video.id, not video.favorite), disabled=damaged,
                       help="Not a favourite any more" if video.favorite else "Mark as a favourite")
             if video.verdict is not None:
                 kind = video.verdict.verdict
                 st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
+
+
+def short_tags(tags: tuple[str, ...]) -> str:
+    """As many tags as fit on the line, as badges, and how many more there are."""
+    shown, room = [], TAG_LETTERS
+    for tag in tags:
+        text = shorten(tag, TAG_LETTERS)
+        if len(text) > room:
+            break
+        shown.append(f" :gray-badge[{plain(text)}]")
+        room -= len(text) + 2
+    more = len(tags) - len(shown)
+    return "".join(shown) + (f" +{more}" if more else "")
 
 
 def open_video(video_id: str) -> None:
@@ -57,7 +72,8 @@ def open_video(video_id: str) -> None:
     st.query_params["video"] = video_id
 
 
-def _star(video_id: str, favorite: bool) -> None:
+def star(video_id: str, favorite: bool) -> None:
+    """Keep in the sidecar whether the video is a favourite; called before the page is drawn."""
     try:
         studio().change(video_id, favorite=favorite)
     except StudioError as error:
