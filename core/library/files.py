@@ -28,11 +28,12 @@ def disk_errors(where: str) -> Iterator[None]:
         raise StudioError(f"Writing into {where} failed: {error.strerror or error}.") from error
 
 
-def write_file(path: Path, data: bytes, on_part: Callable[[], None] = lambda: None) -> None:
+def write_file(path: Path, data: bytes, on_part: Callable[[], None] = lambda: None, durable: bool = True) -> None:
     """Put `data` under its final name, whole and on the disk, or not at all.
 
     Args:
         on_part: called when the data is on the disk but not yet under its name.
+        durable: False does not wait for the disk: after a power cut the file may be old or damaged.
 
     Raises:
         DiskFull, ReadOnly, StudioError: the disk said no; nothing new is left.
@@ -43,13 +44,15 @@ def write_file(path: Path, data: bytes, on_part: Callable[[], None] = lambda: No
             with part.open("wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             on_part()
             part.replace(path)
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

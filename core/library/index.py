@@ -21,7 +21,7 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 
 from core.errors import ReadOnly, StudioError
-from core.library.files import disk_errors
+from core.library.files import disk_errors, write_file
 from core.library.query import Entry
 
 FORMAT = 1
@@ -51,14 +51,7 @@ class AtomicStorage(Storage):
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         """Replace the file. Raises DiskFull, ReadOnly or StudioError."""
-        part = self._path.with_name(self._path.name + ".part")
-        with disk_errors(str(self._path.parent)):
-            try:
-                part.write_bytes(orjson.dumps(data))
-                part.replace(self._path)
-            except OSError:
-                part.unlink(missing_ok=True)
-                raise
+        write_file(self._path, orjson.dumps(data), durable=False)
 
 
 class Index:
