@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ClipError
-from core.library.clip import ffmpeg_version
+from core.library.encoder import ffmpeg_version
 from core.models import catalog, model_folder
 from core.settings import REPOSITORY, Settings
 

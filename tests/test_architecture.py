@@ -27,7 +27,7 @@ OWNERS = {  # an outside package and the only places that may import it
     "torch": ("core.diffusion",), "diffusers": ("core.diffusion",), "transformers": ("core.diffusion",),
     "accelerate": ("core.diffusion",), "safetensors": ("core.diffusion",), "huggingface_hub": ("core.diffusion",),
     "tinydb": ("core.library.index",),
-    "moviepy": ("core.library.clip",), "av": ("core.library.clip",),
+    "moviepy": ("core.library.encoder",), "av": ("core.library.clip",),
     "sqlite3": ("core.jobs.database",),
     "starlette": ("core.web", "streamlit_app"),
 }

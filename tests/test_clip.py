@@ -19,7 +19,7 @@ from PIL import Image
 from samples import HOSTILE, moving, mp4
 
 from core.errors import ClipError
-from core.library import clip
+from core.library import clip, encoder, posters
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300)
@@ -69,6 +69,43 @@ def test_any_valid_text_comes_back(text):
 def test_the_same_frames_give_the_same_bytes():
     frames = np.random.default_rng(0).integers(0, 256, (6, 40, 56, 3), dtype=np.uint8)
     assert len({clip.encode_bytes(frames, 8, "x")[0] for _ in range(4)}) == 1
+
+
+def checkerboard(one: tuple[int, ...], other: tuple[int, ...]) -> np.ndarray:
+    """Pixels of two colours in turn, changing places with each frame: 4:2:0 keeps none of their colour."""
+    t, y, x = np.meshgrid(np.arange(3), np.arange(30), np.arange(34), indexing="ij")
+    return np.where(((t + x + y) % 2)[..., None] == 1, np.uint8(one), np.uint8(other))
+
+
+def noise(seed: int, levels: int, *shape: int) -> np.ndarray:
+    """Every value one of so many levels from 0 to 255, at random; a last side of 1 means grey."""
+    values = np.random.default_rng(seed).integers(0, levels, shape) * 255 // (levels - 1)
+    return np.broadcast_to(values, (*shape[:3], 3)).astype(np.uint8)
+
+
+HARD = {
+    "red and blue": checkerboard((255, 0, 0), (0, 0, 255)),
+    "green and magenta": checkerboard((0, 255, 0), (255, 0, 255)),
+    "white and black": checkerboard((255, 255, 255), (0, 0, 0)), "noise": noise(0, 256, 8, 64, 64, 3),
+    "saturated noise": noise(1, 2, 8, 31, 33, 3), "black and white noise": noise(2, 2, 8, 31, 33, 1),
+    "four pixels": noise(3, 2, 8, 2, 2, 1), "one pixel": noise(4, 256, 1, 1, 1, 3),
+    "black": np.zeros((1, 16, 16, 3), np.uint8), "white": np.full((2, 16, 16, 3), 255, np.uint8),
+}
+
+
+@pytest.mark.parametrize("frames", HARD.values(), ids=HARD)
+def test_the_hardest_frames_there_are_pass_the_comparison(frames):
+    assert len(clip.read(clip.encode_bytes(frames, 8, "")[0]).frames) == len(frames)
+
+
+def test_the_hash_of_the_video_is_of_what_any_decoder_makes_of_it(tmp_path):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(mp4(8, 31, 33)[0])
+    ffmpeg = encoder.ffmpeg_version().partition("(")[2].rstrip(")")
+    raw = subprocess.run([ffmpeg, "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"],
+                         capture_output=True, check=True).stdout
+    assert len(raw) == 8 * 32 * 34 * 3 // 2
+    assert clip.read(path).video_sha256 == hashlib.sha256(raw).hexdigest()
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (8, 8), (33, 35), (31, 64), (64, 17)])
@@ -226,9 +263,9 @@ except StudioError as error:
 """
 
 
-def in_another_process(path: Path, *arguments: str, **environment: str) -> str:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", WRITE, str(path), *arguments], cwd=ROOT, text=True,
-                          capture_output=True, env={**os.environ, **environment}, check=False)
+def in_another_process(path: Path, *arguments: str, before: str = "", **environment: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", before + WRITE, str(path), *arguments], cwd=ROOT,
+                          text=True, capture_output=True, env={**os.environ, **environment}, check=False)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return done.stdout
 
@@ -252,13 +289,23 @@ def test_an_ffmpeg_that_fails_or_lies_leaves_no_file(tmp_path, script):
     assert [file.name for file in tmp_path.iterdir()] == ["ffmpeg"]
 
 
+def test_a_failing_ffmpeg_is_a_sentence_where_the_signal_of_a_full_disk_is_not_known(tmp_path):
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("#!/bin/sh\ncat > /dev/null; exit 3\n")
+    broken.chmod(0o755)
+    said = in_another_process(tmp_path / "x.mp4", before="import signal; del signal.SIGXFSZ",
+                              IMAGEIO_FFMPEG_EXE=str(broken))
+    assert said.startswith("ClipError FFmpeg could not encode"), said
+
+
 @pytest.mark.parametrize(("name", "change"), [
     ("comment=*", "a=comment=other"), ("file:*", 'set -- "$@" -frames:v 3'), ("file:*", 'set -- "$@" -s 16x16'),
-    ("file:*", 'set -- "$@" -r 5'),
+    ("file:*", 'set -- "$@" -r 5'), ("scale=*", 'a="$a,negate"'), ("scale=*", 'a="$a,drawbox=c=black:t=fill"'),
+    ("scale=*", "a=\"$a,negate=enable='eq(n,5)'\""), ("scale=*", 'a="$a,setparams=colorspace=bt470bg"'),
 ])
 def test_an_ffmpeg_that_writes_something_else_is_found_out(tmp_path, name, change):
-    """A real FFmpeg behind a script that changes one argument: other settings, length, size or speed."""
-    real = clip.ffmpeg_version().partition("(")[2].rstrip(")")
+    """A real FFmpeg behind a script that changes one argument: settings, length, size, speed, frames, colours."""
+    real = encoder.ffmpeg_version().partition("(")[2].rstrip(")")
     script = tmp_path / "ffmpeg"
     script.write_text(f'#!/bin/sh\nfor a; do shift; case "$a" in {name}) {change};; esac; set -- "$@" "$a"; done\n'
                       f'exec "{real}" "$@"\n')
@@ -282,17 +329,17 @@ def test_the_limit_of_the_test_above_is_what_stops_it(tmp_path):
 def test_the_poster_is_the_frame_with_something_on_it():
     frames = np.zeros((5, 40, 60, 3), np.uint8)
     frames[3, ::4, ::4] = 255
-    with Image.open(io.BytesIO(clip.poster(frames))) as image:
+    with Image.open(io.BytesIO(posters.poster(frames))) as image:
         assert (image.format, image.size) == ("WEBP", (60, 40))
         assert np.asarray(image.convert("RGB")).std() > 20
-    with Image.open(io.BytesIO(clip.poster(moving(1, 720, 1280)))) as image:
+    with Image.open(io.BytesIO(posters.poster(moving(1, 720, 1280)))) as image:
         assert image.size == (640, 360)
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(64, 64, (64, 64)), (320, 576, (160, 89)), (1, 1, (1, 1))])
 def test_the_animation_has_all_frames_is_small_and_loops(height, width, size):
     frames = np.random.default_rng(0).integers(0, 256, (12, height, width, 3), dtype=np.uint8)
-    with Image.open(io.BytesIO(clip.animation(frames, 8))) as image:
+    with Image.open(io.BytesIO(posters.animation(frames, 8))) as image:
         assert (image.format, image.size, image.n_frames, image.info["loop"]) == ("WEBP", size, 12, 0)
         image.load()
         assert image.info["duration"] == 125
@@ -308,4 +355,4 @@ def test_psnr_is_what_the_textbook_says():
 
 
 def test_the_version_of_ffmpeg_is_known():
-    assert "ffmpeg" in clip.ffmpeg_version()
+    assert "ffmpeg" in encoder.ffmpeg_version()

@@ -20,9 +20,10 @@ from samples import HOSTILE, IDENTICAL, moving, mp4, video, with_recipe
 from tinydb import TinyDB
 
 from core.errors import BadRequest, ClipError, DamagedVideo, NotFound, ReadOnly, StudioError
-from core.library import clip, sidecar
+from core.library import clip, encoder, sidecar
 from core.library.library import Library
 from core.library.query import Query
+from core.receipt import Verdict
 from core.request import VideoRequest
 from core.video import Video, new_id
 
@@ -103,13 +104,24 @@ def test_bytes_that_are_not_the_video_are_refused_and_leave_nothing(library, tmp
     assert files(tmp_path) in ([], ["index.json"]) and library.search(Query()).total == 0
 
 
+def test_a_text_that_looks_like_the_place_of_the_hash_is_not_taken_for_it(library, tmp_path):
+    place = '"video_sha256":"' + "0" * 64 + '"'
+    odd = video(place, negative_prompt=place)
+    odd = replace(odd, receipt=replace(odd.receipt, scheduler_config={"video_sha256": "0" * 64}))
+    made, data = with_recipe(odd)
+    (tmp_path / "x.mp4").write_bytes(data)
+    assert library.import_mp4(tmp_path / "x.mp4") == made and library.verify() == []
+
+
 @settings(max_examples=40, deadline=None)
 @given(valid_text, valid_text, st.integers(0, 2**63 - 1), st.floats(1, 30), st.sampled_from(sorted(HOSTILE)))
 def test_any_settings_come_back_from_the_sidecar_and_the_comment(prompt, negative, seed, scale, kind):
     plain = video(HOSTILE[kind] + prompt, negative_prompt=negative, seed=seed, guidance_scale=scale)
     assert sidecar.video_of(sidecar.load(sidecar.dump(plain.document()))) == plain
     comment, size, digest = sidecar.comment_of(plain), plain.result.bytes, plain.result.mp4_sha256
-    assert sidecar.video_from_comment(comment, Path("x"), bytes=size, mp4_sha256=digest) == plain
+    whole = sidecar.bound(comment, "5" * 64)
+    assert len(whole) == len(comment) and json.loads(whole)["result"]["video_sha256"] == "5" * 64
+    assert sidecar.video_from_comment(whole, Path("x"), "5" * 64, bytes=size, mp4_sha256=digest) == plain
     assert "\n" not in comment and "\0" not in comment and digest not in comment
 
 
@@ -380,7 +392,7 @@ def test_what_a_crash_leaves_is_cleared_and_nothing_else(library):
     folder = library.mp4_path(kept[0].id).parent
     sample = library.sidecar_path(kept[0].id).read_text(encoding="utf-8")
     leftovers = ["20261122-000000-aaaaaa.json", "20261122-000000-aaaaaa.poster.webp",
-                 "20261122-000000-bbbbbb.poster.webp", f"{kept[0].id}.mp4.part",
+                 "20261122-000000-aaaaaa.mp4.part", "20261122-000000-bbbbbb.poster.webp", f"{kept[0].id}.mp4.part",
                  "20261122-000000-cccccc.json.part"]
     for name in leftovers:
         (folder / name).write_text(sample, encoding="utf-8")
@@ -390,7 +402,8 @@ def test_what_a_crash_leaves_is_cleared_and_nothing_else(library):
     opened = again(library)
     left = files(folder)
     assert not set(leftovers) & set(left) and set(strangers) <= set(left)
-    assert opened.report.leftovers == 5 and opened.search(Query()).total == 2 and opened.verify() == []
+    assert (opened.report.leftovers, opened.report.lost) == (6, 0) and not (folder.parent / "lost").exists()
+    assert opened.search(Query()).total == 2 and opened.verify() == []
     opened.close()
 
 
@@ -414,6 +427,25 @@ def test_an_mp4_that_disappeared_leaves_its_settings_aside(library):
     opened.close()
 
 
+@pytest.mark.parametrize("index", [None, b"\0garbage"])
+@pytest.mark.parametrize("broken", [False, True])
+def test_settings_without_an_mp4_are_kept_aside_also_when_the_index_is_gone(library, index, broken):
+    kept = fill(library, 2)
+    library.change(kept[0].id, tags=["precious"])
+    if broken:
+        library.sidecar_path(kept[0].id).write_bytes(b"half of a side")
+    written = library.sidecar_path(kept[0].id).read_bytes()
+    library.mp4_path(kept[0].id).unlink()
+    library.close()
+    path = library.data_dir / "index.json"
+    path.unlink() if index is None else path.write_bytes(index)
+    opened = Library(library.data_dir, writable=True)
+    assert (library.data_dir / "library" / "lost" / f"{kept[0].id}.json").read_bytes() == written
+    assert opened.report.lost == 1 and any("library/lost" in said for said in opened.report.sentences)
+    assert opened.search(Query()).videos == (kept[1],) and opened.verify() == []
+    opened.close()
+
+
 def test_posters_that_disappeared_are_made_again(library):
     kept = fill(library, 1)[0]
     poster = library.poster_path(kept.id).read_bytes()
@@ -421,6 +453,35 @@ def test_posters_that_disappeared_are_made_again(library):
     library.animation_path(kept.id).unlink()
     opened = again(library)
     assert opened.report.posters == 1 and opened.poster_path(kept.id).read_bytes() == poster
+    opened.close()
+
+
+FULL_AT_START = """
+import resource, sys
+sys.path.insert(0, "tests")
+from pathlib import Path
+from core.library.library import Library, Query
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+library = Library(Path(sys.argv[1]), True)
+print(library.search(Query()).total, library.report.posters, library.report.damaged)
+library.close()
+"""
+
+
+def test_a_full_disk_does_not_keep_a_library_closed_that_lacks_a_poster_and_a_sidecar(library):
+    made, data = with_recipe(video())
+    library.publish(made, data)
+    kept = fill(library, 2)
+    library.poster_path(kept[0].id).unlink()
+    library.sidecar_path(made.id).unlink()
+    library.close()
+    done = subprocess.run([sys.executable, "-W", "error", "-c", FULL_AT_START, str(library.data_dir)], cwd=ROOT,
+                          text=True, capture_output=True, check=False)
+    assert (done.stdout, done.returncode) == ("2 0 1\n", 0), done.stderr
+    assert not any(name.endswith(".part") for name in files(library.data_dir))
+    opened = Library(library.data_dir, writable=True)
+    assert (opened.report.posters, opened.report.remade) == (1, 1) and opened.verify() == []
+    assert opened.poster_path(kept[0].id).is_file() and opened.get(made.id) == made
     opened.close()
 
 
@@ -446,6 +507,9 @@ def broken_sidecars(good: dict) -> dict[str, bytes]:
         "created is null": with_("created", value=None), "receipt is null": with_("receipt", value=None),
         "environment is text": with_("receipt", "environment", value="x"), "verdict is text": with_(
             "verdict", value="same"), "parent is a path": with_("parent", value="../../x"),
+        "an unknown verdict": with_("verdict", value=Verdict("bogus").document()),
+        "causes of numbers": with_("verdict", value=Verdict("drifted", 8.0, (1,)).document()),
+        "text for causes": with_("verdict", value={**IDENTICAL.document(), "causes": "why"}),
         "seconds in words": with_("runtime", "total_s", value="1"), "true for bytes": with_(
             "result", "bytes", value=True), "too deep": b'{"schema":' + b"[" * 5000, "huge": b" " * (2**20 + 1),
     }
@@ -508,8 +572,7 @@ def test_reindex_notices_files_that_came_and_went(library, tmp_path):
 def test_a_video_comes_back_from_its_mp4_alone(library, tmp_path):
     request = VideoRequest(HOSTILE["longest"], HOSTILE["newlines"], "demo", 8, 20, 7.123456789, 8, 2**63 - 1,
                            33, 31, "ddim")
-    made, data = with_recipe(replace(video(), request=request, owner="ann", parent=new_id(), verdict=IDENTICAL),
-                             moving(8, 31, 33))
+    made, data = with_recipe(replace(video(), request=request, owner="ann", parent=new_id()), moving(8, 31, 33))
     copy = tmp_path / "-copy of it.mp4"
     copy.write_bytes(data)
     kept = library.import_mp4(copy)
@@ -548,6 +611,41 @@ def test_a_damaged_video_is_healed_by_its_good_copy(library, tmp_path):
     assert library.import_mp4(library.mp4_path(made.id)) == made and library.verify() == []
 
 
+def compact(document: dict) -> str:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("edit", [
+    ("-vf", "negate"), ("-vf", "hflip"), ("-vf", "negate=enable='eq(n,7)'"), ("-vf", "reverse"), ("-crf", "10"),
+    ("-c:v", "copy", "-bsf:v", "h264_metadata=matrix_coefficients=5"), ("-c:v", "mpeg4", "-q:v", "1"),
+], ids=["negative", "mirrored", "one frame", "backwards", "encoded again", "other colours", "another codec"])
+def test_an_mp4_whose_frames_were_edited_under_their_settings_is_refused(library, tmp_path, edit):
+    made, data = with_recipe(video())
+    source, edited = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    source.write_bytes(data)
+    ffmpeg = encoder.ffmpeg_version().partition("(")[2].rstrip(")")
+    keeping = ("-map_metadata", "0", "-pix_fmt", "yuv420p")
+    subprocess.run([ffmpeg, "-v", "error", "-i", source, *keeping, *edit, edited], check=True)
+    assert clip.probe(edited).comment == clip.probe(source).comment
+    with pytest.raises(ClipError, match="was edited: its frames are not those its settings speak of"):
+        library.import_mp4(edited)
+    assert files(tmp_path / "library") == []
+    library.publish(made, data)
+    library.mp4_path(made.id).write_bytes(edited.read_bytes())
+    library.sidecar_path(made.id).unlink()
+    assert (library.reindex().remade, library.reindex().damaged) == (0, 1)
+    library.delete(made.id)
+    assert library.import_mp4(source) == made and library.verify() == []
+
+
+@pytest.mark.parametrize("verdict", [IDENTICAL, Verdict("bogus", None, ("x",))])
+def test_an_mp4_brings_no_verdict_of_its_own(library, tmp_path, verdict):
+    made, data = with_recipe(video(verdict=verdict, parent=new_id()))
+    (tmp_path / "x.mp4").write_bytes(data)
+    assert library.import_mp4(tmp_path / "x.mp4") == replace(made, verdict=None)
+    assert library.search(Query()).videos[0].verdict is None
+
+
 def test_a_foreign_or_edited_mp4_is_refused_with_a_sentence(library, tmp_path):
     made, data = with_recipe(video())
     path = tmp_path / "x.mp4"
@@ -556,8 +654,12 @@ def test_a_foreign_or_edited_mp4_is_refused_with_a_sentence(library, tmp_path):
         "": "was not made by this studio", "hello": "was not made by this studio", "{}": "not made by this studio",
         json.dumps({**document, "id": "../../x"}): "not made by this studio",
         json.dumps({**document, "result": None}): "not made by this studio",
-        json.dumps({**document, "result": {**document["result"], "num_frames": 9}}): "edited",
-        json.dumps({**document, "result": {**document["result"], "width": 30}}): "edited",
+        compact({**document, "result": {**document["result"], "num_frames": 9}}): "length, size or speed",
+        compact({**document, "result": {**document["result"], "width": 30}}): "length, size or speed",
+        compact({**document, "result": {**document["result"], "duration_s": 3.0}}): "length, size or speed",
+        compact({**document, "result": {**document["result"], "video_sha256": "5" * 64}}): "its frames are not",
+        compact({**document, "result": {n: v for n, v in document["result"].items() if n != "video_sha256"}}):
+            "does not say which frames",
     }
     for comment, words in cases.items():
         path.write_bytes(clip.encode_bytes(moving(), 8, comment)[0])

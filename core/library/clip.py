@@ -1,16 +1,18 @@
 """Frames to MP4 and back.
 
-MoviePy's FFmpeg writer makes the file; PyAV reads it, here and for everything that comes from outside, with
-the MP4 demuxer forced and from a Python file object: FFmpeg never sees a path it could follow elsewhere (an
-ffconcat list named .mp4 opens other files when the demuxer is guessed). Every file is read back and compared
-before it gets its final name. Nothing else in the project imports moviepy, av or PIL.
+An FFmpeg process makes the file (core/library/encoder.py); PyAV reads it, here and for everything that comes
+from outside, with the MP4 demuxer forced and from a Python file object: FFmpeg never sees a path it could follow
+elsewhere (an ffconcat list named .mp4 opens other files when the demuxer is guessed). Every file is read back and
+compared before it gets its final name. Nothing else in the project imports av.
+
+A studio's document in the comment says which frames it belongs to, by a hash of what a decoder makes of them
+(`Clip.video_sha256`). It can only be known after encoding; zeros hold its place in the comment until then.
 """
 
 import hashlib
 import io
 import json
 import os
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +21,11 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image
 
-from core.errors import ClipError, DiskFull
+from core.errors import ClipError
+from core.library.encoder import encode
 from core.library.files import disk_errors, write_file
+from core.library.sidecar import bound
 from core.video import Result
 
 MAX_BYTES = 512 * 2**20
@@ -31,27 +34,26 @@ MAX_FRAMES = 4096
 MAX_SECONDS = 600
 MAX_SIDE = 4096
 MAX_COMMENT_BYTES = 120_000  # Linux passes at most 128 KiB in one argument
-ANIMATION_WIDTH, POSTER_WIDTH = 160, 640
+MIN_LUMA_PSNR_DB = 25.0  # of the worst frame; black-and-white noise, the hardest there is, still gets 33
 
-# Tagged BT.709 all through, so that every player shows the colours that went in. One fixed thread count and no
-# encoder stamp: the same frames give the same bytes on one machine.
-_ENCODING = (
-    "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p,"
-           "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709",
-    "-crf", "14", "-movflags", "+faststart", "-fflags", "+bitexact", "-f", "mp4",
-)
-_NO_FFMPEG = ("FFmpeg could not be started ({}). It comes with a package: "
-              "pip install --force-reinstall imageio-ffmpeg")
-_FULL = ("No space left", "File too large", "Disk quota")
+_BT709, _TV_RANGE = 1, 1  # as FFmpeg numbers them
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A decoded file: frames uint8 (F, H, W, 3) RGB, frames per second, the comment tag ("" if none)."""
+    """A decoded file.
+
+    Attributes:
+        frames: uint8 (F, H, W, 3) RGB; fps: frames per second.
+        comment: the comment tag ("" if none).
+        video_sha256: of the decoded yuv420p planes Y, U, V of each frame, padding included: the same for every
+            decoder, and the same in a copy that was not encoded again. "" when the colours are not the studio's.
+    """
 
     frames: np.ndarray
     fps: int
     comment: str
+    video_sha256: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def write(frames: np.ndarray, fps: int, path: Path, comment: str) -> Result:
     Args:
         frames: uint8 (F, H, W, 3) RGB. An odd side is padded by its last row or column, as 4:2:0 needs, and
             cropped again by `read` when the comment is a studio's document.
-        comment: the text of the `comment` tag; any Unicode without NUL, at most 120,000 bytes in UTF-8.
+        comment: the text of the `comment` tag; any Unicode without NUL, at most 120,000 bytes in UTF-8. A
+            studio's document (`sidecar.comment_of`) is bound to the frames.
 
     Raises:
         ClipError: frames of another form, no FFmpeg, or what was read back is not what was written.
@@ -89,9 +92,9 @@ def encode_bytes(frames: np.ndarray, fps: int, comment: str) -> tuple[bytes, Res
     _check(frames, fps, comment)
     with disk_errors("the temporary folder"), tempfile.TemporaryDirectory(prefix="t2v-") as folder:
         path = Path(folder) / "clip.mp4"
-        _encode(frames, fps, path, comment)
+        encode(_padded(frames), fps, path, comment)
         data = path.read_bytes()
-    _compare(data, frames, fps, comment)
+    data = _bound(data, comment, _compare(data, frames, fps, comment))
     count, height, width, _ = frames.shape
     return data, Result(
         num_frames=count, width=width, height=height, fps=fps, duration_s=round(count / fps, 6),
@@ -107,33 +110,14 @@ def read(source: Path | bytes) -> Clip:
     """
     with _opened(source) as container:
         about = _probe(container)
-        frames = _decode(container, about)
-    return Clip(frames[:, : about.height, : about.width], about.fps, about.comment)
+        frames, video_sha256 = _decode(container, about)
+    return Clip(frames[:, : about.height, : about.width], about.fps, about.comment, video_sha256)
 
 
 def probe(source: Path | bytes) -> Probe:
     """Read an MP4's header; raises ClipError like `read`."""
     with _opened(source) as container:
         return _probe(container)
-
-
-def poster(frames: np.ndarray) -> bytes:
-    """A WebP of the frame with the most detail: first frames look alike, and flat ones tell nothing."""
-    luma = frames[..., 1].astype(np.int16)
-    detail = np.abs(np.diff(luma, axis=1)).sum((1, 2)) + np.abs(np.diff(luma, axis=2)).sum((1, 2))
-    image = _shrunk(frames[int(detail.argmax())], POSTER_WIDTH)
-    out = io.BytesIO()
-    image.save(out, "WEBP", quality=88, method=4)
-    return out.getvalue()
-
-
-def animation(frames: np.ndarray, fps: int) -> bytes:
-    """A small animated WebP of all frames, at most 160 pixels wide, looping at the speed of the video."""
-    images = [_shrunk(frame, ANIMATION_WIDTH) for frame in frames]
-    out = io.BytesIO()
-    images[0].save(out, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps),
-                   quality=70, method=1)
-    return out.getvalue()
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -146,20 +130,6 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
         raise ClipError(f"Clips of different size cannot be compared: {_size_of(a)} and {_size_of(b)}.")
     total = sum(float(np.square(x.astype(np.int32) - y).sum(dtype=np.int64)) for x, y in zip(a, b, strict=True))
     return float("inf") if total == 0 else 10 * float(np.log10(255**2 * a.size / total))
-
-
-def ffmpeg_version() -> str:
-    """The version of the FFmpeg that writes the videos, and where it is.
-
-    Raises:
-        ClipError: there is none; the sentence says how to mend it.
-    """
-    import imageio_ffmpeg
-
-    try:
-        return f"{imageio_ffmpeg.get_ffmpeg_version()} ({imageio_ffmpeg.get_ffmpeg_exe()})"
-    except (RuntimeError, OSError) as error:
-        raise ClipError(_NO_FFMPEG.format(error)) from error
 
 
 def _check(frames: np.ndarray, fps: int, comment: str) -> None:
@@ -177,47 +147,47 @@ def _check(frames: np.ndarray, fps: int, comment: str) -> None:
         raise ClipError(f"The comment cannot be stored: {size:,} bytes of at most {MAX_COMMENT_BYTES:,}, no NUL.")
 
 
-def _encode(frames: np.ndarray, fps: int, path: Path, comment: str) -> None:
-    """Run FFmpeg through MoviePy. The comment is the one text of a person in its arguments (no shell)."""
-    padded = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
-    try:
-        # Imported here: it looks for FFmpeg when imported, and only the worker ever needs it.
-        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
-
-        writer = FFMPEG_VideoWriter(
-            f"file:{path}", (padded.shape[2], padded.shape[1]), fps, codec="libx264", preset="veryfast", threads=2,
-            ffmpeg_params=[*_ENCODING, "-metadata", f"comment={comment}"],
-        )
-    except (RuntimeError, OSError) as error:
-        raise ClipError(_NO_FFMPEG.format(error)) from error
-    complaint = ""
-    with writer.proc as process:
-        try:
-            for frame in padded:
-                writer.write_frame(frame)
-            process.stdin.close()
-            complaint = process.stderr.read().decode(errors="replace")
-        except OSError as error:
-            complaint = str(error)
-    if process.returncode == 0:
-        return
-    if process.returncode == -signal.SIGXFSZ or any(words in complaint for words in _FULL):
-        raise DiskFull("There is no room to encode the video in the temporary folder; free some space there.")
-    last = complaint.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
-    raise ClipError(f"FFmpeg could not encode the video: {last[0]}")
-
-
-def _compare(data: bytes, frames: np.ndarray, fps: int, comment: str) -> None:
-    """Read the new file back and refuse it when it is not what was asked for."""
+def _compare(data: bytes, frames: np.ndarray, fps: int, comment: str) -> str:
+    """Read the new file back and refuse it when it is not what was asked for; the hash of its frames."""
+    digest, worst = hashlib.sha256(), 0.0
+    padded = _padded(frames)
     with _opened(data) as container:
         about = _probe(container)
-        decoded = _decode(container, about)
-    count, height, width, _ = frames.shape
-    even = (count, height + height % 2, width + width % 2, 3)
-    if decoded.shape != even or about.fps != fps:
-        raise ClipError(f"The encoded video has {_size_of(decoded)} at {about.fps} fps; it was not kept.")
+        coded = (container.streams.video[0].codec_context.height, container.streams.video[0].codec_context.width)
+        if (about.num_frames, *coded, about.fps) != (*padded.shape[:3], fps):
+            raise ClipError(f"The encoded video has {about.num_frames} frames of {coded[1]}×{coded[0]} at "
+                            f"{about.fps} fps; it was not kept.")
+        for wanted, frame in zip(padded, _frames(container, about), strict=True):
+            planes = _planes(frame)
+            if planes is None:
+                raise ClipError("The encoded video has other colours than were asked for; it was not kept.")
+            digest.update(planes)
+            worst = max(worst, float(np.square(planes[: frame.height] - _luma(wanted)).mean()))
+    if worst > 255**2 / 10 ** (MIN_LUMA_PSNR_DB / 10):
+        raise ClipError("The encoded video does not show the frames that were given; it was not kept.")
     if about.comment != comment:
         raise ClipError("The settings inside the encoded video are not those that were written; it was not kept.")
+    return digest.hexdigest()
+
+
+def _bound(data: bytes, comment: str, video_sha256: str) -> bytes:
+    """The file whose comment says which frames it belongs to: the same length, the zeros in it replaced."""
+    whole = bound(comment, video_sha256)
+    if whole == comment:
+        return data
+    data = data.replace(comment.encode(), whole.encode(), 1)
+    if probe(data).comment != whole:
+        raise ClipError("The settings inside the encoded video could not be bound to its frames; it was not kept.")
+    return data
+
+
+def _padded(frames: np.ndarray) -> np.ndarray:
+    return np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+
+
+def _luma(frame: np.ndarray) -> np.ndarray:
+    """What BT.709 at 16 to 235 makes of an RGB frame: float32 (H, W)."""
+    return frame.astype(np.float32) @ (np.float32([0.2126, 0.7152, 0.0722]) * np.float32(219 / 255)) + 16
 
 
 @contextmanager
@@ -261,20 +231,38 @@ def _probe(container: av.container.InputContainer) -> Probe:
     return Probe(count, *exact, fps, round(count / fps, 6), stream.codec_context.name, comment)
 
 
-def _decode(container: av.container.InputContainer, about: Probe) -> np.ndarray:
-    """All frames as they are in the file, padding included: uint8 (F, H, W, 3)."""
+def _decode(container: av.container.InputContainer, about: Probe) -> tuple[np.ndarray, str]:
+    """All frames as they are in the file, padding included: uint8 (F, H, W, 3); and `Clip.video_sha256`."""
     context = container.streams.video[0].codec_context
-    width, height = context.width, context.height
-    frames = np.empty((about.num_frames, height, width, 3), np.uint8)
-    count = 0
+    frames = np.empty((about.num_frames, context.height, context.width, 3), np.uint8)
+    digest, ours = hashlib.sha256(), True
+    for number, frame in enumerate(_frames(container, about)):
+        frames[number] = frame.to_ndarray(format="rgb24")
+        planes = _planes(frame)
+        if planes is None:
+            ours = False
+        else:
+            digest.update(planes)
+    return frames, digest.hexdigest() if ours else ""
+
+
+def _frames(container: av.container.InputContainer, about: Probe) -> Iterator[av.VideoFrame]:
+    """Exactly the frames the header speaks of, in the order they are shown."""
+    context = container.streams.video[0].codec_context
+    size, count = (context.width, context.height), 0
     for frame in container.decode(video=0):
-        if count == about.num_frames or (frame.width, frame.height) != (width, height):
+        if count == about.num_frames or (frame.width, frame.height) != size:
             raise ClipError("The file holds other frames than its header says; it is damaged.")
-        frames[count] = frame.to_ndarray(format="rgb24")
+        yield frame
         count += 1
     if count != about.num_frames:
         raise ClipError(f"The file ends after {count} of {about.num_frames} frames; it is damaged.")
-    return frames
+
+
+def _planes(frame: av.VideoFrame) -> np.ndarray | None:
+    """Y, then U and V of one frame, uint8 (H * 3 / 2, W); None when its colours are not the studio's."""
+    ours = (frame.format.name, int(frame.colorspace), int(frame.color_range)) == ("yuv420p", _BT709, _TV_RANGE)
+    return frame.to_ndarray(format="yuv420p") if ours and frame.width % 2 == frame.height % 2 == 0 else None
 
 
 def _exact_size(comment: str, width: int, height: int) -> tuple[int, int]:
@@ -287,13 +275,6 @@ def _exact_size(comment: str, width: int, height: int) -> tuple[int, int]:
     padded = all(isinstance(side, int) and side + side % 2 == coded
                  for side, coded in zip(exact, (width, height), strict=True))
     return exact if padded else (width, height)
-
-
-def _shrunk(frame: np.ndarray, width: int) -> Image.Image:
-    image = Image.fromarray(frame)
-    if image.width <= width:
-        return image
-    return image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
 
 
 def _size_of(frames: np.ndarray) -> str:

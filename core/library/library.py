@@ -141,7 +141,9 @@ class Library:
             ReadOnly: this process may not write, or a newer studio has written that id.
         """
         self._may_change()
-        decoded = _checked(video, mp4)
+        return self._keep(video, mp4, _checked(video, mp4))
+
+    def _keep(self, video: Video, mp4: bytes, decoded: clip.Clip) -> Video:
         with self._changing:
             stored, wanted = self._stored(video.id), video.result.mp4_sha256
             known = stored is not None and stored.result.mp4_sha256 == wanted
@@ -203,14 +205,14 @@ class Library:
         about = clip.probe(path)
         with disk_errors(str(path.parent)):
             data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        video = sidecar.video_from_comment(about.comment, path, bytes=len(data), mp4_sha256=digest)
-        result = Result(about.num_frames, about.width, about.height, about.fps, video.result.duration_s,
+        digest, decoded = hashlib.sha256(data).hexdigest(), clip.read(data)
+        video = sidecar.video_from_comment(about.comment, path, decoded.video_sha256, bytes=len(data),
+                                           mp4_sha256=digest)
+        result = Result(about.num_frames, about.width, about.height, about.fps, about.duration_s,
                         len(data), digest, about.codec)
         if result != video.result:
-            raise ClipError(f"{path.name} was edited since the studio made it: its frames are not those its "
-                            "settings speak of.")
-        return self.publish(video, data)
+            raise ClipError(f"{path.name} was edited: its length, size or speed is not what its settings say.")
+        return self._keep(video, data, decoded)
 
     def reindex(self) -> Report:
         """Make the index again from the sidecars, and mend what opening mends. Raises ReadOnly."""

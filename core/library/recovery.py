@@ -1,14 +1,14 @@
 """What opening a library mends: leftovers of a crash, and an index that is missing, damaged or out of step.
 
-The MP4 is the commit point. A sidecar without one is a publish or a delete that a crash cut short, and goes; a
-sidecar whose video the index knew lost its MP4 to another hand, and is kept aside in `library/lost`.
+The MP4 is the commit point. A sidecar beside an `.mp4.part` is a publish or a delete that a crash cut short, and
+goes; any other without an MP4 lost it to another hand, and is kept aside in `library/lost`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import ClipError, DamagedVideo, NotFound, ReadOnly
-from core.library import clip, sidecar
+from core.errors import ClipError, DamagedVideo, DiskFull, NotFound, ReadOnly, StudioError
+from core.library import clip, posters, sidecar
 from core.library.files import disk_errors, file_sha256, write_file
 from core.library.index import Index
 from core.library.query import Entry
@@ -107,45 +107,48 @@ class Sweep:
     def _without_sidecar(self, video_id: str) -> None:
         path, mp4 = self._shelf.path(video_id, SIDECAR), self._shelf.path(video_id, MP4)
         try:
-            comment = clip.probe(mp4).comment
-            video = sidecar.video_from_comment(comment, mp4, bytes=mp4.stat().st_size, mp4_sha256=file_sha256(mp4))
+            decoded = clip.read(mp4)
+            video = sidecar.video_from_comment(decoded.comment, mp4, decoded.video_sha256,
+                                               bytes=mp4.stat().st_size, mp4_sha256=file_sha256(mp4))
             if video.id != video_id:
                 raise ClipError(f"{mp4.name} is the video {video.id} under another name.")
-        except (ClipError, ReadOnly):
+            if self._mend:
+                write_file(path, sidecar.dump(video.document()))
+        except (ClipError, ReadOnly, DiskFull):
             self._count["damaged"] += 1
             return
         if self._mend:
-            write_file(path, sidecar.dump(video.document()))
             self._entries.append(self._read(video_id))
             self._count["remade"] += 1
             self._count["added"] += 1
 
     def _without_mp4(self, video_id: str, suffixes: set[str], unfinished: bool) -> None:
         path = self._shelf.path(video_id, SIDECAR)
-        if SIDECAR in suffixes and self._index.get(video_id) is not None and not unfinished:
-            aside = self._shelf.root / "lost"
-            aside.mkdir(exist_ok=True)
-            path.replace(aside / path.name)
-            self._count["lost"] += 1
-        elif SIDECAR in suffixes:
+        if SIDECAR in suffixes:
             try:
-                self._read(video_id)
+                self._shelf.read(video_id)
             except ReadOnly:
                 self._count["newer"] += 1
                 return
             except DamagedVideo:
-                pass
-            self._remove(path)
+                pass  # what is left of it may still be worth keeping
+            if unfinished:
+                self._remove(path)
+            else:
+                aside = self._shelf.root / "lost"
+                aside.mkdir(exist_ok=True)
+                path.replace(aside / path.name)
+                self._count["lost"] += 1
         for suffix in suffixes & {POSTER, ANIMATION}:
             self._remove(self._shelf.path(video_id, suffix))
 
     def _posters(self, video_id: str) -> None:
         try:
             whole = clip.read(self._shelf.path(video_id, MP4))
-        except ClipError:
-            return  # verify names it
-        write_file(self._shelf.path(video_id, POSTER), clip.poster(whole.frames))
-        write_file(self._shelf.path(video_id, ANIMATION), clip.animation(whole.frames, whole.fps))
+            write_file(self._shelf.path(video_id, POSTER), posters.poster(whole.frames))
+            write_file(self._shelf.path(video_id, ANIMATION), posters.animation(whole.frames, whole.fps))
+        except StudioError:
+            return  # damaged: verify names it; no room for a picture: the next start tries again
         self._count["posters"] += 1
 
     def _remove(self, path: Path) -> None:

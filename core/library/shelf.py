@@ -3,7 +3,7 @@
 `data_dir/library/2026-11/<id>.mp4 .json .poster.webp .animation.webp`. The month is the id's. Only `Shelf`
 joins ids to paths, and it refuses what does not have the form of an id.
 
-    write:   poster, animation → sidecar → MP4 (from here on the video exists)
+    write:   poster, animation → an empty .mp4.part → sidecar → MP4 (from here on the video exists)
     remove:  MP4 (from here on the video is gone) → sidecar → poster, animation
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.errors import DamagedVideo, NotFound, StudioError
 from core.faults import reach
-from core.library import clip, sidecar
+from core.library import clip, posters, sidecar
 from core.library.files import PART, disk_errors, sync_folder, write_file
 from core.video import Video, is_id
 
@@ -124,16 +124,17 @@ class Shelf:
                 folder.mkdir(parents=True, exist_ok=True)
                 sync_folder(self.root)
         try:
-            write_file(self.path(video.id, POSTER), clip.poster(decoded.frames))
+            write_file(self.path(video.id, POSTER), posters.poster(decoded.frames))
             reach("publish:poster")
-            write_file(self.path(video.id, ANIMATION), clip.animation(decoded.frames, decoded.fps))
+            write_file(self.path(video.id, ANIMATION), posters.animation(decoded.frames, decoded.fps))
             reach("publish:animation")
+            with disk_errors(str(folder)):
+                self._part(video.id).touch()  # says of the sidecar that its MP4 is on the way, not lost
             self.write_sidecar(video.id, sidecar.dump(video.document()), "publish")
             write_file(self.path(video.id, MP4), mp4, lambda: reach("publish:mp4-part"))
             reach("publish:mp4")
         except StudioError:
-            if not self.has(video.id, MP4):
-                self._discard(video.id)
+            self._discard(video.id)
             raise
 
     def write_sidecar(self, video_id: str, data: bytes, deed: str) -> None:
@@ -144,7 +145,7 @@ class Shelf:
     def remove(self, video_id: str) -> None:
         """Remove all files of a video. Raises ReadOnly, StudioError: the disk said no."""
         path = self.path(video_id, MP4)
-        gone = path.with_name(path.name + PART)  # whatever happens now, the rest is cleared at the next start
+        gone = self._part(video_id)  # whatever happens now, the rest is cleared at the next start
         with disk_errors(str(path.parent)):
             if path.is_file():
                 path.replace(gone)
@@ -158,12 +159,17 @@ class Shelf:
             gone.unlink(missing_ok=True)
             sync_folder(path.parent)
 
+    def _part(self, video_id: str) -> Path:
+        return self.path(video_id, MP4 + PART)
+
     def _discard(self, video_id: str) -> None:
-        for suffix in (SIDECAR, ANIMATION, POSTER):
-            try:
+        """Remove what came of a write that failed; what cannot be removed now, the next start clears away."""
+        suffixes = () if self.has(video_id, MP4) else (SIDECAR, ANIMATION, POSTER)
+        try:
+            for suffix in (*suffixes, MP4 + PART):
                 self.path(video_id, suffix).unlink(missing_ok=True)
-            except OSError:
-                return  # the next start clears it away
+        except OSError:
+            return
 
 
 def _month(video_id: str) -> str:

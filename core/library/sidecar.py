@@ -8,11 +8,13 @@ from typing import Any
 import orjson
 
 from core.errors import ClipError, DamagedVideo, StudioError
-from core.receipt import Environment, Receipt, Verdict
+from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
 from core.request import VideoRequest
 from core.video import SCHEMA, Result, Runtime, Video, is_id
 
 MAX_BYTES = 2**20
+_BINDING = '"video_sha256":"{}"'  # in the comment's result; a quote inside a text of JSON never stands bare
+_UNBOUND = "0" * 64
 
 _NUMBER = (int, float)
 _TEXT_OR_NONE = (str, NoneType)
@@ -35,7 +37,7 @@ _TYPES: dict[type, dict[str, Any]] = {
         "mp4_sha256": str, "codec": str,
     },
     Runtime: {f.name: _NUMBER for f in fields(Runtime)},
-    Verdict: {"verdict": str, "psnr_db": (*_NUMBER, NoneType)},
+    Verdict: {"psnr_db": (*_NUMBER, NoneType)},
 }
 
 
@@ -92,15 +94,27 @@ def video_of(document: dict[str, Any]) -> Video:
         raise DamagedVideo("The sidecar is damaged: its tags or its schema are not what they must be.")
     if not all(isinstance(lora, dict) for lora in video.receipt.loras):
         raise DamagedVideo("The sidecar is damaged: its list of LoRAs is not one.")
+    _check_verdict(document.get("verdict"))
     if video.parent is not None and not is_id(video.parent):
         raise DamagedVideo(f"The sidecar is damaged: parent is {video.parent!r:.40}.")
     return video
 
 
+def _check_verdict(verdict: dict[str, Any] | None) -> None:
+    if not verdict:
+        return
+    word, causes = verdict["verdict"], verdict.get("causes", [])
+    if word not in (IDENTICAL, EQUIVALENT, DRIFTED):
+        raise DamagedVideo(f"The sidecar is damaged: {word!r:.40} is no verdict.")
+    if not isinstance(causes, list) or not all(isinstance(cause, str) for cause in causes):
+        raise DamagedVideo("The sidecar is damaged: the causes of its verdict are not text.")
+
+
 def comment_of(video: Video) -> str:
     """The text of the MP4's `comment` tag: the sidecar without the file's own size and hash, in one line.
 
-    The result may be a preliminary one (bytes 0, hash ""): the tag cannot know them.
+    The result may be a preliminary one (bytes 0, hash ""): the tag cannot know them. Instead it has a place for
+    the hash of the encoded frames, which `bound` fills.
 
     Raises:
         ClipError: the settings hold what cannot be stored.
@@ -108,28 +122,46 @@ def comment_of(video: Video) -> str:
     document = video.document()
     for name in ("bytes", "mp4_sha256"):
         document["result"].pop(name)
+    document["result"]["video_sha256"] = _UNBOUND
     try:
         return orjson.dumps(document).decode()
     except orjson.JSONEncodeError as error:
         raise ClipError(f"The settings of this video cannot be stored in it: {error}.") from error
 
 
-def video_from_comment(comment: str, path: Path, *, bytes: int = 0, mp4_sha256: str = "") -> Video:
-    """The video whose MP4 has this comment.
+def bound(comment: str, video_sha256: str) -> str:
+    """The comment, bound to the frames with that hash (`Clip.video_sha256`); as long as it was before.
+
+    A comment that `comment_of` did not make has no place for the hash and stays as it is.
+    """
+    before, place, after = comment.rpartition(_BINDING.format(_UNBOUND))
+    return before + _BINDING.format(video_sha256) + after if place else comment
+
+
+def video_from_comment(comment: str, path: Path, video_sha256: str, *, bytes: int, mp4_sha256: str) -> Video:
+    """The video whose MP4 has this comment. It has no verdict: only a comparison made here gives one.
 
     Args:
-        path: of the MP4, for the sentence only.
+        path: of the MP4, for the sentences only.
+        video_sha256: of the frames in the MP4 (`Clip.video_sha256`).
         bytes, mp4_sha256: of the MP4; the comment cannot know them.
 
     Raises:
-        ClipError: the comment is not a studio's; the sentence names the file.
+        ClipError: the comment is not a studio's, or speaks of other frames; the sentence names the file.
         ReadOnly: written by a newer studio.
     """
     foreign = f"{path.name} was not made by this studio, or another program removed the settings inside it"
     try:
         document = load(comment.encode())
         document["result"] = {**document["result"], "bytes": bytes, "mp4_sha256": mp4_sha256}
-        return video_of(document)
+        video = video_of({**document, "verdict": None})
     except (DamagedVideo, KeyError, TypeError, UnicodeEncodeError) as error:
         detail = f" ({error})" if isinstance(error, StudioError) and comment else ""
         raise ClipError(f"{foreign}{detail}.") from error
+    said = document["result"].get("video_sha256")
+    if said is None:
+        raise ClipError(f"{path.name} does not say which frames its settings belong to: an early version of the "
+                        "studio made it.")
+    if said != video_sha256:
+        raise ClipError(f"{path.name} was edited: its frames are not those its settings speak of.")
+    return video

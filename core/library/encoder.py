@@ -1,0 +1,71 @@
+"""The FFmpeg process that makes the MP4, through MoviePy's writer. Nothing else in the project imports moviepy."""
+
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import ClipError, DiskFull
+
+# Tagged BT.709 all through, so that every player shows the colours that went in. One fixed thread count and no
+# encoder stamp: the same frames give the same bytes on one machine.
+_ENCODING = (
+    "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p,"
+           "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709",
+    "-crf", "14", "-movflags", "+faststart", "-fflags", "+bitexact", "-f", "mp4",
+)
+_NO_FFMPEG = ("FFmpeg could not be started ({}). It comes with a package: "
+              "pip install --force-reinstall imageio-ffmpeg")
+_FULL = ("No space left", "File too large", "Disk quota")
+
+
+def encode(frames: np.ndarray, fps: int, path: Path, comment: str) -> None:
+    """Run FFmpeg. The comment is the one text of a person in its arguments (no shell).
+
+    Args:
+        frames: uint8 (F, H, W, 3) RGB, even sides.
+
+    Raises:
+        ClipError: there is no FFmpeg, or it failed.
+        DiskFull: no room where `path` is.
+    """
+    try:
+        # Imported here: it looks for FFmpeg when imported, and only the worker ever needs it.
+        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+        writer = FFMPEG_VideoWriter(
+            f"file:{path}", (frames.shape[2], frames.shape[1]), fps, codec="libx264", preset="veryfast", threads=2,
+            ffmpeg_params=[*_ENCODING, "-metadata", f"comment={comment}"],
+        )
+    except (RuntimeError, OSError) as error:
+        raise ClipError(_NO_FFMPEG.format(error)) from error
+    complaint = ""
+    with writer.proc as process:
+        try:
+            for frame in frames:
+                writer.write_frame(frame)
+            process.stdin.close()
+            complaint = process.stderr.read().decode(errors="replace")
+        except OSError as error:
+            complaint = str(error)
+    if process.returncode == 0:
+        return
+    too_large = getattr(signal, "SIGXFSZ", None)  # Windows has none
+    if (too_large and process.returncode == -too_large) or any(words in complaint for words in _FULL):
+        raise DiskFull("There is no room to encode the video in the temporary folder; free some space there.")
+    last = complaint.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
+    raise ClipError(f"FFmpeg could not encode the video: {last[0]}")
+
+
+def ffmpeg_version() -> str:
+    """The version of the FFmpeg that writes the videos, and where it is.
+
+    Raises:
+        ClipError: there is none; the sentence says how to mend it.
+    """
+    import imageio_ffmpeg
+
+    try:
+        return f"{imageio_ffmpeg.get_ffmpeg_version()} ({imageio_ffmpeg.get_ffmpeg_exe()})"
+    except (RuntimeError, OSError) as error:
+        raise ClipError(_NO_FFMPEG.format(error)) from error
