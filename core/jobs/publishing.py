@@ -9,7 +9,7 @@ from core.jobs.status import Outcome
 from core.library import clip
 from core.library.library import Library
 from core.library.sidecar import video_of
-from core.receipt import Verdict, verdict
+from core.receipt import EQUIVALENT_PSNR_DB, Verdict, verdict
 from core.video import Video
 
 MAX_PSNR_DB = 100.0  # two files can decode to the same frames although the frames before encoding differed
@@ -45,9 +45,11 @@ def compare(library: Library, job: Job, video: Video, mp4: bytes) -> tuple[Verdi
         parent = library.get(job.parent)
     except StudioError:
         return None, f"The video it regenerates ({job.parent}) is gone or damaged, so they were not compared."
-    psnr_db = None
-    if parent.receipt.frames_sha256 != video.receipt.frames_sha256:
-        psnr_db = _psnr(library, parent.id, mp4)
+    psnr_db = _psnr(library, parent.id, mp4)
+    same = parent.receipt.frames_sha256 == video.receipt.frames_sha256
+    if same and (psnr_db is None or psnr_db < EQUIVALENT_PSNR_DB):
+        return None, (f"The file of {parent.id} does not show the frames its receipt speaks of: it is damaged, or "
+                      "was exchanged. They were not compared.")
     return verdict(parent.receipt, video.receipt, psnr_db), ""
 
 
