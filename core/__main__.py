@@ -92,8 +92,11 @@ def generate(settings: Settings, arguments: argparse.Namespace) -> int:
 def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
     """Make a video again with the same seed, and say whether it is the same."""
     with open_studio(settings) as studio:
-        for cause in studio.foresee(arguments.id):
+        forecast = studio.foresee(arguments.id)
+        for cause in forecast.causes:
             say(f"This machine differs: {cause}.")
+        if not forecast.known:
+            say("What else differs is known once the model is loaded.")
         return _made(studio, studio.regenerate(arguments.id), arguments.json)
 
 

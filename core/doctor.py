@@ -12,8 +12,8 @@ from typing import Any
 
 from core.errors import ClipError
 from core.library.encoder import ffmpeg_version
-from core.models import catalog, model_folder
-from core.settings import REPOSITORY, Settings
+from core.models import catalog, folder_on_disk
+from core.settings import REPOSITORY, Settings, hub_cache
 
 PROBE_TIMEOUT_S = 120
 
@@ -89,7 +89,7 @@ def _disk(settings: Settings) -> Check:
 def _models(settings: Settings, probe: dict[str, Any]) -> list[Check]:
     checks = []
     for key, spec in catalog(settings.models_dir).items():
-        folder = model_folder(settings.models_dir, key)
+        folder = folder_on_disk(settings.models_dir, hub_cache(), spec)
         if folder is not None:
             problem = probe.get("models", {}).get(key, "")
             checks.append(Check(f"Model {key}", not problem, problem or f"on disk at {folder}",

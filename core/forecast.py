@@ -2,39 +2,66 @@
 
 import json
 import re
-from dataclasses import replace
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from core.errors import StudioError
 from core.models import ModelSpec, model_folder
-from core.receipt import Environment, Receipt, environment_causes
+from core.receipt import Environment, LoadedModel, Receipt, environment_causes, model_causes
 from core.request import VideoRequest
 from core.video import Video
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 
 
-def expected_causes(receipt: Receipt, now: Environment | None) -> tuple[str, ...]:
-    """What this machine would do differently from the one of `receipt`, one sentence a difference.
+@dataclass(frozen=True)
+class Forecast:
+    """What making a video again here will do differently.
+
+    Attributes:
+        causes: the differences that are certain, one sentence each.
+        known: whether these are all; False while the worker has not said what its machine and its model are.
+    """
+
+    causes: tuple[str, ...] = ()
+    known: bool = False
+
+
+def expected_causes(receipt: Receipt, now: Environment | None, warm: LoadedModel | None,
+                    models: Container[str]) -> Forecast:
+    """What this machine would do differently from the one of `receipt`.
 
     Args:
         now: what the worker said of this machine; while it is unknown, only installed versions are compared.
+        warm: the model that is loaded in the worker; of any other nothing is known before it is loaded.
+        models: keys of the models that can be asked for here.
     """
     before = receipt.environment
+    causes: tuple[str, ...] = ()
+    if receipt.model not in models:
+        causes += (f"the model {receipt.model} is not known here",)
+    same_model = warm is not None and warm.model == receipt.model
+    if same_model:
+        causes += model_causes(receipt, warm)
+    known = now is not None and same_model
     if now is None:
-        now = replace(before, versions={**before.versions, **_installed(before.versions)})
-    return environment_causes(before, now)
+        now = replace(before, versions={**before.versions, **_other_versions(before.versions)})
+    return Forecast(causes + environment_causes(before, now), known)
 
 
-def _installed(packages: dict[str, str]) -> dict[str, str]:
-    """The installed versions of those `packages` that are distributions of that name."""
+def _other_versions(packages: dict[str, str]) -> dict[str, str]:
+    """Those `packages` that are installed in another version; which build (`+cpu`) only the worker knows."""
     found = {}
-    for package in packages:
+    for package, version in packages.items():
         try:
-            found[package] = metadata.version(package)
+            installed = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
+        if installed.partition("+")[0] != version.partition("+")[0]:
+            found[package] = installed
     return found
 
 
@@ -71,6 +98,24 @@ def _vocabulary(models_dir: Path, model: str) -> dict[str, list[str]] | None:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def seconds_here(request: VideoRequest, now: Environment | None, newest_first: Iterable[str],
+                 video: Callable[[str], Video]) -> float | None:
+    """Seconds the request will take, from the newest video of its model that this machine made.
+
+    Args:
+        now: what the worker said of this machine; while it is unknown, any video counts.
+        newest_first: ids of videos of the request's model; `video` reads one.
+    """
+    for video_id in newest_first:
+        try:
+            made = video(video_id)
+        except StudioError:
+            continue  # gone or damaged meanwhile
+        if now is None or made.receipt.environment.device_name == now.device_name:
+            return seconds_like(made, request)
+    return None
 
 
 def seconds_like(made: Video, request: VideoRequest) -> float | None:

@@ -185,6 +185,22 @@ def model_folder(models_dir: Path, key: str) -> Path | None:
     return folder if (folder / "model_index.json").is_file() else None
 
 
+def folder_on_disk(models_dir: Path, hub_cache: Path, spec: ModelSpec) -> Path | None:
+    """Where the model is on this machine: its own folder, or its pinned commit in the hub's cache; else None.
+
+    A commit in the cache counts when its index is there and each part with weights has some: the cache's links
+    are made when a file has arrived whole.
+    """
+    folder = model_folder(models_dir, spec.key)
+    if folder is not None or spec.repo_id is None:
+        return folder
+    snapshot = hub_cache / f"models--{spec.repo_id.replace('/', '--')}" / "snapshots" / (spec.revision or "")
+    whole = (snapshot / "model_index.json").is_file() and all(
+        any(path.is_file() for path in (snapshot / part).glob("*.safetensors"))
+        for part in ("text_encoder", "unet", "vae"))
+    return snapshot if whole else None
+
+
 def catalog(models_dir: Path) -> dict[str, ModelSpec]:
     """Every model that can be asked for: the rows, then the other model folders by name."""
     found = dict(MODELS)

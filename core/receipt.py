@@ -37,6 +37,16 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class LoadedModel:
+    """The part of a receipt that a loaded model decides; the fields are those of `Receipt`."""
+
+    model: str
+    model_source: str
+    model_revision: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
 class Receipt:
     """Everything that decides the frames, and the proof of what they were.
 
@@ -116,6 +126,12 @@ _MODEL_WORDS = {
 }
 
 
+def model_causes(before: "Receipt | LoadedModel", now: "Receipt | LoadedModel") -> tuple[str, ...]:
+    """In what the models differ, one sentence a difference."""
+    return tuple(f"{words} ({_short(getattr(before, name))} → {_short(getattr(now, name))})"
+                 for name, words in _MODEL_WORDS.items() if getattr(before, name) != getattr(now, name))
+
+
 def environment_causes(before: Environment, now: Environment) -> tuple[str, ...]:
     """What this machine would do differently, one sentence a difference: `another … (old → new)`.
 
@@ -134,8 +150,7 @@ def environment_causes(before: Environment, now: Environment) -> tuple[str, ...]
 
 def causes(before: Receipt, after: Receipt) -> tuple[str, ...]:
     """Every difference between two runs that can change the frames, one sentence each."""
-    found = [f"{words} ({_short(getattr(before, name))} → {_short(getattr(after, name))})"
-             for name, words in _MODEL_WORDS.items() if getattr(before, name) != getattr(after, name)]
+    found = [*model_causes(before, after)]
     if before.scheduler_config != after.scheduler_config:
         names = sorted(n for n in set(before.scheduler_config) | set(after.scheduler_config)
                        if before.scheduler_config.get(n) != after.scheduler_config.get(n))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadRequest, DiskFull, NotFound, StudioError
-from core.forecast import expected_causes, prompt_examples, seconds_like, unknown_words
+from core.forecast import Forecast, expected_causes, prompt_examples, seconds_here, unknown_words
 from core.jobs.dispatcher import Dispatcher
 from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
@@ -19,10 +19,10 @@ from core.leading import Leading
 from core.library.examples import shipped, shipped_path
 from core.library.library import Finding, Library
 from core.library.query import Facets, Page, Query
-from core.models import ModelSpec, catalog, default_model, find, model_folder
+from core.models import ModelSpec, catalog, default_model, find, folder_on_disk
 from core.receipt import Environment
 from core.request import VideoRequest, resolve
-from core.settings import Settings
+from core.settings import Settings, hub_cache
 from core.video import Video, is_id
 
 
@@ -179,11 +179,11 @@ class Studio:
         status = self.worker()
         return status.environment if status is not None else None
 
-    def foresee(self, video_id: str) -> tuple[str, ...]:
+    def foresee(self, video_id: str) -> Forecast:
         """What this machine would do differently from the one that made the video, before running it."""
-        receipt = self.video(video_id).receipt
-        unknown = () if receipt.model in self.models() else (f"the model {receipt.model} is not known here",)
-        return unknown + expected_causes(receipt, self.environment())
+        status = self.worker()
+        return expected_causes(self.video(video_id).receipt, self.environment(), status and status.warm,
+                               self.models())
 
     def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
         """Words of the prompt that the model's own word list does not have; none where it ships no list."""
@@ -194,13 +194,14 @@ class Studio:
         return prompt_examples(self.settings.models_dir, find(self.models(), model))
 
     def is_on_disk(self, model: str) -> bool:
-        """Whether a folder of the models directory holds the model."""
-        return model_folder(self.settings.models_dir, model) is not None
+        """Whether a folder of the models directory, or the hub's cache, holds the model."""
+        spec = find(self.models(), model)
+        return folder_on_disk(self.settings.models_dir, hub_cache(), spec) is not None
 
     def estimate_s(self, request: VideoRequest) -> float | None:
-        """Seconds such a request will take here, from the last video of its model; None while there is none."""
-        last = self.search(Query(model=request.model, page_size=1)).videos
-        return seconds_like(last[0], request) if last else None
+        """Seconds such a request will take, from the last video of its model that was made here; None without."""
+        recent = self.search(Query(model=request.model, page_size=20)).videos
+        return seconds_here(request, self.environment(), (video.id for video in recent), self.video)
 
     def ready(self) -> dict[str, Any]:
         """Whether the studio can take and run jobs now: `{"ready": bool, …}` with what is missing."""

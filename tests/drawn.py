@@ -16,7 +16,7 @@ import numpy as np
 from core.errors import InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
 from core.jobs.keeper import Cadence
 from core.progress import OnCheckpoint, OnProgress, Progress
-from core.receipt import Environment, Receipt
+from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
 from core.video import Runtime, new_id
 
@@ -41,6 +41,10 @@ class DrawnEngine:
     def __init__(self, folder: Path) -> None:
         self.loaded = ""
         self._folder = folder
+
+    @property
+    def warm(self) -> LoadedModel | None:
+        return LoadedModel(self.loaded, "folder", "", "0" * 64) if self.loaded else None
 
     def environment(self) -> Environment:
         return MACHINE

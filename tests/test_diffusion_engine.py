@@ -127,8 +127,8 @@ from dataclasses import asdict
 from core.diffusion.device import environment
 print(json.dumps(asdict(environment(torch.device("cpu")))))
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True,
-                          env={**Settings.from_env({}).process_environ(), **cap}, timeout=300)
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True,
+                          check=True, env={**Settings.from_env({}).process_environ(), **cap}, timeout=300)
     held, ours = Environment(**json.loads(done.stdout)), engine.environment()
     assert held.cpu_capability != ours.cpu_capability
     assert any(cause.startswith("other CPU instructions (") for cause in environment_causes(ours, held))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadRequest, DiskFull, NotFound, StudioError
+from core.forecast import Forecast
 from core.jobs.ledger import Job
 from core.library import clip
 from core.library.library import Query
@@ -87,10 +88,35 @@ def test_a_changed_receipt_is_foreseen_and_explained_after(studio, video_id):
     document["receipt"]["environment"]["versions"]["torch"] = "1.13.1"
     path.write_text(json.dumps(document), encoding="utf-8")
     foreseen = studio.foresee(twin.id)
-    assert len(foreseen) == 1 and "torch (1.13.1 →" in foreseen[0]
+    assert foreseen.known and len(foreseen.causes) == 1 and "torch (1.13.1 →" in foreseen.causes[0]
     again = studio.video(finish(studio, studio.regenerate(twin.id)).id)
-    assert again.verdict.verdict == "identical" and again.verdict.causes == foreseen
-    assert studio.foresee(video_id) == ()
+    assert again.verdict.verdict == "identical" and again.verdict.causes == foreseen.causes
+    assert studio.foresee(video_id) == Forecast((), True)
+
+
+def test_other_weights_are_foreseen_once_the_model_is_loaded(studio, video_id):
+    twin = studio.video(finish(studio, studio.submit(REQUEST)).id)
+    path = studio.library.sidecar_path(twin.id)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["receipt"].update(weights_sha256="0" * 64, model_revision="abc")
+    path.write_text(json.dumps(document), encoding="utf-8")
+    foreseen = studio.foresee(twin.id)
+    assert foreseen.known and [cause.partition(" (")[0] for cause in foreseen.causes] == [
+        "another revision of the model", "other weights or configuration under the same name"]
+    with open_studio(studio.settings, "visit") as visitor:  # it has no worker to ask
+        assert visitor.foresee(twin.id) == Forecast((), False)
+
+
+def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
+    here = studio.video(finish(studio, studio.submit(REQUEST)).id)
+    twin = studio.video(finish(studio, studio.submit(REQUEST)).id)
+    path = studio.library.sidecar_path(twin.id)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["receipt"]["environment"]["device_name"] = "NVIDIA H200"
+    document["runtime"].update(denoise_s=5000.0)
+    path.write_text(json.dumps(document), encoding="utf-8")
+    ran = here.runtime
+    assert studio.estimate_s(here.request) == pytest.approx(ran.denoise_s + ran.decode_s + ran.encode_s)
 
 
 def test_a_waiting_and_a_running_job_are_cancelled(studio):

@@ -486,6 +486,20 @@ def test_a_verdict_is_said_in_words_on_the_child_and_on_its_parent(studio, verdi
     assert "Regenerated" in said(page("gallery", video=parent.id))
 
 
+def test_what_is_not_known_of_this_machine_is_not_promised(studio):
+    plain = samples.video("of this machine, as far as its versions tell")
+    there = replace(plain, receipt=replace(plain.receipt, environment=replace(
+        plain.receipt.environment, versions={})))
+    video = studio.library.publish(*samples.with_recipe(there))
+    words = said(page("gallery", video=video.id))
+    assert "Not known yet whether this machine makes the same pixels" in words and "matches" not in words
+
+
+def test_the_estimate_says_how_much_memory_the_model_takes(studio):
+    keep(studio)
+    assert "about 10 s on this machine, 0.6 GB" in said(page("generate"))
+
+
 def test_what_will_differ_is_said_before_regenerating(studio):
     machine = Environment("cuda", "RTX 4090", "float16", "math", "resident", 0, {"torch": "2.5.0"})
     plain = samples.video("from elsewhere")

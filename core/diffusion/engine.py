@@ -17,7 +17,7 @@ from core.diffusion.loop_state import LoopState, Origin, pack, unpack
 from core.errors import BadRequest, InvalidFrames, ModelUnavailable, OutOfMemory
 from core.models import NEGATIVE_PROMPT, catalog, find
 from core.progress import OnCheckpoint, OnProgress, Progress
-from core.receipt import Environment, Receipt
+from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
 from core.settings import Settings
 from core.video import Runtime
@@ -64,6 +64,11 @@ class Engine:
     def loaded(self) -> str:
         """The key of the model that is warm, or ""."""
         return self._pipeline.spec.key if self._pipeline else ""
+
+    @property
+    def warm(self) -> LoadedModel | None:
+        """What the warm model puts into receipts."""
+        return self._pipeline.loaded_model if self._pipeline else None
 
     def environment(self) -> Environment:
         """What this machine contributes to a receipt.
@@ -165,8 +170,7 @@ class Engine:
         decoded = time.perf_counter()
         receipt = Receipt(
             noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames.tobytes()).hexdigest(),
-            model=request.model, model_source=pipeline.source, model_revision=pipeline.revision,
-            weights_sha256=origin.weights_sha256, scheduler_config=origin.scheduler_config,
+            **vars(pipeline.loaded_model), scheduler_config=origin.scheduler_config,
             environment=origin.environment)
         runtime = Runtime(denoise_s=denoised - started, decode_s=decoded - denoised,
                           peak_memory_bytes=devices.peak_memory_bytes(pipeline.device))

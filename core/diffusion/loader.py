@@ -19,6 +19,7 @@ from core.diffusion.failures import meaning
 from core.errors import ModelUnavailable
 from core.models import ModelSpec, model_folder
 from core.progress import OnProgress, Progress
+from core.receipt import LoadedModel
 from core.settings import Settings
 
 
@@ -46,6 +47,11 @@ class Pipeline:
     source: str
     revision: str
     preview_factors: preview.Factors
+
+    @property
+    def loaded_model(self) -> LoadedModel:
+        """What a receipt says of it."""
+        return LoadedModel(self.spec.key, self.source, self.revision, self.weights_sha256)
 
     @property
     def tokens(self) -> int:

@@ -9,8 +9,8 @@ import torch
 from core.diffusion.checkpoint import check
 from core.diffusion.device import device_of, environment, quiet
 from core.errors import StudioError
-from core.models import catalog, model_folder
-from core.settings import Settings
+from core.models import catalog, folder_on_disk
+from core.settings import Settings, hub_cache
 
 
 def main() -> int:
@@ -24,8 +24,8 @@ def main() -> int:
         return 0
     free, total = torch.cuda.mem_get_info(device) if device.type == "cuda" else (0, 0)
     problems = {}
-    for key in catalog(settings.models_dir):
-        folder = model_folder(settings.models_dir, key)
+    for key, spec in catalog(settings.models_dir).items():
+        folder = folder_on_disk(settings.models_dir, hub_cache(), spec)
         if folder is None:
             continue
         try:

@@ -18,8 +18,8 @@ from core.jobs.publishing import is_kept, publish
 from core.jobs.run import Run, give_back
 from core.jobs.status import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_text
 from core.library.library import Library
-from core.models import default_model, model_folder
-from core.settings import Settings
+from core.models import catalog, default_model, folder_on_disk
+from core.settings import Settings, hub_cache
 
 PROGRESS_INTERVAL_S = 0.2
 POLL_TIMEOUT_S = 1.0
@@ -150,7 +150,8 @@ class Lane:
             return
         self._may_preload = False
         key = self._settings.model or default_model(status.device)
-        if model_folder(self._settings.models_dir, key) is not None:
+        spec = catalog(self._settings.models_dir).get(key)
+        if spec is not None and folder_on_disk(self._settings.models_dir, hub_cache(), spec) is not None:
             self._executor.call(self._worker, "load", key)
 
     # Its job

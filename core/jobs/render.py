@@ -10,7 +10,7 @@ from core.jobs.status import Head
 from core.library.clip import encode_bytes
 from core.library.sidecar import comment_of
 from core.progress import OnCheckpoint, OnProgress, Progress
-from core.receipt import Environment, Receipt
+from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
 from core.video import Result, Runtime, Video
 
@@ -30,6 +30,10 @@ class Model(Protocol):
     @property
     def loaded(self) -> str:
         """The key of the model that is warm, or ""."""
+
+    @property
+    def warm(self) -> LoadedModel | None:
+        """What the warm model puts into receipts."""
 
     def environment(self) -> Environment:
         """What this machine puts into receipts."""
@@ -62,6 +66,11 @@ class Renderer:
     def loaded(self) -> str:
         """The key of the model that is warm, or ""."""
         return self._engine.loaded
+
+    @property
+    def warm(self) -> LoadedModel | None:
+        """What the warm model puts into receipts."""
+        return self._engine.warm
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; raises what the engine raises."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.progress import Progress
-from core.receipt import Environment
+from core.receipt import Environment, LoadedModel
 
 STARTING, IDLE, LOADING, BUSY = "starting", "idle", "loading", "busy"
 
@@ -34,7 +34,7 @@ class WorkerStatus:
     Attributes:
         state: "starting" (its libraries are being imported), "idle", "loading" (a model), "busy" (a job).
         device: "cpu" or "cuda", device_name: its own name; "" while starting.
-        model: key of the model that is loaded and warm, or "".
+        model: key of the model that is loaded and warm, or ""; warm: which one that is, or None.
         environment: what this machine puts into receipts; None while starting.
         job_id, attempt: the job it works on, or "" and 0.
         progress: how far the job, or the loading of a model, is; never carries a preview.
@@ -56,6 +56,7 @@ class WorkerStatus:
     checkpoint_seq: int = 0
     finished: tuple[tuple[str, int, str], ...] = ()
     error: str = ""
+    warm: LoadedModel | None = None
 
     def document(self) -> dict[str, Any]:
         """The status as a JSON object."""
@@ -64,11 +65,12 @@ class WorkerStatus:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "WorkerStatus":
         """Read what `document` wrote."""
-        environment, progress = document["environment"], document["progress"]
+        environment, progress, warm = (document[name] for name in ("environment", "progress", "warm"))
         return cls(**{
             **document,
             "environment": Environment(**environment) if environment else None,
             "progress": Progress(**progress) if progress else None,
+            "warm": LoadedModel(**warm) if warm else None,
             "finished": tuple((job_id, attempt, kind) for job_id, attempt, kind in document["finished"]),
         })
 

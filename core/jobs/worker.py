@@ -232,6 +232,7 @@ class WorkerHost:
         waiting = self._orders[0] if self._orders else None
         self._status = replace(
             self._status, model=self._renderer.loaded if ready else "", error=problem,
+            warm=self._renderer.warm if ready else None,
             state=(BUSY if ready else STARTING) if waiting else LOADING if self._current else IDLE,
             job_id=waiting.job_id if waiting else "", attempt=waiting.attempt if waiting else 0,
             progress=Progress("loading") if waiting else None, preview_seq=0, checkpoint_seq=0)
@@ -245,8 +246,8 @@ class WorkerHost:
             seq = self._status.preview_seq
             if progress.preview is not None:
                 self._preview, seq = progress.preview, seq + 1
-            self._status = replace(self._status, model=self._renderer.loaded, preview_seq=seq,
-                                   progress=replace(progress, preview=None))
+            self._status = replace(self._status, model=self._renderer.loaded, warm=self._renderer.warm,
+                                   preview_seq=seq, progress=replace(progress, preview=None))
 
     def _on_checkpoint(self, step: int, make: Callable[[], bytes]) -> None:
         pause = self._pause

@@ -58,7 +58,8 @@ def request_form(opened: Studio) -> None:
                   shortcut="Ctrl+Enter")
         estimate = opened.estimate_s(_request())
         if estimate is not None:
-            st.caption(f"about {seconds(estimate)} on this machine", width="content")
+            memory = f", {spec.memory_bytes / 1e9:.1f} GB" if spec.memory_bytes else ""
+            st.caption(f"about {seconds(estimate)} on this machine{memory}", width="content")
 
 
 def fill_from(request: VideoRequest, models: dict[str, ModelSpec]) -> None:

@@ -84,10 +84,13 @@ def _outcome(opened: Studio, job: Job) -> None:
 
 def _foreseen(opened: Studio, video: Video) -> None:
     """What will differ, said before anything runs."""
-    causes = opened.foresee(video.id)
-    if causes:
-        listed = "\n".join(f"- {plain(cause)}" for cause in causes)
+    forecast = opened.foresee(video.id)
+    if forecast.causes:
+        listed = "\n".join(f"- {plain(cause)}" for cause in forecast.causes)
         st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")
+    elif not forecast.known:
+        st.caption(":material/help: Not known yet whether this machine makes the same pixels: its model is not "
+                   "loaded.")
     else:
         st.caption(":material/check: This machine matches the one that made it: expect the same pixels.")
 
