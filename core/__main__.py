@@ -69,6 +69,8 @@ def _made(studio: Studio, job: Job, as_json: bool) -> int:
     if job.state != "done":
         say(f"{job.state}: {job.reason}")
         return 1
+    if job.reason:
+        say(job.reason)
     video = studio.video(job.id)
     path = studio.library.mp4_path(job.id)
     document: dict[str, Any] = {**video.document(), "path": str(path)}
@@ -102,7 +104,7 @@ def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def list_videos(settings: Settings, arguments: argparse.Namespace) -> int:
     """Newest videos first."""
-    with open_studio(settings, "read") as studio:
+    with open_studio(settings, "visit") as studio:
         page = studio.search(Query(text=arguments.search or "", model=arguments.model,
                                    page_size=arguments.limit))
         lines = [_line(video) for video in page.videos] or ["No videos. Make one: python -m core generate PROMPT"]
@@ -116,7 +118,7 @@ def _line(video: Video) -> str:
 
 def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
     """One video with all its settings."""
-    with open_studio(settings, "read") as studio:
+    with open_studio(settings, "visit") as studio:
         video = studio.video(arguments.id)
         path = studio.library.mp4_path(arguments.id)
         lines = [str(path)] + [f"{name}: {value}" for name, value in video.request.document().items()]
@@ -126,7 +128,7 @@ def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def verify(settings: Settings, arguments: argparse.Namespace) -> int:
     """Compare every file with its sidecar."""
-    with open_studio(settings, "read") as studio:
+    with open_studio(settings, "visit") as studio:
         findings = studio.verify(tuple(arguments.id) or None)
         lines = [f"{finding.path}: {finding.problem} {finding.mend}" for finding in findings]
         show([{**asdict(finding), "path": str(finding.path)} for finding in findings],
@@ -136,7 +138,7 @@ def verify(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
     """Take an MP4 of a studio into the library, from the recipe inside it."""
-    with open_studio(settings, "write") as studio:
+    with open_studio(settings, "visit") as studio:
         video = studio.import_mp4(arguments.file)
         path = studio.library.mp4_path(video.id)
         show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
@@ -145,7 +147,7 @@ def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def delete(settings: Settings, arguments: argparse.Namespace) -> int:
     """Remove a video and its files."""
-    with open_studio(settings, "write") as studio:
+    with open_studio(settings, "visit") as studio:
         studio.delete(arguments.id)
         show({"deleted": arguments.id}, [f"Deleted {arguments.id}."], arguments.json)
     return 0
@@ -153,7 +155,7 @@ def delete(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def reindex(settings: Settings, arguments: argparse.Namespace) -> int:
     """Make the index again from the sidecars."""
-    with open_studio(settings, "write") as studio:
+    with open_studio(settings, "visit") as studio:
         report = studio.reindex()
         show(report, [f"{name}: {value}" for name, value in report.items()], arguments.json)
     return 0
@@ -161,7 +163,7 @@ def reindex(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def models(settings: Settings, arguments: argparse.Namespace) -> int:
     """The models that can be asked for."""
-    with open_studio(settings, "read") as studio:
+    with open_studio(settings, "visit") as studio:
         rows = studio.models()
         lines = [f"{row.key}: {row.title}. {row.summary} Licence {row.licence}: {row.permitted_use}"
                  for row in rows.values()]

@@ -1,16 +1,18 @@
 """Who leads a data directory: the one process that writes its library and runs its jobs.
 
-An OS file lock decides; it is freed the moment its process ends, however it ends. Every other process reads,
-submits, and puts changes into the ledger for the leader to do.
+An OS file lock decides; it is freed the moment its process ends, however it ends. Every other process reads and
+submits. What it wants changed, the leader does for it (through the ledger), or it leads itself for that moment
+when nobody else does.
 """
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.errors import ReadOnly
+from core.errors import ReadOnly, StudioError
 from core.jobs.dispatcher import Dispatcher
 from core.jobs.executors import ProcessExecutor
 from core.jobs.ledger import Ledger
@@ -27,13 +29,17 @@ class Leading:
 
     Attributes:
         library: writable when this process leads, else a reader.
-        dispatcher: runs the jobs; None unless this process leads in the role "run".
+        dispatcher: runs the jobs; None unless this process leads.
+        problem: why taking over failed, as a sentence, or "". It is tried again.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger, role: str) -> None:
-        """Take the lead if `role` ("run", "write" or "read") wants it and nobody has it.
+        """Open the library, leading if possible when `role` is "run"; "visit" never keeps the lead.
 
         In the role "run" a process that could not lead stands by, and takes over when the leader ends.
+
+        Raises:
+            StudioError, OSError: the library or the worker could not be opened; nothing is left locked.
         """
         self._settings = settings
         self._ledger = ledger
@@ -42,53 +48,91 @@ class Leading:
         self._changing = threading.RLock()
         self._lock = FileLock(settings.data_dir / "studio.lock", thread_local=False)
         self.dispatcher: Dispatcher | None = None
-        self.library: Library
-        if not (role in ("run", "write") and self._try_to_lead()):
-            self.library = Library(settings.data_dir, writable=False)
-        if role == "run" and not self.leads:
+        self.problem = ""
+        if role == "run" and self._try_to_lead():
+            return
+        self.library = Library(settings.data_dir, writable=False)
+        if role == "run":
             threading.Thread(target=self._stand_by, name="stand-by", daemon=True).start()
 
     @property
     def leads(self) -> bool:
-        """Whether this process owns the library."""
-        return self._lock.is_locked
+        """Whether this process owns the library and runs the jobs."""
+        return self.dispatcher is not None
 
-    def _try_to_lead(self) -> bool:
+    def somebody_leads(self) -> bool:
+        """Whether any process runs the jobs of this data directory."""
+        with self._changing:
+            if self.leads or not self._acquire():
+                return True
+            self._lock.release()
+            return False
+
+    def _acquire(self) -> bool:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             return False
-        self.library = Library(self._settings.data_dir, writable=True)
-        if self._role == "run":
+        return True
+
+    def _try_to_lead(self) -> bool:
+        if not self._acquire():
+            return False
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
+            library = Library(self._settings.data_dir, writable=True)
+            undo.callback(library.close)
             executor = ProcessExecutor(self._settings)
-            self.dispatcher = Dispatcher(self._ledger, self.library, executor, self._settings)
-            self.dispatcher.start()
+            undo.callback(executor.close)
+            dispatcher = Dispatcher(self._ledger, library, executor, self._settings)
+            dispatcher.start()
+            undo.pop_all()
+        self.library, self.dispatcher = library, dispatcher
         return True
 
     def _stand_by(self) -> None:
         while not self._closing.wait(STAND_BY_S):
             with self._changing:
-                if not self._closing.is_set() and self._try_to_lead():
+                if self._closing.is_set():
                     return
+                try:
+                    if self._try_to_lead():
+                        self.problem = ""
+                        return
+                except (StudioError, OSError) as error:
+                    self.problem = str(error)
 
     def change(self, kind: str, arguments: dict[str, Any]) -> Any:
-        """Do a change of `core.library.changes` here when this process leads, else have the leader do it.
+        """Do a change of `core.library.changes`, here or in the process that leads; its answer as JSON.
 
         Raises:
-            ReadOnly: nobody answered within `COMMAND_TIMEOUT_S`; and what the change itself raises.
+            ReadOnly: the leader did not begin it within `COMMAND_TIMEOUT_S`; it is withdrawn.
+            StudioError: what the change itself raises.
         """
         with self._changing:
             if self.leads:
                 return change_library(self.library, kind, arguments)
+            if self._acquire():
+                return self._change_alone(kind, arguments)
         command = self._ledger.command(kind, arguments)
-        deadline = time.monotonic() + COMMAND_TIMEOUT_S
-        while time.monotonic() < deadline:
+        begun = time.monotonic()
+        while time.monotonic() < begun + 2 * COMMAND_TIMEOUT_S:
             answer = self._ledger.command_result(command)
             if answer is not None:
                 return answer
+            if time.monotonic() > begun + COMMAND_TIMEOUT_S and self._ledger.withdraw_command(command):
+                raise ReadOnly("Another studio owns this library and did not answer, so nothing was changed. "
+                               "Close it, or try again.")
             time.sleep(0.05)
-        raise ReadOnly("Another studio owns this library and did not answer. Is it running? "
-                       "Close it, or try again.")
+        raise StudioError("The studio that owns this library is still at it. Look again in a while.")
+
+    def _change_alone(self, kind: str, arguments: dict[str, Any]) -> Any:
+        """Nobody leads: own the library for the length of one change."""
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
+            library = Library(self._settings.data_dir, writable=True)
+            undo.callback(library.close)
+            return change_library(library, kind, arguments)
 
     def close(self) -> None:
         """Stop the worker, write the index, let go of the data directory. Safe to call twice."""

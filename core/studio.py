@@ -6,7 +6,7 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
 from core.leading import Leading
 from core.library.examples import shipped, shipped_path
+from core.library.files import disk_errors
 from core.library.library import Finding, Library
 from core.library.query import Facets, Page, Query
 from core.models import ModelSpec, catalog, default_model, find, folder_on_disk
@@ -31,19 +32,22 @@ class Studio:
 
     Args:
         settings: where things are.
-        role: "run" leads if it can and runs jobs, else stands by to take over; "write" leads if it can but
-            runs nothing; "read" never leads.
+        role: "run" leads if it can and runs jobs, else stands by to take over; "visit" reads, submits, and has
+            changes made, but runs nothing.
     """
 
     def __init__(self, settings: Settings, role: str = "run") -> None:
         self.settings = settings
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self.ledger = Ledger(settings.data_dir / "jobs.sqlite")
-        self._leading = Leading(settings, self.ledger, role)
+        with ExitStack() as undo, disk_errors(f"the data folder {settings.data_dir}"):
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            self.ledger = Ledger(settings.data_dir / "jobs.sqlite")
+            undo.callback(self.ledger.close)
+            self._leading = Leading(settings, self.ledger, role)
+            undo.pop_all()
 
     @property
     def leads(self) -> bool:
-        """Whether this process owns the library and (role "run") runs the jobs."""
+        """Whether this process owns the library and runs the jobs."""
         return self._leading.leads
 
     @property
@@ -87,10 +91,17 @@ class Studio:
             BadRequest: refused, with the field and the reason; nothing is left behind.
             DiskFull: less disk is free than `T2V_MIN_FREE_MB`.
         """
+        resolved = self._accepted(request)
+        job = self.ledger.add(resolved, owner=owner, parent=parent, kind=kind,
+                              max_queued=self.settings.max_queued)
+        self._wake()
+        return job
+
+    def _accepted(self, request: VideoRequest) -> VideoRequest:
+        """The request as it will run. Whatever speaks against it is raised here, before the queue."""
         resolved = resolve(request, self.models(), self.default_model())
         spec = find(self.models(), resolved.model)
-        environment = self.environment()
-        if spec.needs_cuda and environment is not None and environment.device != "cuda":
+        if spec.needs_cuda and not self._has_cuda():
             raise BadRequest("model", f"{spec.title} needs an NVIDIA GPU and this machine has none. "
                                       "Choose the demo model, or run the studio on a machine with a GPU.")
         free_mb = shutil.disk_usage(self.settings.data_dir).free // 10**6
@@ -98,10 +109,7 @@ class Studio:
             raise DiskFull(f"Only {free_mb:,} MB are free where the videos are kept "
                            f"({self.settings.data_dir}); {self.settings.min_free_mb:,} MB must stay free. "
                            "Delete videos, or choose another folder with T2V_DATA_DIR.")
-        job = self.ledger.add(resolved, owner=owner, parent=parent, kind=kind,
-                              max_queued=self.settings.max_queued)
-        self._wake()
-        return job
+        return resolved
 
     def regenerate(self, video_id: str, owner: str = "") -> Job:
         """Queue the same request again, seed included; the video it becomes carries the verdict."""
@@ -126,7 +134,8 @@ class Studio:
         return job
 
     def retry(self, job_id: str) -> Job:
-        """Queue an ended job again, as a new job with the same request."""
+        """Queue an ended job again, as a new job with the same request; refused as `submit` refuses."""
+        self._accepted(self.ledger.get(job_id).request)
         job = self.ledger.retry(job_id, max_queued=self.settings.max_queued)
         self._wake()
         return job
@@ -150,12 +159,9 @@ class Studio:
                 last = job
             if job.ended is not None:
                 return
-            self._look_after_dispatcher()
+            if self._dispatcher is not None and self._dispatcher.failure is not None:
+                raise StudioError(f"The studio stopped running jobs: {self._dispatcher.failure}")
             time.sleep(poll_s)
-
-    def _look_after_dispatcher(self) -> None:
-        if self._dispatcher is not None and self._dispatcher.failure is not None:
-            raise StudioError(f"The studio stopped running jobs: {self._dispatcher.failure}")
 
     def _wake(self) -> None:
         if self._dispatcher is not None:
@@ -206,6 +212,8 @@ class Studio:
     def ready(self) -> dict[str, Any]:
         """Whether the studio can take and run jobs now: `{"ready": bool, …}` with what is missing."""
         status, problems = self.worker(), []
+        if self._dispatcher is None and not self._leading.somebody_leads():
+            problems.append(self._leading.problem or "no process runs the jobs (python -m core dispatch)")
         if self._dispatcher is not None and self._dispatcher.failure is not None:
             problems.append(f"jobs are not run: {self._dispatcher.failure}")
         if self._dispatcher is not None and self._dispatcher.trouble:

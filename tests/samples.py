@@ -6,8 +6,10 @@ from functools import cache
 import numpy as np
 
 from core.library import clip, sidecar
+from core.library.library import Library
 from core.receipt import Environment, Receipt, Verdict
 from core.request import VideoRequest
+from core.studio import Studio
 from core.video import Result, Runtime, Video, new_id
 
 HOSTILE = {
@@ -64,3 +66,12 @@ def with_recipe(plain: Video, frames: np.ndarray | None = None) -> tuple[Video, 
 
 
 IDENTICAL = Verdict("identical", None, ())
+
+
+def publish(studio: Studio, video: Video, data: bytes) -> Video:
+    """Keep a video in the library of a studio that does not lead, as the process that leads would."""
+    library = Library(studio.settings.data_dir, writable=True)
+    try:
+        return library.publish(video, data)
+    finally:
+        library.close()

@@ -2,18 +2,20 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from core.errors import BadRequest, DiskFull, NotFound, StudioError
 from core.forecast import Forecast
 from core.jobs.ledger import Job
 from core.library import clip
 from core.library.library import Query
-from core.request import VideoRequest
+from core.request import VideoRequest, resolve
 from core.settings import Settings
 from core.studio import Studio, open_studio
 
@@ -144,7 +146,7 @@ def test_a_refusal_leaves_nothing_behind(studio):
 def test_a_second_process_submits_deletes_and_takes_over(tmp_path, models_dir):
     settings = settings_for(tmp_path, models_dir)
     first = Studio(settings)
-    second = Studio(settings, "write")
+    second = Studio(settings, "visit")
     try:
         assert first.leads and not second.leads
         job = finish(second, second.submit(REQUEST))
@@ -158,26 +160,60 @@ def test_a_second_process_submits_deletes_and_takes_over(tmp_path, models_dir):
     finally:
         second.close()
         first.close()
-    with open_studio(settings, "read") as third:
+    with open_studio(settings, "visit") as third:
         assert not third.leads and third.search(Query(text="")).total == 0
 
 
 def test_another_studio_takes_over_when_the_leader_ends(tmp_path, models_dir):
     settings = settings_for(tmp_path, models_dir)
-    first, second = Studio(settings, "write"), Studio(settings)
-    try:
+    with FileLock(tmp_path / "studio.lock"):  # as another leader holds it
+        second = Studio(settings)
         job = second.submit(REQUEST)
-        first.close()
+        assert not second.leads and second.ready()["ready"]
+    try:
         assert finish(second, job).state == "done" and second.leads
     finally:
         second.close()
 
 
+def test_an_app_that_only_reads_leaves_the_lead_to_the_dispatcher(tmp_path, models_dir):
+    settings = settings_for(tmp_path, models_dir)
+    with open_studio(settings, "visit") as app:
+        job = app.submit(REQUEST)
+        assert app.ready()["problems"] == ["no process runs the jobs (python -m core dispatch)"]
+        with open_studio(settings) as dispatcher:
+            assert dispatcher.leads and finish(app, job).state == "done" and app.ready()["ready"]
+        assert app.change(job.id, favorite=True).favorite  # nobody leads now: the app does, for that moment
+        app.delete(job.id)
+        assert app.search(Query(text="")).total == 0
+
+
+def test_taking_over_is_tried_again_when_it_failed(tmp_path, models_dir):
+    settings = settings_for(tmp_path, models_dir)
+    in_the_way = tmp_path / "library"
+    with FileLock(tmp_path / "studio.lock"):
+        second = Studio(settings)
+        in_the_way.write_text("a file where a folder must be", encoding="utf-8")
+    try:
+        deadline = time.monotonic() + 20
+        while second.ready()["ready"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not second.ready()["ready"] and not second.leads
+        in_the_way.unlink()
+        assert finish(second, second.submit(REQUEST)).state == "done"
+    finally:
+        second.close()
+
+
 def test_too_little_free_disk_is_said_before_a_job_is_accepted(tmp_path, models_dir):
-    with open_studio(settings_for(tmp_path, models_dir, min_free_mb=10**9), "write") as studio:
+    with open_studio(settings_for(tmp_path, models_dir, min_free_mb=10**9), "visit") as studio:
         with pytest.raises(DiskFull, match="must stay free"):
             studio.submit(REQUEST)
-        assert studio.jobs() == ()
+        failed = studio.ledger.add(resolve(REQUEST, studio.models(), "tiny"))
+        studio.cancel(failed.id)
+        with pytest.raises(DiskFull):
+            studio.retry(failed.id)
+        assert [job.id for job in studio.jobs()] == [failed.id]
 
 
 def test_words_the_model_does_not_know_are_named(tmp_path, models_dir):
@@ -185,7 +221,7 @@ def test_words_the_model_does_not_know_are_named(tmp_path, models_dir):
     shutil.copytree(models_dir, own)
     (own / "tiny" / "vocabulary.json").write_text(
         json.dumps({"words": ["a", "red", "ball"], "examples": ["a red ball"]}), encoding="utf-8")
-    with open_studio(settings_for(tmp_path / "data", own), "read") as studio:
+    with open_studio(settings_for(tmp_path / "data", own), "visit") as studio:
         assert studio.unknown_words("tiny", "A red dragon, a red BALL dragon!") == ("dragon",)
         assert studio.prompt_examples("tiny") == ("a red ball",)
         assert studio.unknown_words("modelscope-1.7b", "A red dragon") == ()

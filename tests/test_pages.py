@@ -512,11 +512,56 @@ def test_what_will_differ_is_said_before_regenerating(studio):
 def test_delete_asks_once(studio):
     video = keep(studio)
     at = page("gallery", video=video.id)
+    assert not at_button(at, "delete_for_good")
+    at = press(at, "delete")
     assert "This cannot be undone." in said(at)
-    at = press(at, "delete_for_good")
+    at = press(at, "keep")
+    assert not at_button(at, "delete_for_good") and studio.video(video.id)
+    at = press(press(at, "delete"), "back")
+    assert not at_button(press(at, f"open_{video.id}"), "delete_for_good")
+    at = press(press(at, "delete"), "delete_for_good")
     assert "No videos yet" in said(at)
     with pytest.raises(NotFound):
         studio.video(video.id)
+
+
+def three_in_a_row(studio: Studio) -> list[str]:
+    """Ids, newest first, of the three videos that "ball" finds, with another one between them."""
+    for number, prompt in enumerate(("first ball", "second ball", "a square", "third ball"), start=1):
+        keep(studio, prompt, id=f"20260101-00000{number}-00000{number}",
+             created=f"2026-01-01T00:00:0{number}+00:00")
+    return [f"20260101-00000{number}-00000{number}" for number in (4, 2, 1)]
+
+
+def test_the_neighbours_in_the_search_are_one_press_away(studio):
+    newest, middle, oldest = three_in_a_row(studio)
+    at = page("gallery", g_q="ball", video=newest)
+    assert "1 of 3" in said(at) and at.button(key="previous").disabled
+    at = press(at, "next")
+    assert at.get("video")[0].url.endswith(f"{middle}.mp4") and "2 of 3" in said(at)
+    at = press(press(at, "next"), "previous")
+    assert at.get("video")[0].url.endswith(f"{middle}.mp4")
+    at = page("gallery", g_q="ball", g_sort="Oldest first", video=oldest)
+    assert "1 of 3" in said(at) and not at.button(key="next").disabled
+    assert not at_button(page("gallery", g_q="square", video=newest), "next")
+
+
+def test_after_a_deletion_the_neighbour_is_opened_and_not_asked_about(studio):
+    newest, middle, oldest = three_in_a_row(studio)
+    at = press(press(page("gallery", g_q="ball", video=middle), "delete"), "delete_for_good")
+    assert at.get("video")[0].url.endswith(f"{oldest}.mp4") and "2 of 2" in said(at)
+    assert not at_button(at, "delete_for_good")
+    at = press(press(at, "delete"), "delete_for_good")
+    assert at.get("video")[0].url.endswith(f"{newest}.mp4") and "1 of 1" in said(at)
+
+
+def test_what_the_keyboard_does_on_an_opened_video(studio):
+    video = keep(studio)
+    at = press(page("gallery", video=video.id), "delete")
+    keys = {button.key: button.proto.shortcut for button in at.button if button.proto.shortcut}
+    assert keys == {"previous": "left", "next": "right", "favorite": "f", "delete": "delete", "keep": "escape",
+                    "regenerate_opened": "g"}
+    assert [button.key for button in page().button if button.proto.shortcut] == ["generate"]
 
 
 def test_remix_opens_the_form_filled(studio):
@@ -540,7 +585,7 @@ def test_missing_and_damaged_files_are_shown_as_such_and_can_be_deleted(studio):
     assert [badge.value for badge in at.markdown if "missing or damaged" in badge.value]
     at = page("gallery", video=gone.id)
     assert "missing" in at.error[0].value
-    press(at, "delete_for_good")
+    press(press(at, "delete"), "delete_for_good")
     assert "mp4 gone" not in said(page("gallery"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import samples
+from filelock import FileLock
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -20,13 +21,13 @@ PROMPT = 'Ein roter "Ball" – ../../etc/passwd; neon city'
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     settings = Settings.from_env({}, data_dir=tmp_path_factory.mktemp("data"))
-    with open_studio(settings, role="write") as opened:
+    with open_studio(settings, role="visit") as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def video(studio: Studio) -> Video:
-    return studio.library.publish(*samples.with_recipe(samples.video(PROMPT)))
+    return samples.publish(studio, *samples.with_recipe(samples.video(PROMPT)))
 
 
 @pytest.fixture(scope="module")
@@ -113,24 +114,26 @@ def test_what_is_not_the_id_of_a_video_is_not_found(client, path):
 
 
 def test_a_damaged_video_is_not_found_and_not_an_exception(client, studio):
-    broken = studio.library.publish(*samples.with_recipe(samples.video("broken")))
+    broken = samples.publish(studio, *samples.with_recipe(samples.video("broken")))
     studio.library.mp4_path(broken.id).unlink()
     assert client.get(f"/app/static/video/{broken.id}.mp4").status_code == 404
     assert client.get(f"/app/static/video/{broken.id}.json?download=1").status_code == 404
 
 
-def test_readiness_says_what_is_missing(client, studio):
-    answer = client.get("/api/ready")
-    state = answer.json()
-    assert answer.status_code == (200 if state["ready"] else 503) and answer.headers["cache-control"] == "no-store"
-    assert state == studio.ready()
+def test_readiness_depends_on_somebody_who_runs_the_jobs(client, studio):
+    alone = client.get("/api/ready")
+    assert alone.status_code == 503 and alone.headers["cache-control"] == "no-store"
+    assert alone.json()["problems"] == ["no process runs the jobs (python -m core dispatch)"]
+    with FileLock(studio.settings.data_dir / "studio.lock"):  # as the process that runs them holds it
+        answer = client.get("/api/ready")
+    assert answer.status_code == 200 and answer.json()["ready"] and not answer.json()["leads"]
 
 
 def test_a_studio_that_cannot_run_jobs_is_not_ready(tmp_path: Path):
     settings = Settings.from_env({}, data_dir=tmp_path, min_free_mb=10**9)
-    with open_studio(settings, role="write") as full, TestClient(Starlette(routes=routes(lambda: full))) as client:
+    with open_studio(settings, role="visit") as full, TestClient(Starlette(routes=routes(lambda: full))) as client:
         answer = client.get("/api/ready")
-    assert answer.status_code == 503 and answer.json()["problems"] == ["the disk is nearly full"]
+    assert answer.status_code == 503 and "the disk is nearly full" in answer.json()["problems"]
 
 
 def test_a_studio_that_cannot_be_opened_says_why(tmp_path: Path):

@@ -11,12 +11,14 @@ of its row, not of any clock. `docs/queue.md` says what this promises.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from core import errors
 from core.errors import BadRequest, NotFound, StudioError
+from core.jobs.command import Command
 from core.jobs.database import Database, readable_rows
 from core.jobs.job import ACTIVE, COMMITTING, ENDED, PAUSED, QUEUED, RETRYABLE, STATES, UNFINISHED, Job, now
 from core.progress import Progress
@@ -30,21 +32,6 @@ _POSITION = """CASE WHEN state = 'queued' THEN
     AS position"""
 _ROW = f"SELECT *, {_POSITION} FROM jobs"
 _COLUMNS = tuple(field.name for field in fields(Job) if field.name != "position")
-
-
-@dataclass(frozen=True)
-class Command:
-    """Something a process that does not own the library asks of the one that does.
-
-    Attributes:
-        kind, args: as `core.library.changes.change_library` takes them.
-        attempt: how often it was begun.
-    """
-
-    id: int
-    kind: str
-    args: dict[str, Any]
-    attempt: int
 
 
 class Ledger:
@@ -233,7 +220,7 @@ class Ledger:
         rows = self._database.change(
             "UPDATE commands SET state = 'running', attempt = attempt + 1 WHERE id = "
             "(SELECT id FROM commands WHERE state = 'queued' ORDER BY id LIMIT 1) RETURNING *")
-        return _command(rows[0]) if rows else None
+        return Command.from_row(rows[0]) if rows else None
 
     def finish_command(self, command_id: int, result: Any = None, error: StudioError | None = None) -> None:
         """Answer a command with a JSON value, or with an error."""
@@ -258,9 +245,17 @@ class Ledger:
             raise BadRequest("request", row["reason"]) if kind is BadRequest else kind(row["reason"])
         return json.loads(row["result"]) if row["state"] == "done" else None
 
+    def withdraw_command(self, command_id: int) -> bool:
+        """Take back a command that nobody has begun; False when somebody has."""
+        return bool(self._database.write(
+            "UPDATE commands SET state = 'withdrawn' WHERE id = ? AND state = 'queued'", (command_id,)))
+
     def requeue_commands(self) -> None:
-        """Put back the commands that a crash of their owner left half done; each can be done twice."""
+        """Put back the commands that a crash of their owner left half done (each can be done twice); forget old
+        answers."""
         self._database.write("UPDATE commands SET state = 'queued' WHERE state = 'running'")
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="milliseconds")
+        self._database.write("DELETE FROM commands WHERE state != 'queued' AND created < ?", (yesterday,))
 
     def _read_back(self, damaged: Path) -> str:
         """Save the jobs that had not ended from a damaged file; the sentence to show."""
@@ -291,7 +286,3 @@ def _job(row: Mapping[str, Any]) -> Job:
     for wish in ("cancel_requested", "pause_requested"):
         values[wish] = bool(values.get(wish))
     return Job(**values, position=row["position"] if "position" in row.keys() else 0)  # noqa: SIM118
-
-
-def _command(row: Mapping[str, Any]) -> Command:
-    return Command(row["id"], row["kind"], json.loads(row["args"]), row["attempt"])

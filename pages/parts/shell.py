@@ -50,7 +50,7 @@ div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 12
 def studio() -> Studio:
     """The studio of this process: shared by every page, every person and the HTTP routes."""
     settings = Settings.from_env()
-    return Studio(settings, role="run" if settings.dispatch else "write")
+    return Studio(settings, role="run" if settings.dispatch else "visit")
 
 
 @asynccontextmanager

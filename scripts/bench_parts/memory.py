@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from scripts.bench_parts.library import fill
@@ -47,6 +48,8 @@ def measure(models_dir: Path, repeats: int) -> dict[str, float | int]:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None or not Path("/proc/self/status").exists():
         return {"skipped: needs Linux and Chromium": 0}
+    if find_spec("playwright") is None:
+        return {"skipped: needs playwright (scripts/test installs it)": 0}
     from playwright.sync_api import sync_playwright
 
     port, figures = _free_port(), {}
