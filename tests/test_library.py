@@ -712,7 +712,7 @@ library.close()
 library = Library(Path(sys.argv[1]), True)
 data, result = mp4(8, 128, 128)
 from dataclasses import replace
-second = replace(video("too much"), result=result)
+second = replace(video("too much " * int(sys.argv[3])), result=result)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
     library.publish(second, data)
@@ -723,10 +723,11 @@ library.close()
 """
 
 
-@pytest.mark.parametrize("limit", [0, 300, 1500, 4000])
-def test_a_full_disk_is_said_and_leaves_nothing_of_the_video(tmp_path, limit):
-    done = subprocess.run([sys.executable, "-W", "error", "-c", FULL, str(tmp_path), str(limit)], cwd=ROOT,
-                          text=True, capture_output=True, check=False)
+@pytest.mark.parametrize(("limit", "words"), [(0, 1), (300, 1), (1500, 1), (4000, 1), (40_000, 5000)])
+def test_a_full_disk_is_said_and_leaves_nothing_of_the_video(tmp_path, limit, words):
+    """Poster, animation, sidecar or MP4: wherever the room ends; the last case is a sidecar of 45 kB."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", FULL, str(tmp_path), str(limit), str(words)],
+                          cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("There is no room left") and done.stdout.endswith("1 True 0\n"), done.stdout
     assert len(files(tmp_path)) == 5 and not any(name.endswith(".part") for name in files(tmp_path))
