@@ -69,16 +69,14 @@ def fault_point(environ: Mapping[str, str] = os.environ) -> str:
 
 def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the model hub's own library keeps what it has fetched, by the rules of that library."""
-    def folder(text: str) -> Path:
-        return Path(os.path.expandvars(text)).expanduser()
-
-    home = environ.get("HF_HOME", os.path.join(environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
-    legacy = environ.get("HUGGINGFACE_HUB_CACHE", os.path.join(home, "hub"))
-    return folder(environ.get("HF_HUB_CACHE", legacy))
+    home = environ.get("HF_HOME", f"{environ.get('XDG_CACHE_HOME', '~/.cache')}/huggingface")
+    older = environ.get("HUGGINGFACE_HUB_CACHE", f"{home}/hub")
+    return Path(os.path.expandvars(environ.get("HF_HUB_CACHE", older))).expanduser()
 
 
-CPU_CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
-"""Variables of torch's own libraries that choose the instructions of a CPU, and with them the last bits of sums."""
+CPU_CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS",
+            "MKL_CBWR")
+"""Variables of torch's own libraries that choose a CPU's instructions, and with them the last bits of sums."""
 
 
 def cpu_caps(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -11,11 +11,13 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tiny import make_checkpoint
 
+from core import doctor
 from core.diffusion import hub, loader
 from core.diffusion.engine import Engine
 from core.errors import Cancelled, DiskFull, ModelUnavailable
-from core.models import MODELS
+from core.models import MODELS, folder_on_disk
 from core.settings import Settings
+from core.studio import open_studio
 
 COMMIT = "8227dddca75a8561bf858d604cc5dae52b954d01"
 SPEC = replace(MODELS["modelscope-1.7b"], repo_id="somebody/tiny", revision=COMMIT, needs_cuda=False)
@@ -285,6 +287,32 @@ def test_no_hub_no_network_and_no_room_each_have_a_sentence(server, place, tmp_p
     monkeypatch.setattr(hub, "SPARE_BYTES", 1 << 60)
     with pytest.raises(DiskFull, match="Make room"):
         hub.fetch(SPEC, False, lambda _: None, place)
+
+
+def test_a_fetched_model_is_on_disk_for_the_form_the_doctor_and_the_start(place, tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, SPEC.key, SPEC)
+    monkeypatch.setenv("HF_HUB_CACHE", str(place.cache))
+    ours = settings(tmp_path, data_dir=tmp_path / "data", min_free_mb=0)
+
+    def seen():
+        with open_studio(ours, "visit") as studio:
+            check = next(check for check in doctor._models(ours, {}) if check.name == f"Model {SPEC.key}")
+            return studio.is_on_disk(SPEC.key), check.found.startswith("on disk at")
+
+    def cancel(progress):
+        if progress.done:
+            raise Cancelled
+
+    assert seen() == (False, False)
+    with pytest.raises(Cancelled):
+        hub.fetch(SPEC, False, cancel, place)
+    assert (place.repository(SPEC) / "snapshots" / COMMIT).is_dir()
+    assert seen() == (False, False), "a part of it is not it"
+    folder = hub.fetch(SPEC, False, lambda _: None, place)
+    assert seen() == (True, True)
+    assert folder_on_disk(ours.models_dir, place.cache, SPEC) == folder
+    (folder / UNET).resolve().unlink()
+    assert seen() == (False, False), "a link to nothing is no file"
 
 
 def test_every_row_of_the_hub_is_pinned_to_a_commit():

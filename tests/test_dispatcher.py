@@ -23,6 +23,7 @@ from core.jobs.worker import WorkerHost
 from core.library import clip
 from core.library.library import Library
 from core.library.query import Query
+from core.models import MODELS
 from core.request import VideoRequest
 from core.settings import Settings
 
@@ -448,7 +449,7 @@ def test_a_deletion_that_a_crash_left_unanswered_is_answered(house):
     assert house.ledger.command_result(command) == {}
 
 
-def test_an_idle_worker_loads_the_default_model_that_is_on_this_machine(tmp_path):
+def test_an_idle_worker_loads_the_default_model_that_is_on_this_machine(tmp_path, monkeypatch):
     (tmp_path / "models" / "tiny").mkdir(parents=True)
     (tmp_path / "models" / "tiny" / "model_index.json").write_text("{}")
     house = House(tmp_path, settings_for(tmp_path, preload=True))
@@ -456,6 +457,15 @@ def test_an_idle_worker_loads_the_default_model_that_is_on_this_machine(tmp_path
     assert house.finish(house.add()).state == "done"
     assert house.dispatcher.status.model == "drawn"
     house.close()
+    spec = MODELS["modelscope-1.7b"]
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    fetched = tmp_path / "hub" / f"models--{spec.repo_id.replace('/', '--')}" / "snapshots" / spec.revision
+    for name in ("model_index.json", *(f"{part}/weights.safetensors" for part in ("text_encoder", "unet", "vae"))):
+        (fetched / name).parent.mkdir(parents=True, exist_ok=True)
+        (fetched / name).write_text("{}")
+    from_the_hub = House(tmp_path, settings_for(tmp_path, preload=True, model=spec.key))
+    from_the_hub.turn(lambda: from_the_hub.dispatcher.status and from_the_hub.dispatcher.status.model == spec.key)
+    from_the_hub.close()
     elsewhere = House(tmp_path, settings_for(tmp_path, preload=True, model="not here"))
     elsewhere.turn(lambda: elsewhere.dispatcher.status and elsewhere.dispatcher.status.state == "idle")
     for _ in range(5):

@@ -2,12 +2,21 @@
 
 import json
 from dataclasses import replace
+from importlib import metadata
 
 import pytest
+import samples
 
-from core.forecast import prompt_examples, unknown_words
-from core.models import MODELS, catalog
+from core.errors import NotFound
+from core.forecast import Forecast, expected_causes, prompt_examples, seconds_here, unknown_words
+from core.models import MODELS, catalog, folder_on_disk
 from core.progress import PHASES, Progress
+from core.receipt import LoadedModel
+from core.settings import hub_cache
+
+VIDEO = samples.video()
+RECEIPT, MACHINE = VIDEO.receipt, VIDEO.receipt.environment
+WARM = LoadedModel("demo", "folder", "", "w" * 64)
 
 
 def odd_folder(models_dir, **files):
@@ -42,3 +51,69 @@ def test_a_phase_is_one_of_the_words_that_screens_know():
     assert [Progress(phase).phase for phase in PHASES] == list(PHASES)
     with pytest.raises(ValueError, match="'dreaming' is not a phase"):
         Progress("dreaming")
+
+
+def test_nothing_differs_only_where_machine_and_model_are_known():
+    assert expected_causes(RECEIPT, MACHINE, WARM, MODELS) == Forecast((), True)
+    for now, warm in ((MACHINE, None), (MACHINE, replace(WARM, model="tiny"))):
+        assert expected_causes(RECEIPT, now, warm, MODELS) == Forecast((), False)
+    without_versions = replace(RECEIPT, environment=replace(MACHINE, versions={}))
+    assert expected_causes(without_versions, None, WARM, MODELS) == Forecast((), False)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"weights_sha256": "0" * 64}, "other weights or configuration under the same name"),
+    ({"model_revision": "abc"}, "another revision of the model"),
+    ({"model_source": "somebody/demo"}, "the model came from elsewhere")])
+def test_another_loaded_model_of_the_same_name_is_foreseen(change, words):
+    forecast = expected_causes(RECEIPT, MACHINE, replace(WARM, **change), MODELS)
+    assert forecast.known and len(forecast.causes) == 1 and forecast.causes[0].startswith(words)
+
+
+def test_a_model_that_is_not_here_is_named():
+    forecast = expected_causes(replace(RECEIPT, model="gone"), MACHINE, WARM, MODELS)
+    assert forecast == Forecast(("the model gone is not known here",), False)
+
+
+def test_builds_of_a_version_count_only_once_the_worker_has_said_which_it_has():
+    installed = metadata.version("torch").partition("+")[0]
+    there = replace(MACHINE, versions={"torch": f"{installed}+cu999"})
+    receipt = replace(RECEIPT, environment=there)
+    assert expected_causes(receipt, None, None, MODELS) == Forecast((), False)
+    here = replace(there, versions={"torch": f"{installed}+cpu"})
+    assert expected_causes(receipt, here, WARM, MODELS).causes == (
+        f"another version of torch ({installed}+cu999 → {installed}+cpu)",)
+    older = replace(RECEIPT, environment=replace(MACHINE, versions={"torch": "1.13.1+cpu"}))
+    assert len(expected_causes(older, None, None, MODELS).causes) == 1
+
+
+def test_an_estimate_passes_over_videos_of_other_machines_and_lost_ones():
+    imported = replace(VIDEO, receipt=replace(RECEIPT, environment=replace(MACHINE, device_name="H200")))
+    videos = {"imported": imported, "own": VIDEO}
+
+    def read(video_id):
+        if video_id not in videos:
+            raise NotFound("It is gone.")
+        return videos[video_id]
+
+    asked = VIDEO.request
+    assert seconds_here(asked, MACHINE, ["lost", "imported", "own"], read) == VIDEO.runtime.denoise_s
+    assert seconds_here(asked, MACHINE, ["imported"], read) is None
+    assert seconds_here(asked, None, ["imported"], read) == VIDEO.runtime.denoise_s
+
+
+def test_the_hubs_cache_is_where_its_library_keeps_it(tmp_path):
+    home = hub_cache({}).parents[2]
+    assert hub_cache({}) == home / ".cache" / "huggingface" / "hub"
+    assert hub_cache({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "huggingface" / "hub"
+    assert hub_cache({"HF_HOME": str(tmp_path), "XDG_CACHE_HOME": "/elsewhere"}) == tmp_path / "hub"
+    assert hub_cache({"HF_HUB_CACHE": str(tmp_path), "HF_HOME": "/elsewhere"}) == tmp_path
+
+
+def test_a_folder_of_the_models_directory_comes_before_the_hubs_cache(tmp_path):
+    spec = MODELS["modelscope-1.7b"]
+    assert folder_on_disk(tmp_path, tmp_path / "hub", spec) is None
+    own = tmp_path / spec.key
+    own.mkdir()
+    (own / "model_index.json").write_text("{}", encoding="utf-8")
+    assert folder_on_disk(tmp_path, tmp_path / "hub", spec) == own

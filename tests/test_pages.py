@@ -490,7 +490,7 @@ def test_what_is_not_known_of_this_machine_is_not_promised(studio):
     plain = samples.video("of this machine, as far as its versions tell")
     there = replace(plain, receipt=replace(plain.receipt, environment=replace(
         plain.receipt.environment, versions={})))
-    video = studio.library.publish(*samples.with_recipe(there))
+    video = samples.publish(studio, *samples.with_recipe(there))
     words = said(page("gallery", video=video.id))
     assert "Not known yet whether this machine makes the same pixels" in words and "matches" not in words
 
@@ -686,3 +686,19 @@ def test_a_long_prompt_is_cut_between_words():
 
 def test_bytes_read_well():
     assert [words.size(n) for n in (12, 812_000, 3_670_000_000)] == ["12 bytes", "812 kB", "3.7 GB"]
+
+
+def test_a_remark_about_a_finished_video_is_shown_with_it(studio: Studio):
+    job = studio.submit(VideoRequest("a red ball"))
+    run(studio, job)
+    samples.publish(studio, *samples.with_recipe(samples.video("a red ball", id=job.id)))
+    remark = "The prompt has 91 tokens; the model reads the first 77."
+    assert studio.ledger.move(job.id, 1, ("running",), "done", remark)
+    assert remark in said(page())
+    assert remark in said(page("queue"))
+
+
+def test_what_a_remix_cannot_take_over_is_named(studio: Studio):
+    strange = keep(studio, "from another studio", model="vanished", scheduler="heun")
+    words = said(page("generate", **{"from": strange.id}))
+    assert "Its model vanished is not offered here" in words and "Its scheduler heun is not offered here" in words

@@ -81,6 +81,13 @@ def test_an_idle_worker_says_what_machine_it_is(worker):
     assert (status.job_id, status.progress, status.finished, status.error) == ("", None, (), "")
 
 
+def test_a_warm_model_says_what_it_puts_into_receipts(worker):
+    receipt = run(worker).document["receipt"]
+    until(lambda: worker("status").state == "idle")
+    warm = worker("status").warm
+    assert {name: receipt[name] for name in vars(warm)} == vars(warm) and len(warm.weights_sha256) == 64
+
+
 def test_a_request_becomes_an_mp4_with_its_whole_recipe_inside(worker):
     outcome = run(worker, owner="ada", parent="20261122-081301-a1b2c3", queued_s=1.5)
     assert (outcome.kind, outcome.reason) == ("done", "")

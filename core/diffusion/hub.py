@@ -205,9 +205,9 @@ class _Download:
                     count += len(chunk)
                     if count > file.size:
                         partial.unlink()
-                        raise ModelUnavailable(f"The hub sends more of {file.path} of {self._spec.title} than the "
-                                               f"{file.size:,} bytes it lists. What arrived was removed; try again "
-                                               "later.")
+                        raise ModelUnavailable(
+                            f"The hub sends more of {file.path} of {self._spec.title} than the {file.size:,} "
+                            "bytes it lists. What arrived was removed; try again later.")
                     out.write(chunk)
                     self._report(count)
                 out.flush()
