@@ -89,8 +89,8 @@ def _foreseen(opened: Studio, video: Video) -> None:
         listed = "\n".join(f"- {plain(cause)}" for cause in forecast.causes)
         st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")
     elif not forecast.known:
-        st.caption(":material/help: Not known yet whether this machine makes the same pixels: its model is not "
-                   "loaded.")
+        st.caption(":material/help: Not known yet whether this machine makes the same pixels: that shows once "
+                   "the model is loaded.")
     else:
         st.caption(":material/check: This machine matches the one that made it: expect the same pixels.")
 
