@@ -28,6 +28,9 @@ def request_form(opened: Studio) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(":material/edit: Filled from a video of the gallery: change what you like.")
             st.button("Start afresh", type="tertiary", key="afresh", on_click=_start_afresh)
+        for name, was, now in st.session_state.get("f_replaced", ()):
+            st.warning(f"Its {name} {plain(str(was))} is not offered here; the form has {plain(now)} instead.",
+                       icon=":material/swap_horiz:")
     st.text_area("Prompt", key="f_prompt", height=96, placeholder="Describe the video in one sentence", **KEEP)
     _hint(opened, spec)
     examples = opened.prompt_examples(spec.key)[:MOST_EXAMPLES]
@@ -67,8 +70,14 @@ def fill_from(request: VideoRequest, models: dict[str, ModelSpec]) -> None:
     for name, value in request.document().items():
         st.session_state[f"f_{name}"] = value
     st.session_state.f_seed = "" if request.seed is None else str(request.seed)
+    st.session_state.f_replaced = []
     if request.model not in models:
         st.session_state.f_model = next(iter(models))
+        st.session_state.f_replaced.append(("model", request.model, models[st.session_state.f_model].title))
+    if request.scheduler not in SCHEDULERS:
+        st.session_state.f_scheduler = models[st.session_state.f_model].defaults.scheduler
+        st.session_state.f_replaced.append(
+            ("scheduler", request.scheduler, SCHEDULERS[st.session_state.f_scheduler].title))
     st.session_state.f_size = (request.width, request.height)
     st.session_state.f_failure = None
 

@@ -76,7 +76,9 @@ def ended_card(job: Job) -> None:
                     st.switch_page(GALLERY, query_params={"video": job.id})
             else:
                 _mend(job)
-        if job.state not in (DONE, CANCELLED) and job.reason:
+        if job.state == DONE and job.reason:
+            st.caption(f":material/info: {plain(job.reason)}")
+        elif job.state != CANCELLED and job.reason:
             show = st.warning if job.state == INTERRUPTED else st.error
             show(plain(job.reason), icon=":material/error:")
 

@@ -4,28 +4,30 @@ import streamlit as st
 
 from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
 from core.jobs.job import ENDED, Job
+from core.library.query import Query
 from core.models import SCHEDULERS
 from core.studio import Studio
 from core.video import Video
 from pages.parts.job_card import ended_card, job_card
-from pages.parts.opened_head import favorite_button, tags_field
+from pages.parts.opened_head import head, tags_field
 from pages.parts.player import actions, show_verdict, show_video
-from pages.parts.shell import POLL_S, UNFINISHED, show_error, studio
+from pages.parts.shell import POLL_S, UNFINISHED, show_error
 from pages.parts.video_card import open_video
 from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, seconds, shorten, size
 
 
-def opened_video(opened: Studio, video_id: str) -> None:
-    """Draw the video of that id, or say why it cannot be shown."""
+def opened_video(opened: Studio, video_id: str, query: Query) -> None:
+    """Draw the video of that id, or say why it cannot be shown. `query`: what was searched when it was opened."""
     try:
         video = opened.video(video_id)
     except NotFound as error:
         show_error(error)
         return
     except (DamagedVideo, ReadOnly) as error:
+        head(opened, video_id, query, None)
         show_error(error)
-        _delete(video_id)
         return
+    head(opened, video_id, query, video)
     picture, facts = st.columns([6, 5], gap="large")
     with picture:
         show_video(video, 560)
@@ -37,10 +39,8 @@ def opened_video(opened: Studio, video_id: str) -> None:
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
         st.code(video.request.prompt, language=None, wrap_lines=True)
-        favorite_button(video)
         tags_field(opened, video)
         _recipe(video)
-        _delete(video.id)
 
 
 def _regenerations(opened: Studio, video: Video) -> None:
@@ -73,13 +73,16 @@ def _outcome(opened: Studio, job: Job) -> None:
         if not job.ended_well:
             ended_card(job)
         return
-    if child.verdict is None:
+    if child.verdict is None and not job.reason:
         return
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption(f"Regenerated {age(child.created)}", width="content")
             st.button("Open it", icon=":material/play_arrow:", key="open_child", on_click=_open, args=(child.id,))
-        show_verdict(child.verdict, child.result.num_frames)
+        if child.verdict is not None:
+            show_verdict(child.verdict, child.result.num_frames)
+        if job.reason:
+            st.caption(f":material/info: {plain(job.reason)}")
 
 
 def _foreseen(opened: Studio, video: Video) -> None:
@@ -152,28 +155,6 @@ def _story_row(video: Video, how: str) -> None:
         st.button("Open", key=f"story_{video.id}", on_click=open_video, args=(video.id,))
 
 
-def _delete(video_id: str) -> None:
-    """Delete, asking once."""
-    with st.popover("Delete", icon=":material/delete:", type="tertiary", key="delete"):
-        st.text("Delete this video, its recipe and its poster? This cannot be undone.")
-        st.button("Delete for good", type="primary", key="delete_for_good", on_click=_remove, args=(video_id,))
-
-
-def _remove(video_id: str) -> None:
-    try:
-        studio().delete(video_id)
-    except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
-    else:
-        st.toast("The video is deleted.", icon=":material/delete:")
-        close()
-
-
 def _open(video_id: str) -> None:
     open_video(video_id)
     st.rerun()
-
-
-def close() -> None:
-    """Go back to the grid."""
-    st.query_params.pop("video", None)

@@ -58,7 +58,7 @@ def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> bool:
                 video = opened.video(job.id)
             except (NotFound, DamagedVideo, ReadOnly):
                 continue
-            _show_result(video)
+            _show_result(video, job.reason)
             return True
         if job.state in ENDED and shown < SHOWN_FAILURES:
             ended_card(job)
@@ -66,7 +66,7 @@ def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> bool:
     return shown > 0
 
 
-def _show_result(video: Video) -> None:
+def _show_result(video: Video, remark: str) -> None:
     with st.container(border=True):
         show_video(video)
         if video.verdict is not None:
@@ -76,6 +76,8 @@ def _show_result(video: Video) -> None:
             st.caption(f"{plain(video.request.model or '')} · seed {video.request.seed}"
                        f" · {video.result.num_frames} frames · made in {seconds(video.runtime.total_s)}"
                        f" · {age(video.created)}")
+            if remark:
+                st.caption(f":material/info: {plain(remark)}")
         actions(video, "stage")
 
 
