@@ -694,11 +694,11 @@ def test_a_remark_about_a_finished_video_is_shown_with_it(studio: Studio):
     samples.publish(studio, *samples.with_recipe(samples.video("a red ball", id=job.id)))
     remark = "The prompt has 91 tokens; the model reads the first 77."
     assert studio.ledger.move(job.id, 1, ("running",), "done", remark)
-    assert plain(remark) in said(page())
-    assert plain(remark) in said(page("queue"))
+    assert words.plain(remark) in said(page())
+    assert words.plain(remark) in said(page("queue"))
 
 
 def test_what_a_remix_cannot_take_over_is_named(studio: Studio):
     strange = keep(studio, "from another studio", model="vanished", scheduler="heun")
-    words = said(page("generate", **{"from": strange.id}))
-    assert "Its model vanished is not offered here" in words and "Its scheduler heun is not offered here" in words
+    told = said(page("generate", **{"from": strange.id}))
+    assert "Its model vanished is not offered here" in told and "Its scheduler heun is not offered here" in told
