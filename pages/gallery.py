@@ -9,7 +9,8 @@ from core.models import ModelSpec
 from core.studio import Studio
 from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
 from pages.parts.job_card import job_card
-from pages.parts.opened_video import close, opened_video
+from pages.parts.opened_head import close
+from pages.parts.opened_video import opened_video
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
@@ -97,8 +98,10 @@ with shown_errors():
     asked = st.query_params.get("video", "")
     top_row("Gallery", close if asked else None)
     if asked:
-        opened_video(studio(), asked)
+        above = st.container()
         with st.expander("Search the gallery", icon=":material/search:"):
-            filter_row(studio().facets(), studio().models())
+            searched = filter_row(studio().facets(), studio().models())
+        with above:
+            opened_video(studio(), asked, searched)
     else:
         browse(studio())

@@ -105,6 +105,12 @@ class Screen:
         self.at(key).get_by_role("button").first.click()
         return self
 
+    def strike(self, key: str) -> "Screen":
+        """Press a key of the keyboard, once the page is drawn to its end."""
+        self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+        self.page.keyboard.press(key)
+        return self
+
     def unfold(self, key: str) -> "Screen":
         """Open the folded part with that key."""
         self.at(key).locator("summary").first.click()

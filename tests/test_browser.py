@@ -176,9 +176,26 @@ def test_delete_asks_once_and_the_video_is_gone(screen):
     made = screen.go().generate("to be deleted")
     screen.go(f"/gallery?video={made}")
     screen.at("delete").get_by_role("button", name="Delete").first.click()
-    screen.sees("This cannot be undone.").press("delete_for_good")
+    screen.sees("This cannot be undone.").press("delete_for_good").sees("The video is deleted.")
+    screen.go("/gallery")
     expect(screen.at("g_q")).to_be_visible()
     expect(screen.at(f"card_{made}")).to_have_count(0)
+
+
+def test_an_opened_video_is_walked_starred_tagged_and_deleted_with_the_keyboard(screen, made):
+    other = screen.go().generate("a lighthouse in a storm")
+    screen.go("/gallery?g_q=lighthouse").press(f"open_{other}").sees("1 of ").strike("ArrowRight").sees("2 of ")
+    screen.strike("ArrowLeft").sees("1 of ").strike("f").sees("★ Favourite")
+    tags = screen.at(f"tags_{other}")
+    tags.locator("input").fill("far left")
+    screen.strike("ArrowRight").strike("Enter")  # in a field they are the field's
+    expect(tags.get_by_text("far left", exact=True).first).to_be_visible()
+    screen.reload().sees("★ Favourite").sees("1 of ")
+    expect(tags.get_by_text("far left", exact=True).first).to_be_visible()
+    screen.strike("Delete").sees("This cannot be undone.").strike("Escape").sees_not("This cannot be undone.")
+    screen.strike("Delete").press("delete_for_good").sees("The video is deleted.")
+    expect(screen.page.locator(f".st-key-tags_{other}")).to_have_count(0)
+    assert f"video={other}" not in screen.page.url
 
 
 def test_a_prompt_is_never_run_as_html_or_markdown(screen):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from core.errors import BadRequest, DamagedVideo, NotFound, ReadOnly
 from core.library.index import Index
-from core.library.query import Entry, Facets, Page, Query, facets, matching
+from core.library.query import Entry, Facets, Page, Place, Query, facets, matching
 from core.library.shelf import MP4, SIDECAR, Shelf
 from core.video import Video
 
@@ -35,13 +35,14 @@ class Catalogue:
         """
         if query.page_size < 1:
             raise BadRequest("page_size", f"{query.page_size} is less than 1.")
-        entries, size = self._answer(replace(query, page=1, page_size=1))
+        entries, size = self._answer(replace(query, page=1, page_size=1, around=""))
         pages = max(1, -(-len(entries) // query.page_size))
         number = min(max(1, query.page), pages)
         first = (number - 1) * query.page_size
         shown = [self._whole(entry) for entry in entries[first : first + query.page_size]]
         damaged = tuple(video.id for video, whole in shown if query.damaged or not whole)
-        return Page(tuple(video for video, _ in shown), len(entries), number, pages, size, damaged)
+        place = _place(entries, query.around) if query.around else None
+        return Page(tuple(video for video, _ in shown), len(entries), number, pages, size, damaged, place)
 
     def facets(self) -> Facets:
         """The values that occur, for the filters to offer."""
@@ -109,3 +110,11 @@ class Catalogue:
         if len(self._videos) >= _CACHED_VIDEOS:
             self._videos = {}
         self._videos[video.id] = stamp, video
+
+
+def _place(entries: Sequence[Entry], video_id: str) -> Place:
+    for at, entry in enumerate(entries):
+        if entry.id == video_id:
+            return Place(at + 1, len(entries), entries[at - 1].id if at else None,
+                         entries[at + 1].id if at + 1 < len(entries) else None)
+    return Place(0, len(entries))

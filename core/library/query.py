@@ -125,6 +125,7 @@ class Query:
         date_from, date_to: days in UTC, both included: a date, or text that starts with YYYY-MM-DD.
         sort: a key of `SORTS`.
         page: from 1; beyond the last one the last is given.
+        around: id of a video; where it stands among the results is said, too.
     """
 
     text: str = ""
@@ -147,6 +148,20 @@ class Query:
     sort: str = "newest"
     page: int = 1
     page_size: int = 24
+    around: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a video stands in an answer: `number` of `total`, from 1, and the ids before and after it.
+
+    0 and None when the query does not find it.
+    """
+
+    number: int
+    total: int
+    previous: str | None = None
+    next: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +173,7 @@ class Page:
         page, pages: this page and the last one, from 1 (1 of 1 when nothing matches).
         damaged: ids among `videos` whose sidecar or MP4 is missing or unreadable; of these only what the
             index knows is given.
+        place: where the video of `Query.around` stands.
     """
 
     videos: tuple[Video, ...]
@@ -166,6 +182,7 @@ class Page:
     pages: int
     bytes: int
     damaged: tuple[str, ...] = ()
+    place: Place | None = None
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,86 @@
-"""What can be said of an opened video and changed: favourite and tags, kept in its sidecar."""
+"""The head of an opened video: the way to its neighbours, favourite, delete; and its tags.
+
+What the keyboard does is the `shortcut` of a button. Streamlit keeps R and C for itself, with any modifier, so
+regenerating is G.
+"""
+
+from dataclasses import replace
 
 import streamlit as st
 
 from core.errors import StudioError
+from core.library.query import Place, Query
 from core.library.tags import MAX_COUNT
 from core.studio import Studio
 from core.video import Video
 from pages.parts.shell import studio
-from pages.parts.video_card import star
+from pages.parts.video_card import open_video, star
 from pages.parts.words import plain
 
 
-def favorite_button(video: Video) -> None:
-    """Mark the video as a favourite, or no more."""
-    st.button(f"{':orange[★]' if video.favorite else '☆'} Favourite", key="favorite", on_click=star,
+def head(opened: Studio, video_id: str, query: Query, video: Video | None) -> None:
+    """Draw the head. `query`: the search whose results are walked; `video`: None when it cannot be read."""
+    place = opened.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
+    with st.container(horizontal=True, vertical_alignment="center", key="head"):
+        if place.number:
+            _walk("Previous", "chevron_left", "Left", place.previous)
+            _walk("Next", "chevron_right", "Right", place.next)
+            st.caption(f"{place.number:,} of {place.total:,}", width="content")
+        st.space("stretch")
+        if video is not None:
+            _favorite(video)
+        st.button("Delete", icon=":material/delete:", key="delete", shortcut="Delete", on_click=_ask,
+                  args=(video_id,))
+    if st.session_state.get("delete_asked") == video_id:
+        _confirm(video_id, place.next or place.previous)
+
+
+def _walk(label: str, icon: str, shortcut: str, video_id: str | None) -> None:
+    st.button(label, icon=f":material/{icon}:", key=label.lower(), shortcut=shortcut, disabled=video_id is None,
+              on_click=_go, args=(video_id,), help=f"{label} of the videos that were found")
+
+
+def _go(video_id: str) -> None:
+    _ask("")
+    open_video(video_id)
+
+
+def _favorite(video: Video) -> None:
+    st.button(f"{':orange[★]' if video.favorite else '☆'} Favourite", key="favorite", shortcut="F", on_click=star,
               args=(video.id, not video.favorite),
               help="Not a favourite any more" if video.favorite else "Mark as a favourite")
+
+
+def _ask(video_id: str) -> None:
+    st.session_state.delete_asked = video_id
+
+
+def _confirm(video_id: str, neighbour: str | None) -> None:
+    """Ask once. When it is deleted, its neighbour is opened."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="confirm"):
+        st.text("Delete this video, its recipe and its poster? This cannot be undone.", width="stretch")
+        st.button("Keep it", key="keep", shortcut="Escape", on_click=_ask, args=("",))
+        st.button("Delete for good", type="primary", key="delete_for_good", on_click=_remove,
+                  args=(video_id, neighbour))
+
+
+def _remove(video_id: str, neighbour: str | None) -> None:
+    try:
+        studio().delete(video_id)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        return
+    st.toast("The video is deleted.", icon=":material/delete:")
+    if neighbour is None:
+        close()
+    else:
+        _go(neighbour)
+
+
+def close() -> None:
+    """Go back to the results."""
+    _ask("")
+    st.query_params.pop("video", None)
 
 
 def tags_field(opened: Studio, video: Video) -> None:

@@ -39,8 +39,8 @@ def actions(video: Video, place: str) -> None:
     """Download, regenerate, remix. `place` keeps the keys of two places on one page apart."""
     with st.grid(2, min_column_width=210, key=f"actions_{place}"):
         st.button("Regenerate with same seed", icon=":material/replay:", key=f"regenerate_{place}",
-                  width="stretch", on_click=regenerate, args=(video.id,),
-                  help="Runs the request again and compares every pixel.")
+                  width="stretch", shortcut="G" if place == "opened" else None, on_click=regenerate,
+                  args=(video.id,), help="Runs the request again and compares every pixel.")
         if st.button("Change and generate again", icon=":material/edit:", key=f"remix_{place}", width="stretch"):
             st.switch_page(GENERATE, query_params={"from": video.id})
         st.link_button("Download MP4", f"{video_url(video.id)}?download=1", icon=":material/download:",
