@@ -34,7 +34,7 @@ MAX_FRAMES = 4096
 MAX_SECONDS = 600
 MAX_SIDE = 4096
 MAX_COMMENT_BYTES = 120_000  # Linux passes at most 128 KiB in one argument
-MIN_LUMA_PSNR_DB = 25.0  # of the worst frame; black-and-white noise, the hardest there is, still gets 33
+MIN_LUMA_PSNR_DB = 25.0  # of the worst frame; black-and-white noise, the hardest there is, still gets over 29
 
 _BT709, _TV_RANGE = 1, 1  # as FFmpeg numbers them
 
@@ -193,7 +193,7 @@ def _luma(frame: np.ndarray) -> np.ndarray:
 @contextmanager
 def _opened(source: Path | bytes) -> Iterator[av.container.InputContainer]:
     """An MP4, opened by the MP4 demuxer and nothing else; every failure of FFmpeg becomes a ClipError."""
-    name = "The data" if isinstance(source, bytes) else source.name
+    name = "The file" if isinstance(source, bytes) else source.name
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

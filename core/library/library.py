@@ -62,10 +62,6 @@ class Library:
         with self._changing:
             self._index.close()
 
-    def flush(self) -> None:
-        """Write the index now. Raises DiskFull when there is no room for it."""
-        self._index.flush()
-
     # Finding
 
     def search(self, query: Query) -> Page:
