@@ -36,7 +36,7 @@ class Recipe:
     still_steps: int = 1_000
     still_rate: float = 6e-4
     clip_batch: int = 8
-    clip_steps: int = 2_500
+    clip_steps: int = 2_400
     clip_rate: float = 6e-4
     temporal_rate: float = 2.5
     unconditional: float = 0.12
