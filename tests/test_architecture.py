@@ -47,7 +47,9 @@ def room_of(module: str) -> str:
             return room
     rooms = {"core.studio": "studio", "core.leading": "studio", "core.doctor": "doctor",
              "core.__main__": "command"}
-    return rooms.get(module, "pages")
+    if module.split(".")[0] == "core":
+        return rooms[module]  # a new room of core must be named here
+    return "pages"
 
 
 def imports_of(path: Path) -> set[str]:

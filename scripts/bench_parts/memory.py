@@ -30,7 +30,8 @@ def _resident_mb(pid: int) -> float:
     raise ValueError("no VmRSS")
 
 
-def _until_served(port: int) -> None:
+def until_served(port: int) -> None:
+    """Return as soon as the app on this port answers; raises TimeoutError after a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
@@ -60,7 +61,7 @@ def measure(models_dir: Path, repeats: int) -> dict[str, float | int]:
             cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "T2V_DATA_DIR": folder, "T2V_MODELS_DIR": str(models_dir), "T2V_DISPATCH": "0"})
         try:
-            _until_served(port)
+            until_served(port)
             with sync_playwright() as playwright:
                 page = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page()
                 for number, video in enumerate(ids, start=1):
