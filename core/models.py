@@ -129,7 +129,7 @@ MODELS: dict[str, ModelSpec] = {
                 "a red ball bouncing on a white background",
                 "shooting stars over a night sky",
                 "snow over a neon city at night",
-                "a blue square moving left on a yellow background",
+                "a blue square moving left on a black background",
             ),
             memory_bytes=600_000_000,
         ),
