@@ -126,10 +126,10 @@ MODELS: dict[str, ModelSpec] = {
             licence="Apache-2.0",
             permitted_use="Any use. Trained only on clips drawn by a program of this project.",
             examples=(
-                "a red ball bouncing on a white background",
-                "shooting stars over a night sky",
                 "snow over a neon city at night",
-                "a blue square moving left on a black background",
+                "a boat with a white sail on the sea",
+                "shooting stars over a night sky",
+                "a red ball bouncing on a white background",
             ),
             memory_bytes=600_000_000,
         ),

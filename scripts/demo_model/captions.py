@@ -239,14 +239,14 @@ SCENE_WORDS: dict[str, tuple[str, ...]] = {
 }
 
 EXAMPLES = (
-    "a red ball bouncing on a white background",
-    "shooting stars over a night sky",
     "snow over a neon city at night",
-    "a yellow star spinning on a navy background",
-    "a blue car driving at night",
+    "a boat with a white sail on the sea",
+    "a campfire at night",
+    "shooting stars over a night sky",
     "an orange fish swimming with bubbles",
-    "a pink heart growing on a black background",
-    "a moon orbiting a red planet",
+    "a blue car driving at night",
+    "a red ball bouncing on a white background",
+    "a yellow star spinning on a navy background",
 )
 """Prompts the app offers: those that work best."""
 
