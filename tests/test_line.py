@@ -67,6 +67,28 @@ def test_ten_regenerations_are_ten_times_identical(studio, video_id):
     assert {one.id for one in studio.children(video_id)} == {video.id for video in made}
 
 
+def test_the_shipped_model_repeats_itself_ten_times_out_of_ten_across_a_restart(tmp_path):
+    settings = Settings.from_env({}, data_dir=tmp_path, model="demo", device="cpu")
+    with open_studio(settings) as first:
+        made = finish(first, first.submit(VideoRequest("a campfire at night", num_inference_steps=4))).id
+        verdicts = [first.video(finish(first, first.regenerate(made)).id).verdict.verdict for _ in range(5)]
+    with open_studio(settings) as second:
+        verdicts += [second.video(finish(second, second.regenerate(made)).id).verdict.verdict for _ in range(5)]
+    assert verdicts == ["identical"] * 10
+
+
+def test_a_shipped_example_is_added_and_made_again(tmp_path):
+    settings = Settings.from_env({}, data_dir=tmp_path, model="demo", device="cpu")
+    with open_studio(settings) as studio:
+        assert studio.add_examples() == len(studio.examples()) == 6
+        example = studio.examples()[0]
+        again = studio.video(finish(studio, studio.regenerate(example.id)).id)
+        assert again.parent == example.id and again.verdict.verdict in ("identical", "equivalent", "drifted")
+        assert again.receipt.weights_sha256 == example.receipt.weights_sha256
+        if again.receipt.environment == example.receipt.environment:
+            assert again.verdict.verdict == "identical"
+
+
 def test_another_seed_is_another_video(studio, video_id):
     other = studio.video(finish(studio, studio.submit(replace(REQUEST, seed=8))).id)
     assert other.receipt.frames_sha256 != studio.video(video_id).receipt.frames_sha256
