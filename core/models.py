@@ -97,7 +97,8 @@ SCHEDULERS: dict[str, SchedulerSpec] = {
         SchedulerSpec("dpmsolver++", "DPM-Solver++ 2M", "DPMSolverMultistepScheduler",
                       {"algorithm_type": "dpmsolver++", "solver_order": 2}),
         SchedulerSpec("unipc", "UniPC", "UniPCMultistepScheduler"),
-        SchedulerSpec("ddim", "DDIM", "DDIMScheduler"),
+        # diffusers clips to [-1, 1] unless told not to, which is meant for pixels and ruins latents
+        SchedulerSpec("ddim", "DDIM", "DDIMScheduler", {"clip_sample": False}),
         SchedulerSpec("euler", "Euler", "EulerDiscreteScheduler"),
     )
 }

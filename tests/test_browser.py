@@ -53,10 +53,10 @@ def made(server: Server, chromium: Browser) -> str:
 def test_one_click_makes_a_video_that_is_watched_while_it_is_made_and_plays(screen):
     screen.go()
     expect(screen.at("f_prompt").locator("textarea")).not_to_have_value("")
-    screen.unfold("more").write("f_num_inference_steps", "40").press("generate")
+    screen.write("f_num_frames", "48").unfold("more").write("f_num_inference_steps", "100").press("generate")
     screen.page.wait_for_selector('[data-testid="stImage"] img[src*="/app/static/preview/"]')
     lines = screen.follow_progress("actions_stage")
-    steps = [line for line in lines if re.match(r"Step \d+ of 40", line)]
+    steps = [line for line in lines if re.match(r"Step \d+ of 100", line)]
     assert len(steps) >= 2 and len(set(steps)) == len(steps), lines
     player = screen.playing()
     assert player["width"] == 32 and player["error"] is None and player["muted"]

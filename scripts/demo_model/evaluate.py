@@ -45,6 +45,7 @@ SCHEDULERS = {
     "DDIM": DDIMScheduler,
     "Euler": EulerDiscreteScheduler,
 }
+OPTIONS = {"DDIM": {"clip_sample": False}}
 GUIDANCES = (1.0, 2.0, 3.5, 5.0, 8.0)
 STEP_COUNTS = (6, 10, 16, 20)
 BATCH = 8
@@ -143,7 +144,7 @@ class Evaluation:
         self.keep("Negative prompt", {label: line(negative=text) for label, text in texts.items()})
         rows, default = {"DPM-Solver++": summary(asked, measured)}, self.pipeline.scheduler
         for name, kind in list(SCHEDULERS.items())[1:]:
-            self.pipeline.scheduler = kind.from_config(default.config)
+            self.pipeline.scheduler = kind.from_config(default.config, **OPTIONS.get(name, {}))
             rows[name] = summary(asked, [measure(clip) for clip in self.make(asked)])
         self.pipeline.scheduler = default
         self.keep("Scheduler", rows)
