@@ -139,7 +139,7 @@ def verify(settings: Settings, arguments: argparse.Namespace) -> int:
 def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
     """Take an MP4 of a studio into the library, from the recipe inside it."""
     with open_studio(settings, "visit") as studio:
-        video = studio.import_mp4(arguments.file)
+        video = studio.transfer.import_mp4(arguments.file)
         path = studio.library.mp4_path(video.id)
         show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
     return 0

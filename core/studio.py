@@ -16,6 +16,7 @@ from core.jobs.dispatcher import Dispatcher
 from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
 from core.leading import Leading
+from core.library.derived import Derived
 from core.library.examples import shipped, shipped_path
 from core.library.files import disk_errors
 from core.library.library import Finding, Library
@@ -24,6 +25,7 @@ from core.models import ModelSpec, catalog, default_model, find, folder_on_disk
 from core.receipt import Environment
 from core.request import VideoRequest, resolve
 from core.settings import Settings, hub_cache
+from core.transfer import Transfer
 from core.video import Video, is_id
 
 
@@ -43,6 +45,8 @@ class Studio:
             self.ledger = Ledger(settings.data_dir / "jobs.sqlite")
             undo.callback(self.ledger.close)
             self._leading = Leading(settings, self.ledger, role)
+            self.derived = Derived(settings.data_dir / "derived")
+            self.transfer = Transfer(self._leading, self.derived)
             undo.pop_all()
 
     @property
@@ -254,11 +258,6 @@ class Studio:
         self._leading.change("change", {"id": video_id, "tags": listed, "favorite": favorite})
         return self.video(video_id)
 
-    def import_mp4(self, path: Path) -> Video:
-        """Take an MP4 of this or another studio into the library, from the recipe inside it."""
-        document = self._leading.change("import", {"path": str(Path(path).resolve())})
-        return Video.from_document(document)
-
     def reindex(self) -> dict[str, Any]:
         """Make the index again from the sidecars; returns the report as an object."""
         return self._leading.change("reindex", {})
@@ -286,7 +285,7 @@ class Studio:
         """Import every shipped example; returns how many there are."""
         videos = shipped()
         for video in videos:
-            self.import_mp4(shipped_path(video.id))
+            self.transfer.import_mp4(shipped_path(video.id))
         return len(videos)
 
 

@@ -45,7 +45,7 @@ def room_of(module: str) -> str:
     for room in ("library", "diffusion", "jobs", "web"):
         if module == f"core.{room}" or module.startswith(f"core.{room}."):
             return room
-    rooms = {"core.studio": "studio", "core.leading": "studio", "core.doctor": "doctor",
+    rooms = {"core.studio": "studio", "core.leading": "studio", "core.transfer": "studio", "core.doctor": "doctor",
              "core.__main__": "command"}
     if module.split(".")[0] == "core":
         return rooms[module]  # a new room of core must be named here

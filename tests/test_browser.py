@@ -161,9 +161,11 @@ def test_a_row_of_the_table_opens_its_video_and_the_way_back_leads_to_the_table(
 
 def test_downloads_carry_a_name_a_person_can_read(screen, made):
     screen.go(f"/gallery?video={made}")
+    screen.press("download_as_opened")
     for label, name in (("Download MP4", f"a-lighthouse-in-the-fog-{made}.mp4"),
-                        ("Download JSON", f"a-lighthouse-in-the-fog-{made}.json")):
-        link = screen.page.get_by_role("link", name=label)
+                        ("GIF", f"a-lighthouse-in-the-fog-{made}.gif"),
+                        ("JSON", f"a-lighthouse-in-the-fog-{made}.json")):
+        link = screen.page.get_by_role("link", name=label, exact=True)
         answer = screen.page.request.get(server_url(screen) + link.get_attribute("href"))
         assert answer.ok and f'filename="{name}"' in answer.headers["content-disposition"]
 

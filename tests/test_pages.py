@@ -289,10 +289,23 @@ def test_a_finished_video_plays_from_its_address_and_offers_what_comes_next(stud
     assert player.proto.loop and player.proto.autoplay and player.proto.muted
     links = {link.value: link.url for link in at.link_button}
     assert links == {"Download MP4": f"/app/static/video/{video.id}.mp4?download=1",
-                     "Download JSON": f"/app/static/video/{video.id}.json?download=1"}
+                     "GIF": f"/app/static/export/gif/{video.id}?download=1",
+                     "WebM": f"/app/static/export/webm/{video.id}?download=1",
+                     "Frames as PNG": f"/app/static/export/png/{video.id}?download=1",
+                     "JSON": f"/app/static/video/{video.id}.json?download=1"}
     press(at, "regenerate_stage")
     assert (studio.jobs()[0].kind, studio.jobs()[0].parent) == ("regenerate", video.id)
     assert studio.jobs()[0].request == video.request
+
+
+def test_a_large_form_is_made_in_sight_before_it_is_offered(studio, monkeypatch):
+    monkeypatch.setattr("pages.parts.downloads.QUICK_PIXELS", 0)  # every video counts as large
+    video = keep(studio, "a red ball")
+    at = page("gallery", video=video.id)
+    assert "GIF" not in {link.value for link in at.link_button}
+    press(at, "make_gif_opened")
+    assert "GIF" in {link.value for link in at.link_button} and studio.transfer.has_rendition(video, "gif")
+    assert {"make_webm_opened", "make_png_opened"} <= {button.key for button in at.button}
 
 
 # Gallery

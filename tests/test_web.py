@@ -91,6 +91,38 @@ def test_the_sidecar_the_poster_and_the_animation_are_sent(client, studio, video
         assert picture.content[8:12] == b"WEBP"
 
 
+@pytest.mark.parametrize(("kind", "media_type", "begins"), [
+    ("gif", "image/gif", b"GIF89a"), ("webm", "video/webm", b"\x1aE\xdf\xa3"), ("png", "application/zip", b"PK")])
+def test_other_forms_are_made_when_they_are_asked_for_and_sent_in_parts(client, studio, video, kind, media_type,
+                                                                        begins):
+    url = f"/app/static/export/{kind}/{video.id}"
+    whole = client.get(url, params={"download": 1})
+    assert (whole.status_code, whole.headers["content-type"]) == (200, media_type)
+    assert whole.content.startswith(begins) and whole.headers["x-content-type-options"] == "nosniff"
+    suffix = {"gif": ".gif", "webm": ".webm", "png": ".png.zip"}[kind]
+    assert f'filename="ein-roter-ball-etc-passwd-neon-city-{video.id}{suffix}"' in \
+        whole.headers["content-disposition"]
+    assert client.get(url, headers={"Range": "bytes=0-3"}).content == whole.content[:4]
+    again = client.get(url, headers={"If-None-Match": whole.headers["etag"]})
+    assert again.status_code == 304
+    for file in (studio.settings.data_dir / "derived").iterdir():
+        file.unlink()
+    assert client.get(url).content == whole.content
+
+
+@pytest.mark.parametrize("path", ["exe/{id}", "gif/20200101-000000-abcdef", "gif/..%2f..%2fetc%2fpasswd", "gif/x"])
+def test_a_form_there_is_not_of_a_video_there_is_not_is_not_found(client, video, path):
+    assert client.get("/app/static/export/" + path.format(id=video.id)).status_code == 404
+
+
+def test_why_a_form_cannot_be_made_is_a_sentence(client, studio):
+    broken = samples.publish(studio, *samples.with_recipe(samples.video("broken")))
+    path = studio.library.mp4_path(broken.id)
+    path.write_bytes(path.read_bytes()[:1000])
+    answer = client.get(f"/app/static/export/gif/{broken.id}")
+    assert answer.status_code == 500 and "damaged" in answer.text and "Traceback" not in answer.text
+
+
 def test_a_preview_is_never_kept(client, studio, video):
     folder = studio.settings.data_dir / "previews"
     folder.mkdir(exist_ok=True)

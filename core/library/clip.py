@@ -92,7 +92,8 @@ def encode_bytes(frames: np.ndarray, fps: int, comment: str) -> tuple[bytes, Res
     _check(frames, fps, comment)
     with disk_errors("the temporary folder"), tempfile.TemporaryDirectory(prefix="t2v-") as folder:
         path = Path(folder) / "clip.mp4"
-        encode(_padded(frames), fps, path, comment)
+        padded = _padded(frames)
+        encode(padded, (padded.shape[2], padded.shape[1]), fps, path, comment)
         data = path.read_bytes()
     data = _bound(data, comment, _compare(data, frames, fps, comment))
     count, height, width, _ = frames.shape
@@ -112,6 +113,14 @@ def read(source: Path | bytes) -> Clip:
         about = _probe(container)
         frames, video_sha256 = _decode(container, about)
     return Clip(frames[:, : about.height, : about.width], about.fps, about.comment, video_sha256)
+
+
+def stream(source: Path | bytes) -> Iterator[np.ndarray]:
+    """The frames of an MP4 one by one, uint8 (H, W, 3), for what need not hold them all; raises like `read`."""
+    with _opened(source) as container:
+        about = _probe(container)
+        for frame in _frames(container, about):
+            yield frame.to_ndarray(format="rgb24")[: about.height, : about.width]
 
 
 def probe(source: Path | bytes) -> Probe:

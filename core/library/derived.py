@@ -68,9 +68,9 @@ class Derived:
             return self._making.setdefault(name, threading.Lock())
 
     def _used(self, path: Path) -> bool:
-        """Whether the file is there; it is then the last one used."""
+        """Whether the file is there; it is then the last one used. A browser's copy of it stays good."""
         try:
-            os.utime(path)
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
         except FileNotFoundError:
             return False
         except OSError:
@@ -94,7 +94,7 @@ class Derived:
                 for entry in entries:
                     status = entry.stat()
                     if not entry.name.endswith(PART):
-                        files.append((status.st_mtime_ns, status.st_size, Path(entry.path)))
+                        files.append((status.st_atime_ns, status.st_size, Path(entry.path)))
                     elif time.time() - status.st_mtime > _ABANDONED_S:
                         Path(entry.path).unlink(missing_ok=True)
             total = sum(size for _, size, _ in files)

@@ -1,6 +1,8 @@
-"""The FFmpeg process that makes the MP4, through MoviePy's writer. Nothing else in the project imports moviepy."""
+"""The FFmpeg process that makes MP4 and WebM, through MoviePy's writer. Nothing else here imports moviepy."""
 
 import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +11,36 @@ from core.errors import ClipError, DiskFull
 
 # Tagged BT.709 all through, so that every player shows the colours that went in. One fixed thread count and no
 # encoder stamp: the same frames give the same bytes on one machine.
-_ENCODING = (
+_COLOURS = (
     "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p,"
            "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709",
-    "-crf", "14", "-movflags", "+faststart", "-fflags", "+bitexact", "-f", "mp4",
+    "-fflags", "+bitexact",
 )
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How FFmpeg is to encode: the name of its encoder, and its arguments."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+H264 = Codec("libx264", ("-crf", "14", "-movflags", "+faststart", "-f", "mp4"))
+VP9 = Codec("libvpx-vp9", ("-crf", "18", "-b:v", "0", "-deadline", "good", "-cpu-used", "4", "-row-mt", "1",
+                           "-f", "webm"))
 _NO_FFMPEG = ("FFmpeg could not be started ({}). It comes with a package: "
               "pip install --force-reinstall imageio-ffmpeg")
 _FULL = ("No space left", "File too large", "Disk quota")
 
 
-def encode(frames: np.ndarray, fps: int, path: Path, comment: str) -> None:
+def encode(frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, path: Path, comment: str,
+           codec: Codec = H264) -> None:
     """Run FFmpeg. The comment is the one text of a person in its arguments (no shell).
 
     Args:
-        frames: uint8 (F, H, W, 3) RGB, even sides.
+        frames: each uint8 (H, W, 3) RGB; for H.264 with even sides.
+        size: width, height.
 
     Raises:
         ClipError: there is no FFmpeg, or it failed.
@@ -34,8 +51,8 @@ def encode(frames: np.ndarray, fps: int, path: Path, comment: str) -> None:
         from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
 
         writer = FFMPEG_VideoWriter(
-            f"file:{path}", (frames.shape[2], frames.shape[1]), fps, codec="libx264", preset="veryfast", threads=2,
-            ffmpeg_params=[*_ENCODING, "-metadata", f"comment={comment}"],
+            f"file:{path}", size, fps, codec=codec.name, preset="veryfast", threads=2,
+            ffmpeg_params=[*_COLOURS, *codec.arguments, "-metadata", f"comment={comment}"],
         )
     except (RuntimeError, OSError) as error:
         raise ClipError(_NO_FFMPEG.format(error)) from error
@@ -52,7 +69,7 @@ def encode(frames: np.ndarray, fps: int, path: Path, comment: str) -> None:
         return
     too_large = getattr(signal, "SIGXFSZ", None)  # Windows has none
     if (too_large and process.returncode == -too_large) or any(words in complaint for words in _FULL):
-        raise DiskFull("There is no room to encode the video in the temporary folder; free some space there.")
+        raise DiskFull(f"There is no room to encode the video in {path.parent}; free some space there.")
     last = complaint.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
     raise ClipError(f"FFmpeg could not encode the video: {last[0]}")
 

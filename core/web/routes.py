@@ -3,6 +3,7 @@
     /app/static/video/{id}.mp4      Range, ETag, HEAD; ?download=1 for a file with a readable name
     /app/static/video/{id}.json     the sidecar
     /app/static/poster/{id}.webp    /app/static/animation/{id}.webp
+    /app/static/export/{kind}/{id}  the video as a GIF, as WebM, its frames as PNG; made when it is asked for
     /app/static/preview/{id}.webp   how a running job looks now
     /app/static/example/{id}.mp4    a video that ships with the studio
     /api/ready                      200 or 503
@@ -20,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from core.errors import StudioError
+from core.errors import ClipError, DiskFull, StudioError
+from core.library.renditions import RENDITIONS
 from core.studio import Studio
 
 SLUG_LENGTH = 48
@@ -45,6 +47,7 @@ def routes(studio: Callable[[], Studio]) -> list[Route]:
         Route("/app/static/video/{id}.json", media.sidecar),
         Route("/app/static/poster/{id}.webp", media.poster),
         Route("/app/static/animation/{id}.webp", media.animation),
+        Route("/app/static/export/{kind}/{id}", media.rendition),
         Route("/app/static/preview/{id}.webp", media.preview),
         Route("/app/static/example/{id}.mp4", media.example),
         Route("/app/static/{rest:path}", media.nothing),
@@ -75,6 +78,14 @@ class Media:
         """The video as a small moving picture."""
         return self._file(request, lambda id: self._studio().library.animation_path(id), "image/webp", _KEPT)
 
+    def rendition(self, request: Request) -> Response:
+        """The video in another form. Why it cannot be made is said in a sentence."""
+        kind = request.path_params["kind"]
+        if kind not in RENDITIONS:
+            return self.nothing(request)
+        return self._file(request, lambda id: self._studio().transfer.rendition(id, kind),
+                          RENDITIONS[kind].media_type, _REVALIDATED, RENDITIONS[kind].suffix)
+
     def preview(self, request: Request) -> Response:
         """How a running job looks now."""
         return self._file(request, lambda id: self._studio().preview_path(id), "image/webp", _FRESH)
@@ -96,12 +107,16 @@ class Media:
         return JSONResponse(state, status_code=200 if state["ready"] else 503, headers=_FRESH)
 
     def _file(self, request: Request, path_of: Callable[[str], Path], media_type: str,
-              caching: dict[str, str]) -> Response:
+              caching: dict[str, str], suffix: str = "") -> Response:
+        """`suffix`: the end of the name it is saved under, where that is not the file's own."""
         video_id = request.path_params["id"]
         try:
             path = path_of(video_id)
             stat = path.stat()
-            name = self._download_name(video_id, path.suffix) if "download" in request.query_params else None
+            asked = "download" in request.query_params
+            name = self._download_name(video_id, suffix or path.suffix) if asked else None
+        except (ClipError, DiskFull) as error:
+            return PlainTextResponse(str(error), status_code=500, headers={**_FRESH, **_SAFE})
         except (StudioError, FileNotFoundError):
             return self.nothing(request)
         response = FileResponse(path, media_type=media_type, stat_result=stat, headers={**caching, **_SAFE},

@@ -5,6 +5,7 @@ import streamlit as st
 from core.errors import StudioError
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.video import Video
+from pages.parts.downloads import downloads, video_url
 from pages.parts.shell import GENERATE, studio
 from pages.parts.words import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
 
@@ -16,11 +17,6 @@ def play(video: Video, url: str, tallest: int = TALLEST) -> None:
     with st.container(horizontal=True, horizontal_alignment="center"):
         st.video(url, loop=True, autoplay=True, muted=True, alt=shorten(video.request.prompt, 120),
                  width=fitting_width(video.result.width, video.result.height, tallest))
-
-
-def video_url(video_id: str) -> str:
-    """Where the MP4 is served."""
-    return f"/app/static/video/{video_id}.mp4"
 
 
 def show_video(video: Video, tallest: int = TALLEST) -> None:
@@ -43,10 +39,7 @@ def actions(video: Video, place: str) -> None:
                   args=(video.id,), help="Runs the request again and compares every pixel.")
         if st.button("Change and generate again", icon=":material/edit:", key=f"remix_{place}", width="stretch"):
             st.switch_page(GENERATE, query_params={"from": video.id})
-        st.link_button("Download MP4", f"{video_url(video.id)}?download=1", icon=":material/download:",
-                       width="stretch")
-        st.link_button("Download JSON", f"/app/static/video/{video.id}.json?download=1",
-                       icon=":material/data_object:", width="stretch")
+        downloads(video, place)
 
 
 def regenerate(video_id: str) -> None:

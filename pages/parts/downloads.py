@@ -1,0 +1,55 @@
+"""The downloads of a video: its MP4, its sidecar, and the other forms it can take."""
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.library.renditions import RENDITIONS
+from core.video import Video
+from pages.parts.shell import show_error, studio
+
+QUICK_PIXELS = 10_000_000  # of all frames; so many are made in about the time in which a download begins
+_ICONS = {"gif": ":material/gif_box:", "webm": ":material/movie:", "png": ":material/photo_library:"}
+_SAID = {"gif": "Loops everywhere, 256 colours", "webm": "VP9, for web pages",
+         "png": "One picture a frame in a ZIP, no further loss"}
+
+
+def video_url(video_id: str) -> str:
+    """Where the MP4 is served."""
+    return f"/app/static/video/{video_id}.mp4"
+
+
+def downloads(video: Video, place: str) -> None:
+    """The MP4 in one press, everything else in a menu. `place` keeps the keys of two places on one page apart."""
+    st.link_button("Download MP4", f"{video_url(video.id)}?download=1", icon=":material/download:",
+                   width="stretch")
+    with st.popover("Download as", icon=":material/file_export:", width="stretch", key=f"download_as_{place}"):
+        for kind in RENDITIONS:
+            _rendition(video, kind, place)
+        st.link_button("JSON", f"/app/static/video/{video.id}.json?download=1", icon=":material/data_object:",
+                       width="stretch", help="The sidecar: everything that is known of the video")
+
+
+@st.fragment
+def _rendition(video: Video, kind: str, place: str) -> None:
+    """A link that makes the form when it is followed; a large one is made first, in sight."""
+    title, opened = RENDITIONS[kind].title, studio()
+    pixels = video.result.num_frames * video.result.width * video.result.height
+    slot = st.empty()
+    if pixels > QUICK_PIXELS and not opened.transfer.has_rendition(video, kind):
+        if not slot.button(f"Make {title}", icon=_ICONS[kind], key=f"make_{kind}_{place}", width="stretch",
+                           help=f"{_SAID[kind]}. This takes a moment."):
+            return
+        with slot.container():
+            bar = st.progress(0.0, f"{title}: the first frame")
+            st.button("Stop", key=f"stop_{kind}_{place}")  # a press ends this run; what was begun is removed
+
+        def tell(done: int, total: int) -> None:
+            bar.progress(done / total, f"{title}: frame {done} of {total}")
+
+        try:
+            opened.transfer.rendition(video.id, kind, tell)
+        except StudioError as error:
+            show_error(error)
+            return
+    slot.link_button(title, f"/app/static/export/{kind}/{video.id}?download=1", icon=_ICONS[kind],
+                     width="stretch", help=_SAID[kind])
