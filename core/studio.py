@@ -19,8 +19,8 @@ from core.leading import Leading
 from core.library.derived import Derived
 from core.library.examples import shipped, shipped_path
 from core.library.files import disk_errors
-from core.library.library import Finding, Library
-from core.library.query import Facets, Page, Query
+from core.library.library import Facets, Finding, Library
+from core.library.query import Page, Query
 from core.models import ModelSpec, catalog, default_model, find, folder_on_disk
 from core.receipt import Environment
 from core.request import VideoRequest, resolve

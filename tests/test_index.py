@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,10 @@ from tinydb import TinyDB, where
 
 from core.errors import BadRequest, ReadOnly
 from core.library import index as index_module
+from core.library.entry import Entry, fold
+from core.library.facets import Tally
 from core.library.index import Index
-from core.library.query import SORTS, Entry, Query, facets, fold, matching, terms
+from core.library.query import SORTS, Query, matching, terms
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8"), max_size=80)
@@ -54,11 +55,11 @@ def test_what_is_put_is_there_newest_first_also_after_opening_again(tmp_path):
     assert index.all() == rows[::-1] and index.get(rows[7].id) == rows[7]
     index.remove(rows[7].id)
     index.remove("20200101-000000-000000")
-    index.put(replace(rows[8], favorite=True, created=rows[49].created + "x"))
+    index.put(rows[8]._replace(favorite=True, created=rows[49].created + "x"))
     index.close()
     again = open_index(tmp_path)
     assert again.problem == "" and again.get(rows[7].id) is None
-    assert again.all()[0] == replace(rows[8], favorite=True, created=rows[49].created + "x")
+    assert again.all()[0] == rows[8]._replace(favorite=True, created=rows[49].created + "x")
     assert len(again.all()) == 49
     again.close()
 
@@ -86,7 +87,7 @@ def damages(good: bytes) -> dict[str, bytes]:
     return {
         "empty": b"", "half": good[: len(good) // 2], "garbage": b"\x80\x81garbage", "nul bytes": bytes(len(good)),
         "two documents": good + good, "a list": b"[]", "a number": b"7", "null": b"null",
-        "another program's": b'{"_default": {"1": {"name": "x"}}}', "no rows": b'{"about": {"1": {"format": 1}}}',
+        "another program's": b'{"_default": {"1": {"name": "x"}}}', "no rows": b'{"about": {"1": {"format": 2}}}',
         "a newer format": json.dumps({**document, "about": {"1": {"format": 99}}}).encode(),
         "a row that is a list": json.dumps({**document, "_default": {"1": []}}).encode(),
         "a row of another shape": with_row(extra=1), "a seed in words": with_row(seed="seven"),
@@ -94,6 +95,19 @@ def damages(good: bytes) -> dict[str, bytes]:
         "tags of numbers": with_row(tags=[1]), "nothing for a prompt": with_row(prompt=None),
         "too deep": b"[" * 100_000,
     }
+
+
+def test_a_file_of_an_earlier_studio_is_made_anew_and_not_called_damaged(tmp_path):
+    index = open_index(tmp_path)
+    index.put(entry(1))
+    index.close()
+    path = tmp_path / "index.json"
+    path.write_bytes(path.read_bytes().replace(b'"format":2', b'"format":1'))
+    opened = open_index(tmp_path)
+    assert (opened.problem, list(opened.all()), opened.quarantine) == ("outdated", [], None)
+    opened.put(entry(1))
+    opened.close()
+    assert open_index(tmp_path, writable=False).problem == ""
 
 
 KINDS = list(damages(json.dumps({"_default": {"1": {}}, "about": {}}).encode()))
@@ -270,21 +284,52 @@ def test_a_search_looks_into_tags_but_not_across_them():
     assert found(rows, '"of winter"') == [] and found(rows, '"ball best"') == []
 
 
+def test_a_search_looks_into_the_negative_prompt_where_an_excluded_word_may_stand():
+    rows = [entry(1, "snow on a hill", negative_prompt="blurry, rain"), entry(2, "rain on a hill"),
+            entry(3, "a hill", tags=("Rain",), negative_prompt="snow")]
+    assert found(rows, "rain") == ["snow on a hill", "rain on a hill", "a hill"]
+    assert found(rows, "-rain") == ["snow on a hill"]
+    assert found(rows, "negative:rain") == ["snow on a hill"] == found(rows, 'Negative:"blurry, rain"')
+    assert found(rows, "-negative:rain") == ["rain on a hill", "a hill"]
+    assert found(rows, "prompt:rain") == ["rain on a hill"] and found(rows, "tag:rain") == ["a hill"]
+    assert found(rows, "-prompt:rain hill") == ["snow on a hill", "a hill"]
+    assert found(rows, "-tag:rain rain") == ["snow on a hill", "rain on a hill"]
+    assert found(rows, '"prompt:rain"') == [] and found(rows, "tag:") == []
+    assert found(rows, "tag:hill") == []
+
+
 @settings(max_examples=200)
 @given(valid_text)
 def test_a_prompt_is_found_by_each_of_its_own_words(prompt):
     row = entry(1, prompt)
-    assert all(row.says(fold(word)) for word in prompt.split())
-    assert all(text for _, text in terms(prompt))
-    assert row.says(fold(prompt))
+    assert all(fold(word) in row.shown for word in prompt.split())
+    assert all(term.text for term in terms(prompt))
+    assert fold(prompt) in row.shown
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["put", "take"])), max_size=30))
+def test_values_that_come_and_go_are_counted_as_if_counted_anew(steps):
+    rows = [entry(number, tags=("a", "b")[: number % 3], seed=number, fps=number % 2 + 1, model="m" * (number % 3))
+            for number in range(6)]
+    held: dict[str, Entry] = {}
+    tally = Tally(())
+    for number, deed in steps:
+        row, old = rows[number], held.pop(rows[number].id, None)
+        if deed == "put":
+            held[row.id] = row
+        tally.exchange(old, held.get(row.id))
+    assert tally.facets() == Tally(held.values()).facets()
 
 
 def test_filters_choose_exactly():
     rows = [entry(number, model="demo" if number % 2 else "tiny", seed=number, num_inference_steps=20 + number,
                   guidance_scale=number + 0.5, favorite=number == 3, tags=("a", "b")[: number % 3],
                   owner="" if number < 3 else "ann", parent=None if number else "20261122-000001-abcdef",
+                  negative_prompt="blurry" if number < 3 else "no text, watermark",
                   scheduler="ddim" if number == 4 else "euler") for number in reversed(range(6))]
-    rows[0] = replace(rows[0], num_frames=24, verdict="identical")
+    rows[0] = rows[0]._replace(num_frames=24, verdict="identical", fps=12)
+    rows[1] = rows[1]._replace(loras=("grain", "ink"))
 
     def seeds(**query: object) -> list[int]:
         return [row.seed for row in matching(rows, Query(**query))]
@@ -298,10 +343,13 @@ def test_filters_choose_exactly():
     assert seeds(owner="ann") == [5, 4, 3] and seeds(owner="") == [2, 1, 0]
     assert seeds(parent="20261122-000001-abcdef") == [0] and seeds(scheduler="ddim") == [4]
     assert seeds(model="demo", owner="ann", favorite=False) == [5]
-    known = facets(rows)
+    known = Tally(rows).facets()
     assert known.models == ("demo", "tiny") and known.tags == ("a", "b") and known.owners == ("ann",)
     assert known.num_frames == (8, 24) and known.guidance_scales[0] == 0.5
-    assert known.schedulers == ("ddim", "euler")
+    assert known.schedulers == ("ddim", "euler") and known.loras == ("grain", "ink") and known.fps == (8, 12)
+    assert seeds(lora="ink") == [4] and seeds(fps=12) == [5]
+    assert seeds(negative_prompt="blur") == [2, 1, 0] and seeds(negative_prompt='-"no text"') == [2, 1, 0]
+    assert seeds(negative_prompt="-blur watermark") == [5, 4, 3]
 
 
 def test_days_are_both_included():
@@ -315,16 +363,30 @@ def test_days_are_both_included():
 
 
 def test_every_order_orders():
-    rows = [replace(entry(number, prompt, seed=9 - number, num_inference_steps=number % 2 + 1,
-                          guidance_scale=float(number)), total_s=float(number % 3), num_frames=number * 7 % 5)
+    rows = [entry(number, prompt, seed=9 - number, num_inference_steps=number % 2 + 1,
+                  guidance_scale=float(number), model="mb"[number % 2], favorite=number == 1,
+                  negative_prompt=("", "z", "y", "", "x")[number])._replace(
+                      owner=("", "bo", "", "al", "")[number], total_s=float(number % 3), num_frames=number * 7 % 5,
+                      width=number * 2 % 5, height=2,
+                      verdict=(None, "identical", "drifted", None, "equivalent")[number], bytes=number * 4 % 5,
+                      loras=((), ("b",), (), ("a", "c"), ())[number], fps=number * 3 % 5)
             for number, prompt in reversed(list(enumerate(["b", "C", "a", "ä", "Z"])))]
     order = {sort: [row.prompt for row in matching(rows, Query(sort=sort))] for sort in SORTS}
     assert order["newest"] == ["Z", "ä", "a", "C", "b"] and order["oldest"] == order["newest"][::-1]
     assert order["prompt"] == ["a", "b", "C", "Z", "ä"]
     assert order["seed"] == order["newest"]
-    assert order["num_inference_steps"] == ["Z", "a", "b", "ä", "C"]  # equals: newest first
-    assert order["guidance_scale"] == ["b", "C", "a", "ä", "Z"]
+    assert order["fewest steps"] == ["Z", "a", "b", "ä", "C"]  # equals: newest first
+    assert order["most steps"] == ["ä", "C", "Z", "a", "b"]
+    assert order["lowest guidance"] == ["b", "C", "a", "ä", "Z"] == order["highest guidance"][::-1]
     assert order["longest render"] == ["a", "Z", "C", "ä", "b"]
-    assert order["num_frames"] == ["b", "ä", "C", "Z", "a"]
+    assert order["shortest render"] == ["ä", "b", "Z", "C", "a"]
+    assert order["shortest"] == ["b", "ä", "C", "Z", "a"] == order["longest"][::-1]
+    assert order["smallest"] == ["b", "ä", "C", "Z", "a"] == order["largest"][::-1]
+    assert order["fewest fps"] == ["b", "a", "Z", "C", "ä"] == order["most fps"][::-1]
+    assert order["most disk"] == ["C", "a", "ä", "Z", "b"]
+    assert order["model"] == ["ä", "C", "Z", "a", "b"] and order["favorites"] == ["C", "Z", "ä", "a", "b"]
+    assert order["negative_prompt"] == ["Z", "a", "C", "ä", "b"]
+    assert order["owner"] == order["lora"] == ["ä", "C", "Z", "a", "b"]
+    assert order["verdict"] == ["a", "Z", "C", "ä", "b"]
     with pytest.raises(BadRequest, match="sort"):
         matching(rows, Query(sort="best"))

@@ -4,13 +4,16 @@ Rows choose and order; what is shown of each comes from its sidecar and is remem
 again. Lists are never copied for a page, and an answer is remembered until the index changes.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
 from core.errors import BadRequest, DamagedVideo, NotFound, ReadOnly
+from core.library.entry import Entry
+from core.library.facets import Facets, Tally
 from core.library.index import Index
-from core.library.query import Entry, Facets, Page, Place, Query, facets, matching
-from core.library.shelf import MP4, SIDECAR, Shelf
+from core.library.query import Page, Place, Query, matching
+from core.library.shelf import MP4, Shelf
 from core.video import Video
 
 _CACHED_VIDEOS = 2048
@@ -25,7 +28,10 @@ class Catalogue:
         self._shelf = shelf
         self._videos: dict[str, tuple[int, Video]] = {}
         self._answers: dict[Query, tuple[int, Sequence[Entry], int]] = {}
-        self._facets: tuple[int, Facets] | None = None
+        self._counting = threading.Lock()  # over the three below, and while an entry changes
+        self._tally: Tally | None = None
+        self._tallied = -1  # the generation of the index that the tally counts
+        self._facets: Facets | None = None
 
     def search(self, query: Query) -> Page:
         """One page of the videos that match; a page beyond the last one is the last one.
@@ -46,21 +52,37 @@ class Catalogue:
 
     def facets(self) -> Facets:
         """The values that occur, for the filters to offer."""
-        generation = self._index.generation
-        if self._facets is None or self._facets[0] != generation:
-            self._facets = generation, facets(self._index.all())
-        return self._facets[1]
+        with self._counting:
+            generation = self._index.generation
+            if self._tally is None or self._tallied != generation:
+                self._tally, self._tallied, self._facets = Tally(self._index.all()), generation, None
+            if self._facets is None:
+                self._facets = self._tally.facets()
+            return self._facets
 
     def put(self, video: Video) -> None:
         """Take in a video whose sidecar has just been written."""
         stamp = self._shelf.stamp(video.id)
         self._remember(video, stamp)
-        self._index.put(Entry.of(video, stamp))
+        entry = Entry.of(video, stamp)
+        with self._counting:
+            old, known = self._index.get(video.id), self._index.generation
+            self._index.put(entry)
+            self._count(known, old, entry)
 
     def remove(self, video_id: str) -> None:
         """Forget a video."""
-        self._index.remove(video_id)
+        with self._counting:
+            old, known = self._index.get(video_id), self._index.generation
+            self._index.remove(video_id)
+            self._count(known, old, None)
         self._videos.pop(video_id, None)
+
+    def _count(self, known: int, old: Entry | None, new: Entry | None) -> None:
+        """Bring the tally up to date, if it counted what was `known` before this change."""
+        if self._tally is not None and self._tallied == known:
+            self._tally.exchange(old, new)
+            self._tallied, self._facets = self._index.generation, None
 
     def _answer(self, query: Query) -> tuple[Sequence[Entry], int]:
         """All entries that match and the bytes of their MP4s."""
@@ -83,8 +105,7 @@ class Catalogue:
         whole = {}
         for path in self._shelf.folders():
             folder = self._shelf.folder(path)
-            whole |= {video_id: folder.stamps[video_id] for video_id, suffixes in folder.videos.items()
-                      if suffixes >= {MP4, SIDECAR}}
+            whole |= {video_id: folder.stamps[video_id] for video_id in folder.whole}
         return [entry for entry in entries
                 if entry.id not in whole or (whole[entry.id] != entry.sidecar_ns and not self._reads(entry.id))]
 

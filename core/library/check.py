@@ -38,8 +38,8 @@ def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, s
             folder = shelf.folder(path)
             found = list(_structure(shelf, folder, ids, settled))
         yield from found
-        for video_id, suffixes in folder.videos.items():
-            if {MP4, SIDECAR} <= suffixes and (ids is None or video_id in ids):
+        for video_id in sorted(folder.whole):
+            if ids is None or video_id in ids:
                 yield from _content(shelf, video_id)
 
 
@@ -49,14 +49,15 @@ def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool
         if (ids is None or video_id in ids) and (settled or _is_old(part)):
             yield Finding(video_id, part, f"{part.name} is what an interrupted write left ({PART}).",
                           "Restart the studio: it removes such files.")
-    for video_id, suffixes in folder.videos.items():
+    films, sidecars = folder.having[MP4], folder.having[SIDECAR]
+    for video_id in sorted(films ^ sidecars):
         if ids is not None and video_id not in ids:
             continue
         mp4, beside = shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR)
-        if MP4 in suffixes and SIDECAR not in suffixes:
+        if video_id in films:
             yield Finding(video_id, beside, f"{beside.name} is missing beside its MP4.",
                           "Reindex: it is made again from the settings inside the MP4.")
-        elif SIDECAR in suffixes and MP4 not in suffixes and (settled or _is_old(beside)):
+        elif settled or _is_old(beside):
             yield Finding(video_id, mp4, f"{mp4.name} is missing; only its sidecar is here.",
                           "Import a copy of the MP4, or generate it again from the settings in the sidecar.")
 

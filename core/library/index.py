@@ -21,10 +21,11 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 
 from core.errors import ReadOnly, StudioError
+from core.library.entry import Entry
 from core.library.files import disk_errors, write_file
-from core.library.query import Entry
+from core.library.uncollected import uncollected
 
-FORMAT = 1
+FORMAT = 2
 INLINE_ROWS = 1000  # with more rows than this, writing the file is put off
 DELAY_S = 1.0
 RETRY_S = 30.0
@@ -62,7 +63,8 @@ class Index:
         writable: False: never writes, and reads the file again when it has changed (`refresh`).
 
     Attributes:
-        problem: why the file could not be used when it was last read: "", "missing" or "damaged".
+        problem: why the file could not be used when it was last read: "", "missing", "outdated" (an earlier
+            studio wrote it) or "damaged".
         quarantine: where a damaged file was put aside.
         generation: grows with each change.
     """
@@ -141,7 +143,7 @@ class Index:
             if generation == self._flushed:
                 return
             began = time.monotonic()
-            rows = {str(number): entry for number, entry in enumerate(entries, 1)}
+            rows = {str(number): entry.document() for number, entry in enumerate(entries, 1)}
             self._db.storage.write({"_default": rows, "about": {"1": {"format": FORMAT}}})
             self._flush_s = time.monotonic() - began
             self._flushed = generation
@@ -159,18 +161,20 @@ class Index:
 
     # Inside
 
+    @uncollected()
     def _read(self) -> None:
         """Take the entries from the file; a file that cannot be used leaves none and says why."""
         self._seen = self._signature()
         try:
             tables = self._db.storage.read()
-            entries = [] if tables is None else _entries(tables)
+            old = tables is not None and _is_older(tables)
+            entries = [] if tables is None or old else _entries(tables)
         except (ValueError, TypeError, KeyError, AttributeError):
             if self._writable:
                 self._put_aside()
             self.problem, entries = "damaged", []
         else:
-            self.problem = "missing" if tables is None else ""
+            self.problem = "missing" if tables is None else "outdated" if old else ""
         with self._lock:
             if not self.problem or self._writable:
                 self._hold(entries)
@@ -241,6 +245,11 @@ class Index:
 
 def _order(entry: Entry) -> tuple[str, str]:
     return entry.created, entry.id
+
+
+def _is_older(tables: Any) -> bool:
+    """Whether an earlier studio wrote the file; its rows lack what is asked for now."""
+    return tables["about"]["1"]["format"] < FORMAT
 
 
 def _entries(tables: Any) -> list[Entry]:

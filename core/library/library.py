@@ -19,9 +19,10 @@ from core.faults import reach
 from core.library import clip, sidecar
 from core.library.catalogue import Catalogue
 from core.library.check import Finding, examine
+from core.library.facets import Facets
 from core.library.files import disk_errors, file_sha256
 from core.library.index import Index
-from core.library.query import Facets, Page, Query
+from core.library.query import Page, Query
 from core.library.recovery import Report, Sweep
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
 from core.library.tags import clean_tags
@@ -56,6 +57,10 @@ class Library:
             self.report = Sweep(self._shelf, self._index, trust=True, mend=True).run()
         else:
             self._read_without_index()
+
+    def flush(self) -> None:
+        """Write what the index file lacks now, not a moment later. Raises DiskFull, ReadOnly, StudioError."""
+        self._index.flush()
 
     def close(self) -> None:
         """Write the index. The library is not to be used afterwards."""

@@ -1,117 +1,17 @@
-"""What the gallery may ask, and the answer: entries, queries, pages.
-
-An `Entry` is a video as the index knows it: what can be searched, filtered and sorted by, and no more, so that
-a hundred thousand of them fit in memory. Everything else is in the sidecar.
-"""
+"""What the gallery may ask, and the answer: queries, pages, orders."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, replace
 from datetime import date
-from types import NoneType
 from typing import Any
 
 from core.errors import BadRequest
-from core.receipt import Environment, Receipt
-from core.request import VideoRequest
-from core.video import Result, Runtime, Video, is_id
+from core.library.entry import Entry, fold
+from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
+from core.video import Video
 
-_TERM = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
-
-
-def fold(text: str) -> str:
-    """Text as it is compared: compatibility forms unified, case gone, white space made single."""
-    if text.isascii():  # most is, and this is ten times as fast
-        return " ".join(text.lower().split())
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the index.
-
-    Attributes:
-        sidecar_ns: when the sidecar was last written (nanoseconds, as the file system says).
-    """
-
-    id: str
-    created: str
-    owner: str
-    parent: str | None
-    prompt: str
-    negative_prompt: str
-    tags: tuple[str, ...]
-    favorite: bool
-    model: str
-    num_frames: int
-    num_inference_steps: int
-    guidance_scale: float
-    fps: int
-    seed: int
-    width: int
-    height: int
-    scheduler: str
-    bytes: int
-    mp4_sha256: str
-    total_s: float
-    verdict: str | None
-    sidecar_ns: int
-    _text: str = field(init=False, repr=False, compare=False)  # the underscore keeps it out of the file
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_text", "\n".join(fold(text) for text in (self.prompt, *self.tags)))
-
-    @classmethod
-    def of(cls, video: Video, sidecar_ns: int) -> "Entry":
-        """The row of a video."""
-        request = video.request
-        return cls(
-            id=video.id, created=video.created, owner=video.owner, parent=video.parent, prompt=request.prompt,
-            negative_prompt=request.negative_prompt or "", tags=video.tags, favorite=video.favorite,
-            model=request.model or "", num_frames=video.result.num_frames,
-            num_inference_steps=request.num_inference_steps or 0,
-            guidance_scale=request.guidance_scale or 0.0, fps=video.result.fps, seed=request.seed or 0,
-            width=video.result.width, height=video.result.height, scheduler=request.scheduler or "",
-            bytes=video.result.bytes, mp4_sha256=video.result.mp4_sha256, total_s=video.runtime.total_s,
-            verdict=video.verdict.verdict if video.verdict else None, sidecar_ns=sidecar_ns,
-        )
-
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> "Entry":
-        """Read a row of the index file.
-
-        Raises:
-            ValueError, TypeError, KeyError, AttributeError: not such a row.
-        """
-        entry = cls(**{**document, "tags": tuple(document["tags"])})
-        for name, kind in _KINDS:
-            if not isinstance(getattr(entry, name), kind):
-                raise TypeError(f"{name} is {getattr(entry, name)!r:.40}")
-        if not is_id(entry.id):
-            raise ValueError(f"{entry.id!r:.40} is not an id")
-        return entry
-
-    def says(self, folded: str) -> bool:
-        """Whether the prompt or a tag contains this text, itself already folded."""
-        return folded in self._text
-
-    def video(self) -> Video:
-        """What is known of the video without its sidecar: the receipt is empty."""
-        nothing = Receipt("", "", self.model, "", "", "", {}, Environment("", "", "", "", "", 0))
-        seconds = round(self.num_frames / self.fps, 6) if self.fps else 0.0
-        names = {f.name for f in fields(VideoRequest)}
-        return Video(
-            id=self.id, created=self.created, owner=self.owner, parent=self.parent, tags=self.tags,
-            favorite=self.favorite, receipt=nothing, runtime=Runtime(total_s=self.total_s),
-            request=VideoRequest(**{n: getattr(self, n) for n in names}),
-            result=Result(self.num_frames, self.width, self.height, self.fps, seconds, self.bytes,
-                          self.mp4_sha256),
-        )
-
-
-_KINDS = tuple((f.name, {str: str, bool: bool, int: int, float: (int, float), tuple[str, ...]: tuple,
-                         str | None: (str, NoneType)}[f.type]) for f in fields(Entry) if f.init)
+_TERM = re.compile(r'(-?)(?:(prompt|negative|tag):)?(?:"([^"]*)"?|(\S+))', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -119,8 +19,12 @@ class Query:
     """What to show. None and empty mean: any.
 
     Attributes:
-        text: words that must all occur in the prompt or the tags, "quoted phrases", -excluded words.
+        text: words that must all occur in the prompt, the negative prompt or the tags, "quoted phrases",
+            -excluded words. `prompt:`, `negative:` and `tag:` before a word look there alone. An excluded word
+            may stand in the negative prompt: that is where it is avoided.
+        negative_prompt: words, phrases and exclusions like `text`, in the negative prompt alone.
         tags: tags the video must all have.
+        lora: the name of a LoRA that was applied.
         damaged: only videos whose sidecar or MP4 is missing or unreadable now; the disk is asked each time.
         date_from, date_to: days in UTC, both included: a date, or text that starts with YYYY-MM-DD.
         sort: a key of `SORTS`.
@@ -129,14 +33,17 @@ class Query:
     """
 
     text: str = ""
+    negative_prompt: str = ""
     model: str | None = None
     seed: int | None = None
     num_frames: int | None = None
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
+    fps: int | None = None
     width: int | None = None
     height: int | None = None
     scheduler: str | None = None
+    lora: str | None = None
     owner: str | None = None
     parent: str | None = None
     verdict: str | None = None
@@ -186,31 +93,52 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Facets:
-    """The values that occur, each in order, for the filters to offer."""
+class Order:
+    """One order of the results: how it is named to a person, and what decides. Equals stay newest first.
 
-    models: tuple[str, ...]
-    tags: tuple[str, ...]
-    owners: tuple[str, ...]
-    schedulers: tuple[str, ...]
-    num_frames: tuple[int, ...]
-    num_inference_steps: tuple[int, ...]
-    guidance_scales: tuple[float, ...]
-    sizes: tuple[tuple[int, int], ...]  # width, height
+    Attributes:
+        key: of an entry; None keeps the order of creation. descending: the largest first.
+    """
+
+    title: str
+    key: Callable[[Entry], Any] | None = None
+    descending: bool = False
 
 
-SORTS: dict[str, tuple[Callable[[Entry], Any] | None, bool]] = {  # key (None: by creation), descending
-    "newest": (None, False),
-    "oldest": (None, True),
-    "prompt": (lambda entry: entry._text, False),
-    "seed": (lambda entry: entry.seed, False),
-    "num_frames": (lambda entry: entry.num_frames, False),
-    "num_inference_steps": (lambda entry: entry.num_inference_steps, False),
-    "guidance_scale": (lambda entry: entry.guidance_scale, False),
-    "longest render": (lambda entry: entry.total_s, True),
+def _there(value: Any) -> tuple[bool, Any]:
+    """A key that puts what is empty behind everything else."""
+    return not value, value
+
+
+SORTS: dict[str, Order] = {
+    "newest": Order("Newest first"), "oldest": Order("Oldest first", descending=True),
+    "favorites": Order("Favourites first", lambda entry: entry.favorite, True),
+    "prompt": Order("Prompt, A to Z", lambda entry: entry.shown),
+    "negative_prompt": Order("Negative prompt, A to Z", lambda entry: _there(entry.avoided)),
+    "tags": Order("Tags, A to Z", lambda entry: _there(tuple(fold(tag) for tag in entry.tags))),
+    "model": Order("Model, A to Z", lambda entry: entry.model),
+    "scheduler": Order("Scheduler, A to Z", lambda entry: entry.scheduler),
+    "lora": Order("LoRA, A to Z", lambda entry: _there(entry.loras)),
+    "owner": Order("Owner, A to Z", lambda entry: _there(entry.owner)),
+    "verdict": Order("Verdict: drifted first",
+                     lambda entry: (DRIFTED, EQUIVALENT, IDENTICAL, None).index(entry.verdict)),
+    "seed": Order("Seed", lambda entry: entry.seed),
+    "longest": Order("Most frames", lambda entry: entry.num_frames, True),
+    "shortest": Order("Fewest frames", lambda entry: entry.num_frames),
+    "most steps": Order("Most steps", lambda entry: entry.num_inference_steps, True),
+    "fewest steps": Order("Fewest steps", lambda entry: entry.num_inference_steps),
+    "highest guidance": Order("Highest guidance", lambda entry: entry.guidance_scale, True),
+    "lowest guidance": Order("Lowest guidance", lambda entry: entry.guidance_scale),
+    "most fps": Order("Most frames per second", lambda entry: entry.fps, True),
+    "fewest fps": Order("Fewest frames per second", lambda entry: entry.fps),
+    "largest": Order("Largest picture", lambda entry: entry.width * entry.height, True),
+    "smallest": Order("Smallest picture", lambda entry: entry.width * entry.height),
+    "longest render": Order("Longest render", lambda entry: entry.total_s, True),
+    "shortest render": Order("Shortest render", lambda entry: entry.total_s),
+    "most disk": Order("Largest file", lambda entry: entry.bytes, True),
 }
-_EXACT = ("model", "seed", "num_frames", "num_inference_steps", "guidance_scale", "width", "height", "scheduler",
-          "owner", "parent", "verdict", "favorite")
+_EXACT = ("model", "seed", "num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height",
+          "scheduler", "owner", "parent", "verdict", "favorite")
 
 
 def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
@@ -233,32 +161,48 @@ def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
         entries = [entry for entry in entries if entry.created[:10] <= last]
     for tag in query.tags:
         entries = [entry for entry in entries if tag in entry.tags]
-    for excluded, text in terms(query.text):
-        entries = [entry for entry in entries if entry.says(text) is not excluded]
-    key, descending = SORTS[query.sort]
-    if key is not None:
-        return sorted(entries, key=key, reverse=descending)
-    return entries[::-1] if descending else entries
+    if query.lora is not None:
+        entries = [entry for entry in entries if query.lora in entry.loras]
+    for term in terms(query.text) + [replace(term, place="negative") for term in terms(query.negative_prompt)]:
+        entries = _saying(entries, term)
+    order = SORTS[query.sort]
+    if order.key is not None:
+        return sorted(entries, key=order.key, reverse=order.descending)
+    return entries[::-1] if order.descending else entries
 
 
-def terms(text: str) -> list[tuple[bool, str]]:
-    """A search text as (excluded, folded text) pairs: `red "big ball" -dog`. A lone minus is nothing."""
+@dataclass(frozen=True)
+class Term:
+    """A word or phrase of a search, folded. `place`: "prompt", "negative", "tag", or "" for all of them."""
+
+    text: str
+    excluded: bool = False
+    place: str = ""
+
+
+def terms(text: str) -> list[Term]:
+    """A search text in its terms: `red "big ball" -dog tag:sea`. A lone minus is nothing."""
     found = []
-    for minus, phrase, word in _TERM.findall(text):
+    for minus, place, phrase, word in _TERM.findall(text):
         folded = fold(phrase or word)
         if folded and folded != "-":
-            found.append((bool(minus), folded))
+            found.append(Term(folded, bool(minus), place.lower()))
     return found
 
 
-def facets(entries: Sequence[Entry]) -> Facets:
-    """The values that occur among `entries`."""
-    def values(name: str) -> tuple[Any, ...]:
-        return tuple(sorted({getattr(entry, name) for entry in entries} - {""}))
+def _saying(entries: Sequence[Entry], term: Term) -> Sequence[Entry]:
+    """Those that say the term, or do not when it is excluded. Most searches take the first two ways."""
+    text = term.text
+    if term.place == "" and term.excluded:
+        return [entry for entry in entries if text not in entry.shown]
+    if term.place == "":
+        return [entry for entry in entries if text in entry.shown or text in entry.avoided]
+    if term.place == "negative":
+        return [entry for entry in entries if (text in entry.avoided) is not term.excluded]
+    return [entry for entry in entries if _says(entry, term) is not term.excluded]
 
-    return Facets(
-        models=values("model"), tags=tuple(sorted({tag for entry in entries for tag in entry.tags})),
-        owners=values("owner"), schedulers=values("scheduler"), num_frames=values("num_frames"),
-        num_inference_steps=values("num_inference_steps"), guidance_scales=values("guidance_scale"),
-        sizes=tuple(sorted({(entry.width, entry.height) for entry in entries})),
-    )
+
+def _says(entry: Entry, term: Term) -> bool:
+    """Whether the prompt, or a tag, says it: looked up exactly only where either does."""
+    texts = entry.tags if term.place == "tag" else (entry.prompt,)
+    return term.text in entry.shown and any(term.text in fold(text) for text in texts)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from core.errors import ClipError, DamagedVideo, DiskFull, NotFound, ReadOnly, StudioError
 from core.library import clip, posters, sidecar
+from core.library.entry import Entry
 from core.library.files import disk_errors, file_sha256, write_file
 from core.library.index import Index
-from core.library.query import Entry
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf
+from core.library.uncollected import uncollected
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Sweep:
         self._entries: list[Entry] = []
         self._count = dict.fromkeys(("added", "leftovers", "remade", "posters", "lost", "damaged", "newer"), 0)
 
+    @uncollected()
     def run(self) -> Report:
         """Mend, renew the index, and say what was done."""
         before = {entry.id for entry in self._index.all()}
@@ -73,21 +75,26 @@ class Sweep:
         if self._mend:
             for part in folder.parts:
                 self._remove(part)
-        for video_id, suffixes in folder.videos.items():
-            if MP4 in suffixes and SIDECAR in suffixes:
-                self._whole(video_id, folder.stamps[video_id])
-            elif MP4 in suffixes:
-                self._without_sidecar(video_id)
-            elif self._mend:
-                self._without_mp4(video_id, suffixes, f"{video_id}{MP4}" in folder.unfinished)
-            if self._mend and MP4 in suffixes and not {POSTER, ANIMATION} <= suffixes:
+        having = folder.having
+        whole = folder.whole
+        if self._trust:  # nearly all of them, so they are told apart first
+            known = [row for video_id in whole if (row := self._index.get(video_id)) is not None
+                     and row.sidecar_ns == folder.stamps[video_id]]
+            self._entries += known
+            whole = whole.difference(row.id for row in known)
+        for video_id in sorted(whole):
+            self._whole(video_id, folder.stamps[video_id])
+        for video_id in sorted(having[MP4] - having[SIDECAR]):
+            self._without_sidecar(video_id)
+        if self._mend:
+            without = having[SIDECAR] | having[POSTER] | having[ANIMATION]
+            for video_id in sorted(without - having[MP4]):
+                self._without_mp4(video_id, folder)
+            for video_id in sorted(having[MP4] - (having[POSTER] & having[ANIMATION])):
                 self._posters(video_id)
 
     def _whole(self, video_id: str, stamp: int) -> None:
         row = self._index.get(video_id)
-        if row is not None and self._trust and row.sidecar_ns == stamp:
-            self._entries.append(row)
-            return
         try:
             entry = Entry.of(self._shelf.read(video_id), stamp)
         except (DamagedVideo, NotFound):
@@ -122,9 +129,9 @@ class Sweep:
             self._count["remade"] += 1
             self._count["added"] += 1
 
-    def _without_mp4(self, video_id: str, suffixes: set[str], unfinished: bool) -> None:
+    def _without_mp4(self, video_id: str, folder: Folder) -> None:
         path = self._shelf.path(video_id, SIDECAR)
-        if SIDECAR in suffixes:
+        if video_id in folder.having[SIDECAR]:
             try:
                 self._shelf.read(video_id)
             except ReadOnly:
@@ -132,15 +139,16 @@ class Sweep:
                 return
             except DamagedVideo:
                 pass  # what is left of it may still be worth keeping
-            if unfinished:
+            if f"{video_id}{MP4}" in folder.unfinished:
                 self._remove(path)
             else:
                 aside = self._shelf.root / "lost"
                 aside.mkdir(exist_ok=True)
                 path.replace(aside / path.name)
                 self._count["lost"] += 1
-        for suffix in suffixes & {POSTER, ANIMATION}:
-            self._remove(self._shelf.path(video_id, suffix))
+        for suffix in (POSTER, ANIMATION):
+            if video_id in folder.having[suffix]:
+                self._remove(self._shelf.path(video_id, suffix))
 
     def _posters(self, video_id: str) -> None:
         try:

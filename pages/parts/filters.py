@@ -11,14 +11,12 @@ from typing import Any
 
 import streamlit as st
 
-from core.library.query import SORTS, Facets, Query
+from core.library.facets import Facets
+from core.library.query import SORTS, Query
 from core.models import SCHEDULERS, ModelSpec
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
 from pages.parts.words import plain
 
-_SORT_TITLES = {"newest": "Newest first", "oldest": "Oldest first", "prompt": "Prompt", "seed": "Seed",
-                "num_frames": "Frames", "num_inference_steps": "Steps", "guidance_scale": "Guidance",
-                "longest render": "Longest render"}
 GRID, TABLE = "Grid", "Table"
 _BOUND: dict[str, Any] = {"bind": "query-params"}
 
@@ -68,7 +66,7 @@ def filter_row(facets: Facets, models: dict[str, ModelSpec]) -> Query:
         label = f"Filters ({len(chosen)})" if chosen else "Filters"
         with st.popover(label, icon=":material/filter_list:", key="filters"):
             _fields(facets, models)
-        st.selectbox("Order", list(SORTS), key="g_sort", format_func=lambda key: _SORT_TITLES.get(key, key),
+        st.selectbox("Order", list(SORTS), key="g_sort", format_func=lambda key: SORTS[key].title,
                      label_visibility="collapsed", width=180, on_change=_first_page, **_BOUND)
         st.segmented_control("View", [GRID, TABLE], default=GRID, required=True, key="g_view",
                              label_visibility="collapsed", **_BOUND)

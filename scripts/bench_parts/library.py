@@ -1,53 +1,135 @@
-"""A library of many entries for measurements: real sidecars and files, one small MP4 for all of them."""
+"""A library of many videos: how long each deed takes, beside stock TinyDB on the same documents.
 
-import secrets
+The library does what the studio does: it checks the bytes, forces files to the disk, and answers pages with whole
+videos. Stock TinyDB (`JSONStorage`) does less: it only keeps the rows. Each figure is given by the clock and in
+seconds of the processor, which other work on the machine distorts less.
+"""
+
+import statistics
+import subprocess
+import sys
 import tempfile
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from core.library import clip
 from core.library.library import Library
-from core.models import MODELS
-from core.receipt import Environment, Receipt
-from core.request import VideoRequest, resolve
-from core.video import Result, Runtime, Video
+from core.library.query import Query
+from core.video import Video
+from scripts.bench_parts.synthetic import fill, shared_clip, synthetic
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def moving_square(num_frames: int = 16, side: int = 64) -> np.ndarray:
-    """Frames to encode: uint8 (F, side, side, 3), a square that crosses a gradient."""
-    frames = np.zeros((num_frames, side, side, 3), np.uint8)
-    frames[..., 2] = np.linspace(0, 200, side, dtype=np.uint8)
-    for number, frame in enumerate(frames):
-        left = number * (side - 16) // max(num_frames - 1, 1)
-        frame[24:40, left:left + 16, 0] = 255
-    return frames
-
-
-def entry(number: int, result: Result) -> Video:
-    """The sidecar of one synthetic video; entries are a minute apart."""
-    moment = START + timedelta(minutes=number)
-    request = resolve(VideoRequest(f"a red ball number {number} bouncing", seed=number), MODELS)
-    machine = Environment("cpu", "synthetic", "float32", "sdpa", "resident", 1, {})
-    receipt = Receipt("0" * 64, secrets.token_hex(32), "demo", "folder", "", "0" * 64, {}, machine)
-    return Video(f"{moment:%Y%m%d-%H%M%S}-{number % 2**24:06x}", moment.isoformat(), "", None, request, receipt,
-                 replace(result), Runtime())
+COUNTS = (1000, 10_000)
+REPEATS = 5
+STOCK_REPEATS = 1  # it needs seconds for each
+ASKED = Query('sailing -fog "at sunrise"', num_inference_steps=20, sort="seed", page=2)
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_RESIDENT = """
+import sys
+from pathlib import Path
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+from core.library.library import Library
+from core.library.query import Query
+before = resident()
+library = Library(Path(sys.argv[1]), writable=True)
+library.search(Query())
+print(resident() - before)
+"""
 
 
-def fill(data_dir: Path, count: int) -> list[str]:
-    """Publish one real MP4 under `count` ids; returns them, oldest first."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        result = clip.write(moving_square(), 8, path, "{}")
-        mp4 = path.read_bytes()
+def measure(models_dir: Path, repeats: int, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
+    """The deeds at each count; `models_dir` is not needed."""
+    figures: dict[str, Any] = {}
+    for count in counts:
+        with tempfile.TemporaryDirectory(prefix="t2v-bench-") as folder:
+            fill(Path(folder), count)
+            print(f"  {count:,} videos are there", file=sys.stderr, flush=True)
+            for name, value in _deeds(Path(folder), count, repeats).items():
+                figures[f"{count:,}: {name}"] = value
+    return figures
+
+
+def _deeds(data_dir: Path, count: int, repeats: int) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+
+    def note(name: str, samples: list[tuple[float, float]]) -> float:
+        figures[f"{name}, ms"] = statistics.median(wall for wall, _ in samples) * 1000
+        figures[f"{name}, ms of processor"] = statistics.median(cpu for _, cpu in samples) * 1000
+        return figures[f"{name}, ms of processor"]
+
+    def opened() -> None:
+        Library(data_dir, writable=True).close()
+
+    note("open", [_time(opened) for _ in range(repeats)])
     library = Library(data_dir, writable=True)
-    videos = [entry(number, result) for number in range(count)]
-    for video in videos:
-        library.publish(video, mp4)
+    first = library.search(Query()).videos
+    note("first page, warm", _after_a_change(library, first[0].id, repeats, Query()))
+    found = library.search(ASKED)
+    ours = note("filter + text + sort + page", _after_a_change(library, first[0].id, repeats, ASKED))
+    note("the values the filters offer", [_time(library.facets) for _ in range(repeats)
+                                          if _changed(library, first[0].id)])
+    data, result = shared_clip()
+    fresh = [synthetic(count + number, result) for number in range(repeats)]
+    note("insert, durable", [_time(lambda made=made: library.publish(made, data)) for made in fresh])
+    note("tag, durable", [_time(lambda made=made: library.change(made.id, tags=("new",))) for made in fresh])
+    note("delete, durable", [_time(lambda made=made: library.delete(made.id)) for made in fresh])
+    note("flush of the index", [_time(library.flush) for _ in range(repeats) if _changed(library, first[0].id)])
+    note("reindex", [_time(library.reindex)])
     library.close()
-    return [video.id for video in videos]
+    done = subprocess.run([sys.executable, "-c", _RESIDENT, str(data_dir)], cwd=_ROOT, capture_output=True,
+                          text=True, check=True)
+    figures["memory for the library, MB resident"] = float(done.stdout)
+    stock = _stock(data_dir, found.total, fresh)
+    figures |= stock
+    figures["search: stock TinyDB / ours (aim 100), of processor"] = (
+        stock["stock TinyDB: filter + text + sort + page, ms of processor"] / ours)
+    return figures
 
+
+def _changed(library: Library, video_id: str) -> Library:
+    """The library with one row written anew, so that no answer is remembered."""
+    library.change(video_id, favorite=not library.get(video_id).favorite)
+    return library
+
+
+def _after_a_change(library: Library, video_id: str, repeats: int, query: Query) -> list[tuple[float, float]]:
+    return [_time(lambda: library.search(query)) for _ in range(repeats) if _changed(library, video_id)]
+
+
+def _stock(data_dir: Path, expected: int, fresh: list[Video]) -> dict[str, float]:
+    """The same documents in a TinyDB as it comes; few runs, because each takes long."""
+    from tinydb import TinyDB, where
+
+    figures: dict[str, float] = {}
+
+    def note(name: str, call: Callable[[], Any]) -> None:
+        wall, cpu = _time(call)
+        figures[f"stock TinyDB: {name}, ms"] = wall * 1000
+        figures[f"stock TinyDB: {name}, ms of processor"] = cpu * 1000
+
+    index = data_dir / "index.json"
+    with TinyDB(index) as stock:
+        asked = ((where("num_inference_steps") == 20)
+                 & where("prompt").test(lambda text: "sailing" in text.lower() and "at sunrise" in text.lower()
+                                        and "fog" not in text.lower()))
+
+        def page() -> list[Any]:
+            rows = sorted(stock.search(asked), key=lambda row: row["seed"])
+            assert len(rows) == expected, (len(rows), expected)
+            return rows[24:48]
+
+        note("filter + text + sort + page", page)
+        row = {**stock.all()[-1], "id": fresh[0].id}
+        note("insert", lambda: stock.insert(row))
+        note("tag", lambda: stock.update({"tags": ["new"]}, where("id") == row["id"]))
+        note("delete", lambda: stock.remove(where("id") == row["id"]))
+    return figures
+
+
+def _time(call: Callable[[], Any]) -> tuple[float, float]:
+    """How long a call takes: seconds of the clock, and of the processor."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - cpu

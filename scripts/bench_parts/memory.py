@@ -11,7 +11,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from scripts.bench_parts.library import fill
+from scripts.bench_parts.synthetic import fill
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VIDEOS = 50

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts.bench_parts.library import fill
+from scripts.bench_parts.synthetic import fill
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VIDEOS = 24
