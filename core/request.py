@@ -58,6 +58,21 @@ class VideoRequest:
         return cls(**document)
 
 
+@dataclass(frozen=True)
+class Change:
+    """One field in which two requests differ: its name as in `VideoRequest`, and both values."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+def changes(before: VideoRequest, after: VideoRequest) -> tuple[Change, ...]:
+    """In what two requests differ, in the order of the fields."""
+    pairs = ((f.name, getattr(before, f.name), getattr(after, f.name)) for f in fields(VideoRequest))
+    return tuple(Change(name, old, new) for name, old, new in pairs if old != new)
+
+
 def resolve(request: VideoRequest, models: dict[str, ModelSpec], default_model: str = "demo") -> VideoRequest:
     """Fill defaults, draw the seed, and refuse the impossible. Nothing is rounded or clamped.
 

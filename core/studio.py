@@ -16,6 +16,7 @@ from core.jobs.dispatcher import Dispatcher
 from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
 from core.leading import Leading
+from core.library.comparison import Comparisons
 from core.library.derived import Derived
 from core.library.examples import shipped, shipped_path
 from core.library.files import disk_errors
@@ -47,6 +48,7 @@ class Studio:
             self._leading = Leading(settings, self.ledger, role)
             self.derived = Derived(settings.data_dir / "derived")
             self.transfer = Transfer(self._leading, self.derived)
+            self.comparisons = Comparisons(lambda: self.library, self.derived)
             undo.pop_all()
 
     @property
@@ -243,10 +245,6 @@ class Studio:
     def facets(self) -> Facets:
         """The values that occur in the library, for the filters to offer."""
         return self.library.facets()
-
-    def children(self, video_id: str) -> tuple[Video, ...]:
-        """Videos made from this one, newest first."""
-        return self.library.search(Query(parent=video_id, page_size=50)).videos
 
     def delete(self, video_id: str) -> None:
         """Remove a video and its files."""

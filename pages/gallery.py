@@ -7,6 +7,7 @@ import streamlit as st
 from core.library.query import Page
 from core.models import ModelSpec
 from core.studio import Studio
+from pages.parts.compared import compared, stop_comparing
 from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
 from pages.parts.job_card import job_card
 from pages.parts.opened_head import close
@@ -95,13 +96,19 @@ def nothing(opened: Studio, filtered: bool) -> None:
 
 
 with shown_errors():
-    asked = st.query_params.get("video", "")
-    top_row("Gallery", close if asked else None)
-    if asked:
+    asked, pair = st.query_params.get("video", ""), st.query_params.get("compare", "")
+    if pair:
+        top_row("Back to the video" if asked else "Gallery", stop_comparing)
+    else:
+        top_row("Gallery", close if asked else None)
+    if asked or pair:
         above = st.container()
         with st.expander("Search the gallery", icon=":material/search:"):
             searched = filter_row(studio().facets(), studio().models())
-        with above:
-            opened_video(studio(), asked, searched)
+        with above, shown_errors():
+            if pair:
+                compared(studio(), pair)
+            else:
+                opened_video(studio(), asked, searched)
     else:
         browse(studio())

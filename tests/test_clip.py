@@ -19,7 +19,7 @@ from PIL import Image
 from samples import HOSTILE, moving, mp4
 
 from core.errors import ClipError
-from core.library import clip, encoder, posters
+from core.library import clip, encoder, metrics, posters
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300)
@@ -32,7 +32,7 @@ def test_a_clip_keeps_its_frames_its_size_its_speed_and_its_comment(tmp_path):
     back = clip.read(path)
     assert back.frames.shape == frames.shape and back.frames.dtype == np.uint8
     assert (back.fps, back.comment) == (8, "what ran")
-    assert clip.psnr(frames, back.frames) > 34
+    assert metrics.psnr(frames, back.frames) > 34
     assert (result.num_frames, result.width, result.height, result.fps, result.duration_s) == (16, 48, 64, 8, 2.0)
     assert result.bytes == path.stat().st_size and result.codec == "h264"
     assert result.mp4_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -347,11 +347,11 @@ def test_the_animation_has_all_frames_is_small_and_loops(height, width, size):
 
 def test_psnr_is_what_the_textbook_says():
     a = moving(4)
-    assert clip.psnr(a, a.copy()) == float("inf")
-    assert clip.psnr(np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 4, 4, 3), 255, np.uint8)) == pytest.approx(0)
-    assert clip.psnr(a, a + 1) == pytest.approx(10 * np.log10(255**2), abs=1e-9)
+    assert metrics.psnr(a, a.copy()) == float("inf")
+    assert metrics.psnr(np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 4, 4, 3), 255, np.uint8)) == pytest.approx(0)
+    assert metrics.psnr(a, a + 1) == pytest.approx(10 * np.log10(255**2), abs=1e-9)
     with pytest.raises(ClipError, match="8 frames of 32×32"):
-        clip.psnr(a, moving(8))
+        metrics.psnr(a, moving(8))
 
 
 def test_the_version_of_ffmpeg_is_known():

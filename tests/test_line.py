@@ -64,7 +64,7 @@ def test_ten_regenerations_are_ten_times_identical(studio, video_id):
     made = [studio.video(finish(studio, job).id) for job in jobs]
     assert [video.verdict.verdict for video in made] == ["identical"] * 10
     assert {video.parent for video in made} == {video_id} and {video.verdict.causes for video in made} == {()}
-    assert {one.id for one in studio.children(video_id)} == {video.id for video in made}
+    assert {one.id for one in studio.search(Query(parent=video_id)).videos} == {video.id for video in made}
 
 
 def test_the_shipped_model_repeats_itself_ten_times_out_of_ten_across_a_restart(tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 from samples import moving, video, with_recipe
 
 from core.errors import Cancelled, ClipError, NotFound
-from core.library import clip, sidecar
+from core.library import clip, metrics, sidecar
 from core.library.library import Library
 from core.library.renditions import RENDITIONS
 from core.settings import Settings
@@ -57,7 +57,7 @@ def test_a_gif_loops_at_the_speed_of_the_video_with_its_frames_and_settings(made
             frames.append(np.asarray(image.convert("RGB")))
             duration += image.info["duration"]
     assert duration == 1000
-    assert clip.psnr(np.stack(frames), shown(made[1])) > 30
+    assert metrics.psnr(np.stack(frames), shown(made[1])) > 30
 
 
 @pytest.mark.parametrize(("count", "fps"), [(16, 8), (24, 24), (30, 29), (100, 60), (7, 240)])
@@ -81,7 +81,7 @@ def test_a_webm_is_vp9_with_the_frames_and_settings_of_the_video(made, tmp_path)
         assert (stream.codec_context.name, stream.average_rate) == ("vp9", 8)
         assert json.loads(container.metadata["COMMENT"]) == json.loads(clip.probe(made[1]).comment)
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    assert frames.shape == FRAMES.shape and clip.psnr(frames, shown(made[1])) > 30
+    assert frames.shape == FRAMES.shape and metrics.psnr(frames, shown(made[1])) > 30
 
 
 def test_the_pictures_are_exactly_what_the_mp4_shows_and_the_sidecar_lies_beside_them(made, tmp_path):

@@ -131,7 +131,21 @@ def test_a_preview_is_never_kept(client, studio, video):
     assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
 
 
+def test_a_comparison_is_sent_once_it_was_made_in_parts_too(client, studio, video):
+    other = samples.publish(studio, *samples.with_recipe(samples.video("another")))
+    url = f"/app/static/comparison/{video.id}_{other.id}.mp4"
+    assert client.get(url).status_code == 404
+    studio.comparisons.of(video.id, other.id)
+    answer = client.get(url, headers={"Range": "bytes=0-99"})
+    assert answer.status_code == 206 and len(answer.content) == 100
+    assert answer.headers["cache-control"] == "private, no-cache"
+    saved = client.get(f"{url}?v=1&download=1").headers["content-disposition"]
+    assert saved == f'attachment; filename="comparison-{video.id}-{other.id}.mp4"'
+    assert client.get(f"/app/static/comparison/{other.id}_{video.id}.mp4").status_code == 404
+
+
 @pytest.mark.parametrize("path", [
+    "/app/static/comparison/..%2findex_..%2findex.mp4", "/app/static/comparison/_.mp4",
     "/app/static/video/20261122-081301-ffffff.mp4", "/app/static/video/index.mp4",
     "/app/static/video/..%2findex.mp4",
     "/app/static/video/%2e%2e%2f%2e%2e%2fstudio.lock", "/app/static/video/../index.json", "/app/static/index.json",

@@ -6,7 +6,7 @@ from core.errors import ClipError, StudioError
 from core.faults import reach
 from core.jobs.job import Job
 from core.jobs.status import Outcome
-from core.library import clip
+from core.library import clip, metrics
 from core.library.library import Library
 from core.library.sidecar import video_of
 from core.receipt import EQUIVALENT_PSNR_DB, Verdict, verdict
@@ -56,7 +56,7 @@ def compare(library: Library, job: Job, video: Video, mp4: bytes) -> tuple[Verdi
 def _psnr(library: Library, parent_id: str, mp4: bytes) -> float | None:
     try:
         before = clip.read(library.mp4_path(parent_id)).frames
-        return min(MAX_PSNR_DB, clip.psnr(before, clip.read(mp4).frames))
+        return min(MAX_PSNR_DB, metrics.psnr(before, clip.read(mp4).frames))
     except StudioError:
         return None  # the parent's file is gone or damaged, or has another size: not measured
 

@@ -129,18 +129,6 @@ def probe(source: Path | bytes) -> Probe:
         return _probe(container)
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal to noise ratio of two clips, uint8 (F, H, W, 3), in dB over all values; inf when equal.
-
-    Raises:
-        ClipError: the clips differ in length or size.
-    """
-    if a.shape != b.shape:
-        raise ClipError(f"Clips of different size cannot be compared: {_size_of(a)} and {_size_of(b)}.")
-    total = sum(float(np.square(x.astype(np.int32) - y).sum(dtype=np.int64)) for x, y in zip(a, b, strict=True))
-    return float("inf") if total == 0 else 10 * float(np.log10(255**2 * a.size / total))
-
-
 def _check(frames: np.ndarray, fps: int, comment: str) -> None:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise ClipError(f"Frames must be uint8 (F, H, W, 3), not {frames.dtype} {frames.shape}.")

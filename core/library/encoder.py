@@ -27,6 +27,7 @@ class Codec:
 
 
 H264 = Codec("libx264", ("-crf", "14", "-movflags", "+faststart", "-f", "mp4"))
+SEEKABLE = Codec("libx264", ("-g", "8", *H264.arguments))  # a player that jumps to a frame decodes at most eight
 VP9 = Codec("libvpx-vp9", ("-crf", "18", "-b:v", "0", "-deadline", "good", "-cpu-used", "4", "-row-mt", "1",
                            "-f", "webm"))
 _NO_FFMPEG = ("FFmpeg could not be started ({}). It comes with a package: "

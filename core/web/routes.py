@@ -4,6 +4,7 @@
     /app/static/video/{id}.json     the sidecar
     /app/static/poster/{id}.webp    /app/static/animation/{id}.webp
     /app/static/export/{kind}/{id}  the video as a GIF, as WebM, its frames as PNG; made when it is asked for
+    /app/static/comparison/{id}_{id}.mp4   two videos side by side, once they were compared
     /app/static/preview/{id}.webp   how a running job looks now
     /app/static/example/{id}.mp4    a video that ships with the studio
     /api/ready                      200 or 503
@@ -48,6 +49,7 @@ def routes(studio: Callable[[], Studio]) -> list[Route]:
         Route("/app/static/poster/{id}.webp", media.poster),
         Route("/app/static/animation/{id}.webp", media.animation),
         Route("/app/static/export/{kind}/{id}", media.rendition),
+        Route("/app/static/comparison/{a}_{b}.mp4", media.comparison),
         Route("/app/static/preview/{id}.webp", media.preview),
         Route("/app/static/example/{id}.mp4", media.example),
         Route("/app/static/{rest:path}", media.nothing),
@@ -86,6 +88,15 @@ class Media:
         return self._file(request, lambda id: self._studio().transfer.rendition(id, kind),
                           RENDITIONS[kind].media_type, _REVALIDATED, RENDITIONS[kind].suffix)
 
+    def comparison(self, request: Request) -> Response:
+        """Two videos in one clip. It may be made again with other bytes, so a browser asks each time."""
+        a, b = request.path_params["a"], request.path_params["b"]
+        try:
+            path = self._studio().comparisons.clip_path(a, b)
+        except StudioError:
+            return self.nothing(request)
+        return self._send(request, path, "video/mp4", _REVALIDATED, f"comparison-{a}-{b}.mp4")
+
     def preview(self, request: Request) -> Response:
         """How a running job looks now."""
         return self._file(request, lambda id: self._studio().preview_path(id), "image/webp", _FRESH)
@@ -112,15 +123,22 @@ class Media:
         video_id = request.path_params["id"]
         try:
             path = path_of(video_id)
-            stat = path.stat()
             asked = "download" in request.query_params
-            name = self._download_name(video_id, suffix or path.suffix) if asked else None
+            name = self._download_name(video_id, suffix or path.suffix) if asked else ""
         except (ClipError, DiskFull) as error:
             return PlainTextResponse(str(error), status_code=500, headers={**_FRESH, **_SAFE})
-        except (StudioError, FileNotFoundError):
+        except StudioError:
+            return self.nothing(request)
+        return self._send(request, path, media_type, caching, name)
+
+    def _send(self, request: Request, path: Path, media_type: str, caching: dict[str, str], name: str) -> Response:
+        """A file, whole or in part. `name`: what a download is called."""
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
             return self.nothing(request)
         response = FileResponse(path, media_type=media_type, stat_result=stat, headers={**caching, **_SAFE},
-                                filename=name)
+                                filename=name if "download" in request.query_params else None)
         if _unchanged(request, response.headers["etag"]):
             kept = ("etag", "last-modified", "cache-control")
             return Response(status_code=304, headers={key: response.headers[key] for key in kept})

@@ -126,7 +126,7 @@ def clear() -> None:
 
 def _first_page() -> None:
     """Other filters: their results from the beginning, and no video open over them."""
-    for name in ("g_page", "video"):
+    for name in ("g_page", "video", "compare"):
         st.query_params.pop(name, None)
 
 

@@ -131,7 +131,7 @@ def _recipe(video: Video) -> None:
 
 def _story(opened: Studio, video: Video) -> None:
     """Where the video came from, and what was made from it."""
-    children = opened.children(video.id)
+    children = opened.search(Query(parent=video.id, page_size=50)).videos
     if video.parent is None and not children:
         return
     st.markdown("**Story**")

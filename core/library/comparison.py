@@ -1,0 +1,202 @@
+"""Two videos side by side, frame by frame: what is measured, and one clip that shows both and where they differ.
+
+Nothing is scaled. Frame n of A stands beside frame n of B; where one of them has ended its place stays empty. What
+is made here is kept among the derived files: it may be deleted at any time, and is made again when asked for.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from core.errors import BadRequest, NotFound
+from core.library import clip, metrics
+from core.library.derived import Derived
+from core.library.encoder import SEEKABLE, encode
+from core.library.library import Library
+from core.library.panels import Panel, lay_out
+from core.video import Video
+
+FORMAT = 1  # of what is kept; another number is made again
+OnFrame = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two videos look like beside one another.
+
+    Attributes:
+        a, b: their ids; a_sha256, b_sha256: of their MP4s.
+        num_frames: of the longer one; fps: of the clip, that of A.
+        width, height: of the clip, in pixels; panels: where in it A, B and (sizes agree) the difference are.
+        psnr_db: of each frame both have, None where it is equal; ssim: likewise, 1 where it is equal, None where a
+            side has less than 11 pixels. Both empty when the sizes differ.
+        total_psnr_db: over all frames both have, None when they are equal or were not measured; mean_ssim.
+        notes: what was not done and why, in sentences.
+    """
+
+    a: str
+    b: str
+    a_sha256: str
+    b_sha256: str
+    num_frames: int
+    fps: int
+    width: int
+    height: int
+    panels: tuple[Panel, ...]
+    psnr_db: tuple[float | None, ...]
+    ssim: tuple[float | None, ...]
+    total_psnr_db: float | None
+    mean_ssim: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every frame was measured and no pixel differs."""
+        return len(self.psnr_db) == self.num_frames and all(value is None for value in self.psnr_db)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Comparison":
+        """Read what was kept; raises TypeError or KeyError when it is something else."""
+        values = {f.name: document[f.name] for f in fields(cls)}
+        panels = tuple(Panel(**panel) for panel in values.pop("panels"))
+        lists = {name: tuple(values.pop(name)) for name in ("psnr_db", "ssim", "notes")}
+        return cls(**values, **lists, panels=panels)
+
+
+class Comparisons:
+    """The comparisons of one library, made when asked for and kept for a while. Safe in any process.
+
+    Args:
+        library: gives the library of this moment.
+        derived: where what was made is kept.
+    """
+
+    def __init__(self, library: Callable[[], Library], derived: Derived) -> None:
+        self._library = library
+        self._derived = derived
+
+    def of(self, a: str, b: str, on_frame: OnFrame = lambda done, total: None) -> Comparison:
+        """Compare two videos, or give what was kept of it.
+
+        Args:
+            on_frame: told how many frames of how many are done; what it raises stops the work and leaves nothing.
+
+        Raises:
+            BadRequest: a video with itself.
+            NotFound, DamagedVideo, ReadOnly, ClipError: one of them is not there or cannot be read.
+            DiskFull: no room for the clip.
+        """
+        if a == b:
+            raise BadRequest("compare", "needs two different videos.")
+        before, after = self._library().get(a), self._library().get(b)
+        kept = self._kept(before, after)
+        return kept if kept is not None else self._make(before, after, on_frame)
+
+    def clip_path(self, a: str, b: str) -> Path:
+        """The clip of a comparison that was made. Raises NotFound: it was not, or one of the videos is gone."""
+        path = self._derived.find(_name(self._library().get(a), self._library().get(b), ".mp4"))
+        if path is None:
+            raise NotFound(f"There is no comparison of {a} and {b}.")
+        return path
+
+    def _kept(self, a: Video, b: Video) -> Comparison | None:
+        paths = [self._derived.find(_name(a, b, suffix)) for suffix in (".mp4", ".json")]
+        try:
+            for path in filter(None, paths):
+                os.utime(path)  # what was not looked at for longest goes first
+            return Comparison.from_document(orjson.loads(paths[1].read_bytes())) if all(paths) else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def _make(self, a: Video, b: Video, on_frame: OnFrame) -> Comparison:
+        """Make the clip, then what was measured on the way; a half that was left is made again with the other."""
+        for suffix in (".mp4", ".json"):
+            left = self._derived.find(_name(a, b, suffix))
+            if left is not None:
+                left.unlink(missing_ok=True)
+        work = _Work(a, b, self._library().mp4_path(a.id), self._library().mp4_path(b.id), on_frame)
+        self._derived.get(_name(a, b, ".mp4"), work.encode)
+        if not work.done:  # somebody else asked for the same and has just made it
+            return self._kept(a, b) or self._make(a, b, on_frame)
+        comparison = work.comparison()
+        self._derived.get(_name(a, b, ".json"), lambda path: path.write_bytes(orjson.dumps(asdict(comparison))))
+        return comparison
+
+
+def _name(a: Video, b: Video, suffix: str) -> str:
+    """What a derived file is called: all it depends on."""
+    hashes = "-".join(video.result.mp4_sha256[:12] for video in (a, b))
+    return f"compare-{FORMAT}-{a.id}-{b.id}-{hashes}{suffix}"
+
+
+class _Work:
+    """One comparison being made: frames go through it one by one, and what was measured is left."""
+
+    def __init__(self, a: Video, b: Video, a_path: Path, b_path: Path, on_frame: OnFrame) -> None:
+        self._a, self._b = a, b
+        self._paths = a_path, b_path
+        self._on_frame = on_frame
+        self._same_size = (a.result.width, a.result.height) == (b.result.width, b.result.height)
+        self._errors: list[int] = []
+        self._values = a.result.width * a.result.height * 3
+        self._ssim: list[float | None] = []
+        self.done = False
+        self.layout = lay_out(a, b, self._same_size)
+
+    @property
+    def _total(self) -> int:
+        return max(self._a.result.num_frames, self._b.result.num_frames)
+
+    def encode(self, path: Path) -> None:
+        """Write the clip."""
+        encode(self._frames(), self.layout.size, self._a.result.fps, path, "", SEEKABLE)
+        self.done = True
+
+    def _frames(self) -> Iterator[np.ndarray]:
+        """The frames of the clip, measured on the way."""
+        pairs = zip_longest(*(clip.stream(path) for path in self._paths))
+        for done, (a, b) in enumerate(pairs, start=1):
+            heat = None
+            if self._same_size and a is not None and b is not None:
+                self._errors.append(metrics.squared_error(a, b))
+                self._ssim.append(metrics.ssim(a, b))
+                heat = metrics.heat_map(a, b)
+            yield self.layout.compose(a, b, heat)
+            self._on_frame(done, self._total)
+
+    def comparison(self) -> Comparison:
+        """What there is to say once all frames went through."""
+        a, b, layout = self._a, self._b, self.layout
+        known = [value for value in self._ssim if value is not None]
+        return Comparison(
+            a=a.id, b=b.id, a_sha256=a.result.mp4_sha256, b_sha256=b.result.mp4_sha256, num_frames=self._total,
+            fps=a.result.fps, width=layout.size[0], height=layout.size[1], panels=layout.panels,
+            psnr_db=tuple(_finite(metrics.psnr_db([error], self._values)) for error in self._errors),
+            ssim=tuple(self._ssim), mean_ssim=float(np.mean(known)) if known else None,
+            total_psnr_db=_finite(metrics.psnr_db(self._errors, self._values * len(self._errors))),
+            notes=tuple(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        a, b = self._a.result, self._b.result
+        if not self._same_size:
+            yield (f"A is {a.width}×{a.height} and B is {b.width}×{b.height}. Nothing is scaled, so their pixels "
+                   "cannot be laid on one another: there is no difference map, no PSNR and no SSIM.")
+        elif not any(value is not None for value in self._ssim):
+            yield f"SSIM needs {metrics.SSIM_WINDOW} pixels a side; these videos are {a.width}×{a.height}."
+        if a.num_frames != b.num_frames:
+            name, short = ("A", a.num_frames) if a.num_frames < b.num_frames else ("B", b.num_frames)
+            measured = f", and only the first {short} are measured" if self._same_size else ""
+            yield f"{name} ends after {short} of {self._total} frames: its place stays empty from there{measured}."
+        if a.fps != b.fps:
+            yield (f"A runs at {a.fps} and B at {b.fps} frames per second. They are shown frame by frame, "
+                   f"at {a.fps}.")
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else value

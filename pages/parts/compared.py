@@ -1,0 +1,142 @@
+"""Two videos side by side: the address names them, `?compare=ID,ID`."""
+
+import streamlit as st
+
+from core.errors import BadRequest
+from core.library.comparison import Comparison
+from core.library.panels import DIFFERENCE, A, B
+from core.receipt import causes
+from core.request import changes
+from core.studio import Studio
+from core.video import Video, is_id
+from pages.parts.player import show_verdict
+from pages.parts.scrubber import clip_url, scrubber
+from pages.parts.video_card import open_video
+from pages.parts.words import FIELDS, age, plain, seconds, shorten, size
+
+LATELY = 3  # frames after which a comparison that takes long is worth a bar
+
+
+def compare(a: str, b: str) -> None:
+    """Put two videos into the address; the gallery then shows them side by side."""
+    st.query_params["compare"] = f"{a},{b}"
+
+
+def stop_comparing() -> None:
+    """Go back to where the comparison was opened."""
+    st.query_params.pop("compare", None)
+
+
+def asked_pair(text: str) -> tuple[str, str]:
+    """The two ids of the address. Raises BadRequest: they are not two ids."""
+    ids = text.split(",")
+    if len(ids) != 2 or not all(is_id(video_id) for video_id in ids):
+        raise BadRequest("compare", "needs the ids of two videos with a comma between them, ?compare=ID,ID.")
+    return ids[0], ids[1]
+
+
+def compared(opened: Studio, asked: str) -> None:
+    """Draw the comparison the address asks for. Raises what speaks against it."""
+    a, b = (opened.video(video_id) for video_id in asked_pair(asked))
+    comparison = _made(opened, a, b)
+    with st.container(horizontal=True, vertical_alignment="center", key="compared_head"):
+        for letter, video in (("A", a), ("B", b)):
+            st.button(f"Open {letter}", icon=":material/play_arrow:", key=f"open_{letter.lower()}", on_click=_open,
+                      args=(video.id,))
+        st.button("Swap", icon=":material/swap_horiz:", key="swap", on_click=compare, args=(b.id, a.id))
+        st.space("stretch")
+        st.link_button("Download as one MP4", f"{clip_url(comparison)}&download=1", icon=":material/download:")
+    if a.request.prompt == b.request.prompt:
+        st.text(a.request.prompt)
+    if b.parent == a.id and b.verdict is not None:
+        show_verdict(b.verdict, b.result.num_frames)
+    st.text(summary(comparison))
+    for note in comparison.notes:
+        st.info(plain(note), icon=":material/info:")
+    scrubber(comparison, {A: ("A", _named(a, b)), B: ("B", _named(b, a)),
+                          DIFFERENCE: ("Difference", "black where equal")})
+    _differences(a, b)
+    _numbers(comparison)
+
+
+def _made(opened: Studio, a: Video, b: Video) -> Comparison:
+    """The comparison; while it is being made, how far that is. Leaving stops it."""
+    place, bars = st.empty(), []
+
+    def tell(done: int, total: int) -> None:
+        if done == LATELY:
+            with place.container(horizontal=True, vertical_alignment="center"):
+                bars.append(st.progress(0.0))
+                st.button("Stop", icon=":material/close:", key="stop_comparing", on_click=stop_comparing)
+        for bar in bars:
+            bar.progress(done / total, text=f"Comparing frame {done} of {total}")
+
+    comparison = opened.comparisons.of(a.id, b.id, tell)
+    place.empty()
+    return comparison
+
+
+def summary(comparison: Comparison) -> str:
+    """What was measured over all frames, in a sentence."""
+    count = len(comparison.psnr_db)
+    if comparison.equal:
+        return f"The files show the same: no pixel of the {count} frames differs."
+    if not count:
+        return "Not measured, for the reason below."
+    equal = sum(value is None for value in comparison.psnr_db)
+    if equal == count:
+        return f"No pixel of the {count} frames that both have differs."
+    likeness = f", SSIM {comparison.mean_ssim:.3f}" if comparison.mean_ssim is not None else ""
+    same = f" {equal} of them are equal, pixel for pixel." if equal else ""
+    return f"Over {count} frames: PSNR {comparison.total_psnr_db:.1f} dB{likeness}.{same}"
+
+
+def _named(video: Video, other: Video) -> str:
+    kin = "regenerated, " if video.parent == other.id and video.verdict else ""
+    return f"{kin}seed {video.request.seed}, {age(video.created)}"
+
+
+def _differences(a: Video, b: Video) -> None:
+    """What was asked for differently, and what was different when it was made."""
+    rows = [(FIELDS[change.name], _value(change.before), _value(change.after))
+            for change in changes(a.request, b.request)]
+    if a.receipt.frames_sha256 != b.receipt.frames_sha256:
+        rows.append(("Frames' SHA-256", a.receipt.frames_sha256[:16], b.receipt.frames_sha256[:16]))
+    rows += [("Took", seconds(a.runtime.total_s), seconds(b.runtime.total_s)),
+             ("File", size(a.result.bytes), size(b.result.bytes)),
+             ("Created", *(f"{video.created[:19].replace('T', ' ')} UTC" for video in (a, b))), ("Id", a.id, b.id)]
+    st.markdown("**What differs**")
+    if not changes(a.request, b.request):
+        st.caption("Both were asked for with the same settings, seed included.")
+    st.table({"": [row[0] for row in rows], "A": [plain(row[1]) for row in rows],
+              "B": [plain(row[2]) for row in rows]}, hide_index=True, border="horizontal")
+    why = causes(a.receipt, b.receipt)
+    if why:
+        st.markdown("When they were made (A → B):\n" + "\n".join(f"- {plain(cause)}" for cause in why))
+    else:
+        st.caption("Both were made with the same weights, machine and versions.")
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else shorten(str(value), 300) or "none"
+
+
+def _numbers(comparison: Comparison) -> None:
+    if not comparison.psnr_db:
+        return
+    with st.expander("The numbers of each frame", icon=":material/table_chart:"):
+        count = len(comparison.psnr_db)
+        st.dataframe({
+            "Frame": list(range(1, count + 1)),
+            "PSNR (dB)": ["equal" if value is None else f"{value:.2f}" for value in comparison.psnr_db],
+            "SSIM": ["" if value is None else f"{value:.4f}" for value in comparison.ssim]}, hide_index=True)
+        st.caption("PSNR over all pixels and channels of the two files, in decibels. SSIM after Wang et al. 2004, "
+                   "on luma, 11×11 Gaussian window. The pictures above are encoded once more; the numbers come "
+                   "from the files themselves.")
+
+
+def _open(video_id: str) -> None:
+    stop_comparing()
+    open_video(video_id)
+
+

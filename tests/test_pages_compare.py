@@ -1,0 +1,95 @@
+"""The comparison and the story of a video, run without a browser."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import samples
+from test_pages import HOSTILE, at_button, page, press, said, studio  # noqa: F401
+
+from core.receipt import Verdict
+from core.studio import Studio
+
+
+def keep(opened: Studio, prompt: str = "a red ball", frames: np.ndarray | None = None, **changes: object):
+    return samples.publish(opened, *samples.with_recipe(samples.video(prompt, **changes), frames))
+
+
+def inverted() -> np.ndarray:
+    frames = samples.moving()
+    frames[4:, :16] = 255 - frames[4:, :16]
+    return frames
+
+
+def test_two_videos_of_the_address_are_compared(studio):  # noqa: F811
+    a, b = keep(studio, "a red ball"), keep(studio, "a blue ball", inverted(), seed=99, guidance_scale=7.5)
+    at = page("gallery", compare=f"{a.id},{b.id}")
+    assert not at.error and "Over 8 frames: PSNR " in said(at)
+    cells = at.table[0].value.values.tolist()
+    assert ["Prompt", "a red ball", "a blue ball"] in cells and ["Seed", "1234", "99"] in cells
+    assert ["Guidance", "5", "7\\.5"] in cells and not any(row[0] == "Steps" for row in cells)
+    numbers = at.dataframe[0].value
+    assert list(numbers["Frame"]) == list(range(1, 9))
+    assert float(numbers["PSNR (dB)"][0]) > 30 > float(numbers["PSNR (dB)"][7])
+    assert studio.comparisons.clip_path(a.id, b.id).is_file()
+
+
+def test_a_regeneration_and_its_parent_show_the_verdict_and_equal_settings(studio):  # noqa: F811
+    parent = keep(studio)
+    child = keep(studio, parent=parent.id, verdict=Verdict("identical"))
+    at = page("gallery", compare=f"{parent.id},{child.id}")
+    assert at.success and "no pixel of the 8 frames differs" in said(at)
+    assert "Both were asked for with the same settings, seed included." in said(at)
+    assert "the same weights, machine and versions" in said(at)
+
+
+def test_another_machine_is_named_as_a_difference(studio):  # noqa: F811
+    a = keep(studio)
+    receipt = replace(a.receipt, environment=replace(a.receipt.environment, device_name="another"))
+    b = keep(studio, receipt=receipt)
+    told = said(page("gallery", compare=f"{a.id},{b.id}")).replace("\\", "")
+    assert "another processor or GPU (a processor → another)" in told
+
+
+def test_other_sizes_are_said_and_not_measured(studio):  # noqa: F811
+    a, b = keep(studio), keep(studio, frames=samples.moving(8, 32, 48), width=48)
+    at = page("gallery", compare=f"{a.id},{b.id}")
+    assert "Not measured" in said(at) and "Nothing is scaled" in at.info[0].value and not at.dataframe
+
+
+def test_the_sides_are_swapped_and_opened(studio):  # noqa: F811
+    a, b = keep(studio), keep(studio, frames=inverted())
+    at = press(page("gallery", compare=f"{a.id},{b.id}"), "swap")
+    assert at.query_params["compare"] == f"{b.id},{a.id}"
+    at = press(at, "open_a")
+    assert at.get("video")[0].url.endswith(f"{b.id}.mp4") and "compare" not in at.query_params
+
+
+def test_the_way_back_leads_to_the_video_it_was_opened_from(studio):  # noqa: F811
+    a, b = keep(studio), keep(studio, frames=inverted())
+    at = page("gallery", video=b.id, compare=f"{a.id},{b.id}")
+    assert at.button(key="back").label == "Back to the video"
+    assert press(at, "back").get("video")[0].url.endswith(f"{b.id}.mp4")
+    at = press(page("gallery", compare=f"{a.id},{b.id}"), "back")
+    assert at_button(at, f"open_{a.id}")
+
+
+@pytest.mark.parametrize("asked", ["x", "a,b", "../../etc/passwd,x", ",", "<img src=x>,", "{a}", "{a},{a}",
+                                   "{a},20200101-000000-abcdef", "{a},{b},{a}"])
+def test_an_address_that_names_no_two_videos_is_a_sentence(studio, asked):  # noqa: F811
+    a, b = keep(studio), keep(studio)
+    at = page("gallery", compare=asked.format(a=a.id, b=b.id))
+    assert len(at.error) == 1 and at_button(at, "back") and not at.table
+
+
+def test_a_video_whose_file_is_gone_is_a_sentence(studio):  # noqa: F811
+    a, b = keep(studio), keep(studio)
+    studio.library.mp4_path(b.id).unlink()
+    assert "is missing" in page("gallery", compare=f"{a.id},{b.id}").error[0].value
+
+
+def test_texts_of_a_person_are_shown_as_text(studio):  # noqa: F811
+    a, b = keep(studio, HOSTILE), keep(studio, "harmless", inverted())
+    at = page("gallery", compare=f"{a.id},{b.id}")
+    cells = [str(cell) for row in at.table[0].value.values.tolist() for cell in row]
+    assert any("bold" in cell for cell in cells) and not any("**bold**" in cell for cell in cells)
