@@ -94,6 +94,7 @@ def generate(settings: Settings, arguments: argparse.Namespace) -> int:
 def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
     """Make a video again with the same seed, and say whether it is the same."""
     with open_studio(settings) as studio:
+        studio.video(arguments.id).asked()
         forecast = studio.foresee(arguments.id)
         for cause in forecast.causes:
             say(f"This machine differs: {cause}.")
@@ -113,7 +114,8 @@ def list_videos(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _line(video: Video) -> str:
-    return f"{video.id}  {video.request.model}  seed {video.request.seed}  {video.request.prompt[:60]}"
+    made = f"{video.request.model}  seed {video.request.seed}" if video.recipe else "no recipe"
+    return f"{video.id}  {made}  {video.request.prompt[:60]}"
 
 
 def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -121,7 +123,8 @@ def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_studio(settings, "visit") as studio:
         video = studio.video(arguments.id)
         path = studio.library.mp4_path(arguments.id)
-        lines = [str(path)] + [f"{name}: {value}" for name, value in video.request.document().items()]
+        known = video.request.document() if video.recipe else {"name": video.request.prompt, "recipe": "none"}
+        lines = [str(path)] + [f"{name}: {value}" for name, value in known.items()]
         show({**video.document(), "path": str(path)}, lines, arguments.json)
     return 0
 
@@ -139,7 +142,7 @@ def verify(settings: Settings, arguments: argparse.Namespace) -> int:
 def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
     """Take an MP4 of a studio into the library, from the recipe inside it."""
     with open_studio(settings, "visit") as studio:
-        video = studio.transfer.import_mp4(arguments.file)
+        video = studio.transfer.import_mp4(arguments.file).video
         path = studio.library.mp4_path(video.id)
         show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
     return 0

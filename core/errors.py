@@ -3,10 +3,12 @@
 StudioError                     something the studio has a sentence for
 ├── BadRequest                  refused before the queue: which field, which value, what to do
 ├── NotFound                    no video or job of that id
+├── NoRecipe                    a video from outside: how it was made is not known, so it cannot be made again
 ├── ModelUnavailable            the model cannot be loaded here: missing, offline, damaged, needs a GPU
 ├── OutOfMemory                 the model and the frames do not fit
 ├── InvalidFrames               the model produced NaN, Inf or one flat colour
 ├── ClipError                   a video file could not be written, read back or understood
+│   └── Foreign                 it is a video, but holds no settings of its own frames: not a studio's, or edited
 ├── DamagedVideo                a file of the library is missing or not what its sidecar says
 ├── DiskFull                    no room to keep the result
 ├── ReadOnly                    another studio owns this library, or it was written by a newer studio
@@ -38,6 +40,10 @@ class NotFound(StudioError):
     """No video or job has that id."""
 
 
+class NoRecipe(StudioError):
+    """A video from outside: how it was made is not known, so it cannot be made again or changed."""
+
+
 class ModelUnavailable(StudioError):
     """The model cannot be loaded on this machine now."""
 
@@ -52,6 +58,10 @@ class InvalidFrames(StudioError):
 
 class ClipError(StudioError):
     """A video file could not be written, read back or understood."""
+
+
+class Foreign(ClipError):
+    """A video file can be read but holds no settings that belong to its frames."""
 
 
 class DamagedVideo(StudioError):

@@ -119,7 +119,7 @@ class Studio:
 
     def regenerate(self, video_id: str, owner: str = "") -> Job:
         """Queue the same request again, seed included; the video it becomes carries the verdict."""
-        return self.submit(self.video(video_id).request, owner, parent=video_id, kind="regenerate")
+        return self.submit(self.video(video_id).asked(), owner, parent=video_id, kind="regenerate")
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a waiting job at once, a running one within one step."""

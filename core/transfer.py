@@ -6,6 +6,7 @@ from typing import Any
 from core.errors import NotFound
 from core.leading import Leading
 from core.library.derived import Derived
+from core.library.library import Kept
 from core.library.renditions import RENDITIONS, OnFrame
 from core.video import Video
 
@@ -48,7 +49,21 @@ class Transfer:
 
     # In
 
-    def import_mp4(self, path: Path) -> Video:
-        """Take an MP4 of this or another studio into the library, from the recipe inside it."""
-        document: dict[str, Any] = self._leading.change("import", {"path": str(Path(path).resolve())})
-        return Video.from_document(document)
+    def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> Kept:
+        """Take an MP4 of this or another studio into the library, from the recipe inside it.
+
+        Args:
+            name: what the person calls the file; the name of `path` when empty.
+            unknown: keep a video of another program too, as one without a recipe, of `owner`.
+
+        Raises:
+            ClipError: the sentence says why it is refused.
+        """
+        answer: dict[str, Any] = self._leading.change(
+            "import", {"path": str(Path(path).resolve()), "name": name, "unknown": unknown, "owner": owner})
+        return Kept(Video.from_document(answer["video"]), answer["outcome"])
+
+    def import_bytes(self, data: bytes | memoryview, name: str, unknown: bool = False, owner: str = "") -> Kept:
+        """The same with a file that was dropped on a page."""
+        with self._derived.passing(data) as path:
+            return self.import_mp4(path, name, unknown, owner)

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from core.errors import DamagedVideo, ReadOnly
-from core.receipt import Receipt, Verdict
+from core.errors import DamagedVideo, NoRecipe, ReadOnly
+from core.receipt import Environment, Receipt, Verdict
 from core.request import VideoRequest
 
 SCHEMA = 1
+NO_RECEIPT = Receipt("", "", "", "", "", "", {}, Environment("", "", "", "", "", 0))
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # ASCII digits only
 
 
@@ -27,12 +28,15 @@ def is_id(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Result:
-    """The file: exact frames, pixels, frames per second, seconds, bytes, and the SHA-256 of the MP4."""
+    """The file: exact frames, pixels, frames per second, seconds, bytes, and the SHA-256 of the MP4.
+
+    `fps` is whole in every video the studio made; in one from outside it may be an average, to 3 decimals.
+    """
 
     num_frames: int
     width: int
     height: int
-    fps: int
+    fps: float
     duration_s: float
     bytes: int
     mp4_sha256: str
@@ -62,6 +66,8 @@ class Video:
         owner: a user's name; "" when nobody signs in.
         parent: id of the video it regenerates or remixes, or None.
         verdict: how it compares with its parent, when it is a regeneration.
+        recipe: False for a video from outside, of which nobody knows how it was made: its request holds the name
+            of its file as the prompt and nothing else, and its receipt and runtime are empty.
     """
 
     id: str
@@ -75,10 +81,18 @@ class Video:
     tags: tuple[str, ...] = ()
     favorite: bool = False
     verdict: Verdict | None = None
+    recipe: bool = True
     schema: int = field(default=SCHEMA)
 
     def document(self) -> dict[str, Any]:
         """The sidecar as a JSON object, in the order of `docs/sidecar.md`."""
+        if not self.recipe:
+            return {
+                "schema": self.schema, "recipe": False, "id": self.id, "created": self.created,
+                "owner": self.owner, "parent": None, "tags": list(self.tags), "favorite": self.favorite,
+                "name": self.request.prompt, "request": None, "receipt": None, "result": asdict(self.result),
+                "runtime": None, "verdict": None,
+            }
         return {
             "schema": self.schema, "id": self.id, "created": self.created, "owner": self.owner,
             "parent": self.parent, "tags": list(self.tags), "favorite": self.favorite,
@@ -86,6 +100,13 @@ class Video:
             "result": asdict(self.result), "runtime": asdict(self.runtime),
             "verdict": self.verdict.document() if self.verdict else None,
         }
+
+    def asked(self) -> VideoRequest:
+        """The request it was made by. Raises NoRecipe for a video from outside."""
+        if not self.recipe:
+            raise NoRecipe(f"{self.request.prompt} came from outside and has no recipe: how it was made is not "
+                           "known, so it cannot be generated again.")
+        return self.request
 
     @classmethod
     def from_document(cls, document: Any) -> "Video":
@@ -104,12 +125,16 @@ class Video:
             if not is_id(document["id"]):
                 raise DamagedVideo(f"The sidecar's id {document['id']!r} is not an id.")
             verdict = document.get("verdict")
+            kept = {"id": document["id"], "created": document["created"], "owner": document["owner"],
+                    "tags": tuple(document["tags"]), "favorite": bool(document["favorite"]),
+                    "result": Result(**_known(Result, document["result"]))}
+            if document.get("recipe") is False:
+                return cls(**kept, parent=None, request=VideoRequest(document["name"]), receipt=NO_RECEIPT,
+                           runtime=Runtime(), recipe=False)
             return cls(
-                id=document["id"], created=document["created"], owner=document["owner"],
-                parent=document["parent"], tags=tuple(document["tags"]), favorite=bool(document["favorite"]),
+                **kept, parent=document["parent"],
                 request=VideoRequest(**_known(VideoRequest, document["request"])),
                 receipt=Receipt.from_document(document["receipt"]),
-                result=Result(**_known(Result, document["result"])),
                 runtime=Runtime(**_known(Runtime, document["runtime"])),
                 verdict=Verdict.from_document(verdict) if verdict else None,
             )

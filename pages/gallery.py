@@ -13,6 +13,7 @@ from pages.parts.job_card import job_card
 from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
+from pages.parts.transfer import transfer, transfer_button
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
 from pages.parts.words import plain, size
@@ -31,7 +32,10 @@ def browse(opened: Studio) -> None:
     if not page.videos:
         nothing(opened, filtered)
         return
-    st.caption(f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}",
+                   width="content")
+        transfer_button("transfer")
     above = st.container()
     number = page_number(page.pages)
     if number != page.page:
@@ -92,6 +96,7 @@ def nothing(opened: Studio, filtered: bool) -> None:
             if opened.examples():
                 st.button("Add the examples", icon=":material/playlist_add:", key="add_examples",
                           on_click=opened.add_examples)
+            transfer_button("transfer_nothing")
         st.space("medium")
 
 
@@ -112,3 +117,4 @@ with shown_errors():
                 opened_video(studio(), asked, searched)
     else:
         browse(studio())
+        transfer()

@@ -21,7 +21,7 @@ from tinydb import TinyDB
 
 from core.errors import BadRequest, ClipError, DamagedVideo, NotFound, ReadOnly, StudioError
 from core.library import clip, encoder, sidecar
-from core.library.library import Library
+from core.library.library import Kept, Library
 from core.library.query import Query
 from core.receipt import Verdict
 from core.request import VideoRequest
@@ -110,7 +110,7 @@ def test_a_text_that_looks_like_the_place_of_the_hash_is_not_taken_for_it(librar
     odd = replace(odd, receipt=replace(odd.receipt, scheduler_config={"video_sha256": "0" * 64}))
     made, data = with_recipe(odd)
     (tmp_path / "x.mp4").write_bytes(data)
-    assert library.import_mp4(tmp_path / "x.mp4") == made and library.verify() == []
+    assert library.import_mp4(tmp_path / "x.mp4").video == made and library.verify() == []
 
 
 @settings(max_examples=40, deadline=None)
@@ -575,14 +575,14 @@ def test_a_video_comes_back_from_its_mp4_alone(library, tmp_path):
     made, data = with_recipe(replace(video(), request=request, owner="ann", parent=new_id()), moving(8, 31, 33))
     copy = tmp_path / "-copy of it.mp4"
     copy.write_bytes(data)
-    kept = library.import_mp4(copy)
+    kept = library.import_mp4(copy).video
     assert kept == made and library.get(made.id) == made and library.verify() == []
     assert library.mp4_path(made.id).read_bytes() == data
-    assert library.import_mp4(copy) == made and library.search(Query()).total == 1
+    assert library.import_mp4(copy) == Kept(made, "here") and library.search(Query()).total == 1
     library.change(made.id, tags=["mine"])
-    assert library.import_mp4(copy).tags == ("mine",)
+    assert library.import_mp4(copy).video.tags == ("mine",)
     library.delete(made.id)
-    assert library.import_mp4(copy) == made
+    assert library.import_mp4(copy) == Kept(made, "added")
 
 
 @settings(max_examples=8, deadline=None)
@@ -592,7 +592,7 @@ def test_any_settings_survive_the_mp4(tmp_path_factory, prompt, seed):
     made, data = with_recipe(video(prompt, seed=seed), moving(2, 16, 16))
     (folder / "x.mp4").write_bytes(data)
     opened = Library(folder, writable=True)
-    assert opened.import_mp4(folder / "x.mp4") == made == opened.get(made.id)
+    assert opened.import_mp4(folder / "x.mp4").video == made == opened.get(made.id)
     opened.close()
 
 
@@ -604,11 +604,12 @@ def test_a_damaged_video_is_healed_by_its_good_copy(library, tmp_path):
     library.change(made.id, tags=["mine"])
     library.mp4_path(made.id).write_bytes(data[:-1] + b"?")
     assert library.verify() != []
-    assert library.import_mp4(copy).tags == ("mine",) and library.verify() == []
+    healed = replace(made, tags=("mine",))
+    assert library.import_mp4(copy) == Kept(healed, "healed") and library.verify() == []
     library.mp4_path(made.id).unlink()
-    assert library.import_mp4(copy).tags == ("mine",) and library.verify() == []
+    assert library.import_mp4(copy) == Kept(healed, "healed") and library.verify() == []
     library.sidecar_path(made.id).write_bytes(b"{")
-    assert library.import_mp4(library.mp4_path(made.id)) == made and library.verify() == []
+    assert library.import_mp4(library.mp4_path(made.id)) == Kept(made, "healed") and library.verify() == []
 
 
 def compact(document: dict) -> str:
@@ -635,14 +636,14 @@ def test_an_mp4_whose_frames_were_edited_under_their_settings_is_refused(library
     library.sidecar_path(made.id).unlink()
     assert (library.reindex().remade, library.reindex().damaged) == (0, 1)
     library.delete(made.id)
-    assert library.import_mp4(source) == made and library.verify() == []
+    assert library.import_mp4(source).video == made and library.verify() == []
 
 
 @pytest.mark.parametrize("verdict", [IDENTICAL, Verdict("bogus", None, ("x",))])
 def test_an_mp4_brings_no_verdict_of_its_own(library, tmp_path, verdict):
     made, data = with_recipe(video(verdict=verdict, parent=new_id()))
     (tmp_path / "x.mp4").write_bytes(data)
-    assert library.import_mp4(tmp_path / "x.mp4") == replace(made, verdict=None)
+    assert library.import_mp4(tmp_path / "x.mp4").video == replace(made, verdict=None)
     assert library.search(Query()).videos[0].verdict is None
 
 
@@ -694,9 +695,10 @@ def test_an_mp4_that_was_remuxed_by_another_tool_with_its_comment_is_still_ours(
             if packet.dts is not None:
                 packet.stream = stream
                 after.mux(packet)
-    kept = library.import_mp4(target)
+    kept = library.import_mp4(target).video
     assert kept.request == made.request and kept.receipt == made.receipt and kept.id == made.id
     assert kept.result.mp4_sha256 != made.result.mp4_sha256 and library.verify() == []
+    assert library.import_mp4(source) == Kept(kept, "here")  # the same pictures in another packing
 
 
 FULL = """

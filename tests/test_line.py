@@ -99,7 +99,7 @@ def test_the_same_video_comes_out_of_its_mp4_alone_in_another_studio(studio, vid
     alone = tmp_path / "sent by a friend.mp4"
     shutil.copy(studio.library.mp4_path(video_id), alone)
     with open_studio(settings_for(tmp_path / "data", models_dir)) as other:
-        imported = other.transfer.import_mp4(alone)
+        imported = other.transfer.import_mp4(alone).video
         assert imported.request == studio.video(video_id).request and imported.id == video_id
         again = other.video(finish(other, other.regenerate(imported.id)).id)
         assert again.verdict.verdict == "identical"

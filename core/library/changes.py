@@ -4,15 +4,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.errors import BadRequest
-from core.library.library import Library
+from core.errors import BadRequest, DiskFull, ReadOnly, StudioError
+from core.library.library import Kept, Library
+
+REFUSED = "refused"
 
 
 def change_library(library: Library, kind: str, arguments: dict[str, Any]) -> Any:
     """Do one change and return its answer as JSON.
 
     Args:
-        kind: "delete" {id}, "change" {id, tags, favorite}, "import" {path}, "reindex" {}.
+        kind: "delete" {id}, "change" {id, tags, favorite}, "import" {path, name, unknown, owner},
+            "merge" {videos: [{path, beside, twin}]}, "reindex" {}.
 
     Raises:
         BadRequest: an unknown kind; and what the library itself raises.
@@ -25,7 +28,27 @@ def change_library(library: Library, kind: str, arguments: dict[str, Any]) -> An
         return library.change(arguments["id"], None if tags is None else tuple(tags),
                               arguments.get("favorite")).document()
     if kind == "import":
-        return library.import_mp4(Path(arguments["path"])).document()
+        return _kept(library.import_mp4(Path(arguments["path"]), arguments.get("name", ""),
+                                        arguments.get("unknown", False), arguments.get("owner", "")))
+    if kind == "merge":
+        return [_merged(library, **video) for video in arguments["videos"]]
     if kind == "reindex":
         return asdict(library.reindex())
     raise BadRequest("request", f"{kind!r} is not a change of the library.")
+
+
+def _kept(kept: Kept) -> dict[str, Any]:
+    return {"video": kept.video.document(), "outcome": kept.outcome}
+
+
+def _merged(library: Library, path: str, beside: str | None, twin: str | None) -> dict[str, str]:
+    """One video of another library; what speaks against it is part of the answer, and the next one is tried."""
+    try:
+        kept = library.merge(Path(path), Path(beside) if beside else None, twin)
+    except (DiskFull, ReadOnly) as error:
+        if isinstance(error, DiskFull) or not library.writable:
+            raise
+        return {"outcome": REFUSED, "reason": str(error)}
+    except StudioError as error:
+        return {"outcome": REFUSED, "reason": str(error)}
+    return {"outcome": kept.outcome, "id": kept.video.id}

@@ -32,6 +32,7 @@ MAX_BYTES = 512 * 2**20
 MAX_DECODED_BYTES = 2 * 2**30
 MAX_FRAMES = 4096
 MAX_SECONDS = 600
+MAX_FPS = 240
 MAX_SIDE = 4096
 MAX_COMMENT_BYTES = 120_000  # Linux passes at most 128 KiB in one argument
 MIN_LUMA_PSNR_DB = 25.0  # of the worst frame; black-and-white noise, the hardest there is, still gets over 29
@@ -44,14 +45,14 @@ class Clip:
     """A decoded file.
 
     Attributes:
-        frames: uint8 (F, H, W, 3) RGB; fps: frames per second.
+        frames: uint8 (F, H, W, 3) RGB; fps: frames per second, on average where they vary, to 3 decimals.
         comment: the comment tag ("" if none).
         video_sha256: of the decoded yuv420p planes Y, U, V of each frame, padding included: the same for every
             decoder, and the same in a copy that was not encoded again. "" when the colours are not the studio's.
     """
 
     frames: np.ndarray
-    fps: int
+    fps: float
     comment: str
     video_sha256: str
 
@@ -63,10 +64,11 @@ class Probe:
     num_frames: int
     width: int
     height: int
-    fps: int
+    fps: float
     duration_s: float
     codec: str
     comment: str
+    pixel_format: str
 
 
 def write(frames: np.ndarray, fps: int, path: Path, comment: str) -> Result:
@@ -134,8 +136,9 @@ def _check(frames: np.ndarray, fps: int, comment: str) -> None:
         raise ClipError(f"Frames must be uint8 (F, H, W, 3), not {frames.dtype} {frames.shape}.")
     if max(frames.shape[1:3]) > MAX_SIDE or len(frames) > MAX_FRAMES:
         raise ClipError(f"A clip of {_size_of(frames)} is larger than the studio keeps.")
-    if not isinstance(fps, int) or not 1 <= fps <= 240 or len(frames) > MAX_SECONDS * fps:
-        raise ClipError(f"{len(frames)} frames at {fps!r} fps: 1 to 240, whole, for {MAX_SECONDS} s are kept.")
+    if not isinstance(fps, int) or not 1 <= fps <= MAX_FPS or len(frames) > MAX_SECONDS * fps:
+        raise ClipError(f"{len(frames)} frames at {fps!r} fps: 1 to {MAX_FPS}, whole, for {MAX_SECONDS} s are "
+                        "kept.")
     try:
         size = len(comment.encode())
     except UnicodeEncodeError as error:
@@ -212,20 +215,27 @@ def _probe(container: av.container.InputContainer) -> Probe:
     if len(streams) != 1:
         raise ClipError(f"The file has {len(streams)} video tracks; the studio reads files with one.")
     stream = streams[0]
-    if stream.codec_context is None or not stream.time_base:
+    context = stream.codec_context
+    if context is None or not stream.time_base:
         raise ClipError("The file holds a kind of video the studio cannot decode.")
-    width, height, count = stream.codec_context.width, stream.codec_context.height, stream.frames
+    width, height, count = context.width, context.height, stream.frames
     rate = stream.average_rate
-    if not rate or rate.denominator != 1:
-        raise ClipError("The file has no whole number of frames per second; it was not made by this studio.")
+    if not rate or not 0.1 <= rate <= MAX_FPS:
+        raise ClipError(f"The file says {float(rate or 0):g} frames per second; 0.1 to {MAX_FPS} are read.")
     seconds = float((stream.duration or 0) * stream.time_base)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and 0 < count <= MAX_FRAMES
             and seconds <= MAX_SECONDS and width * height * count * 3 <= MAX_DECODED_BYTES):
         raise ClipError(f"The file says {count} frames of {width}×{height} in {seconds:.0f} s; "
                         "that is empty or larger than the studio reads.")
-    comment, fps = container.metadata.get("comment", ""), int(rate)
+    comment, fps = container.metadata.get("comment", ""), _number(float(rate))
     exact = _exact_size(comment, width, height)
-    return Probe(count, *exact, fps, round(count / fps, 6), stream.codec_context.name, comment)
+    return Probe(count, *exact, fps, round(count / fps, 6), context.codec.canonical_name,
+                 comment, context.pix_fmt or "")
+
+
+def _number(fps: float) -> float:
+    return int(fps) if fps.is_integer() else round(fps, 3)
+
 
 
 def _decode(container: av.container.InputContainer, about: Probe) -> tuple[np.ndarray, str]:

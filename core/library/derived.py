@@ -6,9 +6,11 @@ its name whole or not at all; when the folder has grown too large, what was not 
 
 import os
 import re
+import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -57,6 +59,22 @@ class Derived:
                     self._make(path, make)
                 self._trim(path)
         return path
+
+    @contextmanager
+    def passing(self, data: bytes | memoryview) -> Iterator[Path]:
+        """A file that only passes through: gone at the end, and cleared away later when this process dies.
+
+        Raises:
+            DiskFull, ReadOnly, StudioError: it cannot be written.
+        """
+        path = self._root / f"passing.{os.getpid()}-{secrets.token_hex(4)}{PART}"
+        try:
+            with disk_errors(str(self._root)):
+                self._root.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

@@ -34,6 +34,7 @@ class Entry(NamedTuple):
 
     Attributes:
         loras: the names of the LoRAs that were applied.
+        recipe: False for a video from outside.
         sidecar_ns: when the sidecar was last written (nanoseconds, as the file system says).
         shown, avoided: prompt and tags, and the negative prompt, folded. Derived; not in the file.
     """
@@ -50,7 +51,7 @@ class Entry(NamedTuple):
     num_frames: int
     num_inference_steps: int
     guidance_scale: float
-    fps: int
+    fps: float
     seed: int
     width: int
     height: int
@@ -60,6 +61,7 @@ class Entry(NamedTuple):
     mp4_sha256: str
     total_s: float
     verdict: str | None
+    recipe: bool
     sidecar_ns: int
     shown: str
     avoided: str
@@ -77,7 +79,7 @@ class Entry(NamedTuple):
             width=result.width, height=result.height, scheduler=request.scheduler or "",
             loras=tuple(str(lora.get("name", "")) for lora in video.receipt.loras),
             bytes=result.bytes, mp4_sha256=result.mp4_sha256, total_s=video.runtime.total_s,
-            verdict=video.verdict.verdict if video.verdict else None, sidecar_ns=sidecar_ns,
+            verdict=video.verdict.verdict if video.verdict else None, recipe=video.recipe, sidecar_ns=sidecar_ns,
             shown=_shown(request.prompt, video.tags), avoided=_fold_repeated(request.negative_prompt or ""),
         )
 
@@ -98,7 +100,8 @@ class Entry(NamedTuple):
         if tuple(map(type, values)) not in _SHAPES:
             raise TypeError(f"{document!r:.80} is not a row")
         (video_id, created, owner, parent, prompt, negative, tags, favorite, model, num_frames, steps, guidance,
-         fps, seed, width, height, scheduler, loras, size, mp4_sha256, total_s, verdict, sidecar_ns) = values
+         fps, seed, width, height, scheduler, loras, size, mp4_sha256, total_s, verdict, recipe,
+         sidecar_ns) = values
         for texts in (tags, loras):
             if texts and set(map(type, texts)) != {str}:
                 raise TypeError(f"{texts!r:.40} is no list of names")
@@ -107,16 +110,17 @@ class Entry(NamedTuple):
         return tuple.__new__(cls, (
             video_id, created, intern(owner), parent, prompt, intern(negative), tuple(tags), favorite,
             intern(model), num_frames, steps, guidance, fps, seed, width, height, intern(scheduler), tuple(loras),
-            size, mp4_sha256, total_s, verdict, sidecar_ns, _shown(prompt, tags), _fold_repeated(negative)))
+            size, mp4_sha256, total_s, verdict, recipe, sidecar_ns, _shown(prompt, tags),
+            _fold_repeated(negative)))
 
     def video(self) -> Video:
         """What is known of the video without its sidecar: the receipt is empty."""
         nothing = Receipt("", "", self.model, "", "", "", {}, Environment("", "", "", "", "", 0))
         seconds = round(self.num_frames / self.fps, 6) if self.fps else 0.0
-        names = {f.name for f in fields(VideoRequest)}
+        names = {f.name for f in fields(VideoRequest)} if self.recipe else {"prompt"}
         return Video(
             id=self.id, created=self.created, owner=self.owner, parent=self.parent, tags=self.tags,
-            favorite=self.favorite, receipt=nothing, runtime=Runtime(total_s=self.total_s),
+            favorite=self.favorite, receipt=nothing, runtime=Runtime(total_s=self.total_s), recipe=self.recipe,
             request=VideoRequest(**{n: getattr(self, n) for n in names}),
             result=Result(self.num_frames, self.width, self.height, self.fps, seconds, self.bytes,
                           self.mp4_sha256),

@@ -25,7 +25,7 @@ from core.library.entry import Entry
 from core.library.files import disk_errors, write_file
 from core.library.uncollected import uncollected
 
-FORMAT = 2
+FORMAT = 3
 INLINE_ROWS = 1000  # with more rows than this, writing the file is put off
 DELAY_S = 1.0
 RETRY_S = 30.0

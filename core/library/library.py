@@ -8,15 +8,16 @@ Each file is written beside its place, forced to the disk and renamed. A crash a
 absent; what else is left is cleared away when the library is opened again (core/library/recovery.py).
 """
 
-import hashlib
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.errors import ClipError, DamagedVideo, NotFound, ReadOnly
+from core.errors import ClipError, DamagedVideo, Foreign, NotFound, ReadOnly
 from core.faults import reach
 from core.library import clip, sidecar
+from core.library.arrival import Arrival, checked, from_beside, from_inside, without_recipe
 from core.library.catalogue import Catalogue
 from core.library.check import Finding, examine
 from core.library.facets import Facets
@@ -26,9 +27,19 @@ from core.library.query import Page, Query
 from core.library.recovery import Report, Sweep
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
 from core.library.tags import clean_tags
-from core.video import Result, Video
+from core.video import Video
+
+ADDED, HERE, HEALED = "added", "here", "healed"
 
 _READER = "Another studio owns this library; this one can read it and submit jobs, but not change it."
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A video that came in, and what that did: `ADDED`, `HERE` (it was here), `HEALED` (its file was damaged)."""
+
+    video: Video
+    outcome: str
 
 
 class Library:
@@ -142,25 +153,34 @@ class Library:
             ReadOnly: this process may not write, or a newer studio has written that id.
         """
         self._may_change()
-        return self._keep(video, mp4, _checked(video, mp4))
+        return self._keep(Arrival(video, mp4, checked(video, mp4))).video
 
-    def _keep(self, video: Video, mp4: bytes, decoded: clip.Clip) -> Video:
+    def _keep(self, arrival: Arrival) -> Kept:
+        video, outcome = arrival.video, ADDED
         with self._changing:
             stored, wanted = self._stored(video.id), video.result.mp4_sha256
             known = stored is not None and stored.result.mp4_sha256 == wanted
             if self._shelf.has(video.id, MP4):
                 kept = file_sha256(self._shelf.path(video.id, MP4))
+                whole = kept == wanted if known else self._shows_the_same(stored, kept, arrival)
+                if stored is not None and whole:
+                    self._catalogue.put(stored)
+                    return Kept(stored, HERE)
                 if kept != wanted and not known:
                     raise ClipError(f"Another video is already kept as {video.id}; nothing was changed.")
-                if kept == wanted and known:
-                    self._catalogue.put(stored)
-                    return stored
+                outcome = HEALED
             if known and self._index.get(video.id) is not None:
-                video = stored  # its MP4 was damaged or lost: it comes back with its tags
-            self._shelf.write(video, mp4, decoded)
+                video, outcome = stored, HEALED  # its MP4 was damaged or lost: it comes back with its tags
+            self._shelf.write(video, arrival.mp4, arrival.decoded)
             self._catalogue.put(video)
             reach("publish:index")
-        return video
+        return Kept(video, outcome)
+
+    def _shows_the_same(self, stored: Video | None, kept_sha256: str, arrival: Arrival) -> bool:
+        """Whether the arrival is only another packing of the whole video that is here."""
+        if stored is None or kept_sha256 != stored.result.mp4_sha256 or stored.request != arrival.video.request:
+            return False
+        return clip.read(self._shelf.path(stored.id, MP4)).video_sha256 == arrival.decoded.video_sha256 != ""
 
     def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None) -> Video:
         """Set tags or favourite (None: as it is), in the sidecar first.
@@ -194,26 +214,51 @@ class Library:
             reach("delete:index")
             self._shelf.remove(video_id)
 
-    def import_mp4(self, path: Path) -> Video:
+    def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> Kept:
         """Keep a copy of an MP4 of this or another studio, from the settings inside it, under its own id.
 
         A video that is already here is returned as it is; a damaged one is healed by its good copy.
 
+        Args:
+            name: what the person calls the file; the name of `path` when empty.
+            unknown: keep what has no settings of its own frames too, as a video without a recipe, of `owner`.
+
         Raises:
-            ClipError: not a video, not a studio's, edited since, or another video has its id.
+            Foreign: not a studio's, or edited since.
+            ClipError: not a video, or another video has its id.
         """
         self._may_change()
-        about = clip.probe(path)
-        with disk_errors(str(path.parent)):
-            data = path.read_bytes()
-        digest, decoded = hashlib.sha256(data).hexdigest(), clip.read(data)
-        video = sidecar.video_from_comment(about.comment, path, decoded.video_sha256, bytes=len(data),
-                                           mp4_sha256=digest)
-        result = Result(about.num_frames, about.width, about.height, about.fps, about.duration_s,
-                        len(data), digest, about.codec)
-        if result != video.result:
-            raise ClipError(f"{path.name} was edited: its length, size or speed is not what its settings say.")
-        return self._keep(video, data, decoded)
+        try:
+            arrival = from_inside(path, name)
+        except Foreign:
+            if not unknown:
+                raise
+            arrival = without_recipe(path, name, owner)
+        with self._changing:
+            for entry in () if arrival.video.recipe else self._index.all():
+                if entry.mp4_sha256 == arrival.video.result.mp4_sha256:
+                    return self._keep(replace(arrival, video=self.get(entry.id)))
+            return self._keep(arrival)
+
+    def merge(self, path: Path, beside: Path | None = None, twin: str | None = None) -> Kept:
+        """Take in a video of another library. Tags are joined; a favourite of either is one.
+
+        Args:
+            path, beside: its MP4 and its sidecar; without one the settings inside the MP4 count.
+            twin: id of a video here that shows the same frames: nothing is added, only tags and favourite.
+
+        Raises:
+            BadRequest: together they would have too many tags. Else like `import_mp4`.
+        """
+        self._may_change()
+        arrival = from_inside(path) if beside is None else from_beside(path, beside)
+        with self._changing:
+            kept = self._keep(arrival) if twin is None else Kept(self.get(twin), HERE)
+            tags = clean_tags((*kept.video.tags, *arrival.video.tags))
+            favorite = kept.video.favorite or arrival.video.favorite
+            if (tags, favorite) == (kept.video.tags, kept.video.favorite):
+                return kept
+            return Kept(self.change(kept.video.id, tags, favorite), kept.outcome)
 
     def reindex(self) -> Report:
         """Make the index again from the sidecars, and mend what opening mends. Raises ReadOnly."""
@@ -243,15 +288,3 @@ class Library:
         """A reader's way out when there is no index to read: look at the sidecars themselves."""
         if self._index.problem:
             Sweep(self._shelf, self._index, trust=True, mend=False).run()
-
-
-def _checked(video: Video, mp4: bytes) -> clip.Clip:
-    """The decoded clip, after making sure that the bytes are what the video's result says."""
-    if hashlib.sha256(mp4).hexdigest() != video.result.mp4_sha256 or len(mp4) != video.result.bytes:
-        raise ClipError(f"The bytes of {video.id} are not those its result speaks of; it was not kept.")
-    decoded = clip.read(mp4)
-    count, height, width, _ = decoded.frames.shape
-    said = video.result.num_frames, video.result.height, video.result.width, video.result.fps
-    if (count, height, width, decoded.fps) != said:
-        raise ClipError(f"The MP4 of {video.id} has other frames than its result says; it was not kept.")
-    return decoded

@@ -25,6 +25,7 @@ class Query:
         negative_prompt: words, phrases and exclusions like `text`, in the negative prompt alone.
         tags: tags the video must all have.
         lora: the name of a LoRA that was applied.
+        recipe: False: only videos from outside, of which it is not known how they were made.
         damaged: only videos whose sidecar or MP4 is missing or unreadable now; the disk is asked each time.
         date_from, date_to: days in UTC, both included: a date, or text that starts with YYYY-MM-DD.
         sort: a key of `SORTS`.
@@ -48,6 +49,7 @@ class Query:
     parent: str | None = None
     verdict: str | None = None
     favorite: bool | None = None
+    recipe: bool | None = None
     damaged: bool = False
     tags: tuple[str, ...] = ()
     date_from: date | str | None = None
@@ -138,7 +140,7 @@ SORTS: dict[str, Order] = {
     "most disk": Order("Largest file", lambda entry: entry.bytes, True),
 }
 _EXACT = ("model", "seed", "num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height",
-          "scheduler", "owner", "parent", "verdict", "favorite")
+          "scheduler", "owner", "parent", "verdict", "favorite", "recipe")
 
 
 def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:

@@ -1,5 +1,6 @@
 """A video as text: the sidecar beside the MP4, and the `comment` tag inside it. See docs/sidecar.md."""
 
+import math
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType
@@ -7,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from core.errors import ClipError, DamagedVideo, StudioError
+from core.errors import ClipError, DamagedVideo, Foreign, StudioError
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
 from core.request import VideoRequest
 from core.video import SCHEMA, Result, Runtime, Video, is_id
@@ -33,7 +34,7 @@ _TYPES: dict[type, dict[str, Any]] = {
         "num_threads": int, "versions": dict, "cpu_capability": str,
     },
     Result: {
-        "num_frames": int, "width": int, "height": int, "fps": int, "duration_s": _NUMBER, "bytes": int,
+        "num_frames": int, "width": int, "height": int, "fps": _NUMBER, "duration_s": _NUMBER, "bytes": int,
         "mp4_sha256": str, "codec": str,
     },
     Runtime: {f.name: _NUMBER for f in fields(Runtime)},
@@ -81,15 +82,21 @@ def video_of(document: dict[str, Any]) -> Video:
         video = Video.from_document(document)
     except ValueError as error:
         raise DamagedVideo(f"The sidecar is damaged: {error}.") from error
-    for part in (video, video.request, video.receipt, video.receipt.environment, video.result, video.runtime,
-                 video.verdict):
+    if not video.recipe:
+        _check_without_recipe(video)
+    known = (video, video.request, video.receipt, video.receipt.environment, video.result, video.runtime,
+             video.verdict)
+    for part in known if video.recipe else (video, video.result):
         for name, kind in _TYPES.get(type(part), {}).items():
             value = getattr(part, name)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise DamagedVideo(f"The sidecar is damaged: {name} is {value!r:.40}.")
     result = video.result
-    if min(result.num_frames, result.width, result.height, result.fps, video.request.num_inference_steps) < 1:
+    steps = video.request.num_inference_steps if video.recipe else 1
+    if min(result.num_frames, result.width, result.height, steps) < 1 or not 0 < result.fps < math.inf:
         raise DamagedVideo("The sidecar is damaged: a size, length or speed in it is less than 1.")
+    if video.recipe and not isinstance(result.fps, int):
+        raise DamagedVideo(f"The sidecar is damaged: fps is {result.fps!r:.40}, not whole.")
     if not all(isinstance(tag, str) for tag in video.tags) or document["schema"] < SCHEMA:
         raise DamagedVideo("The sidecar is damaged: its tags or its schema are not what they must be.")
     if not all(isinstance(lora, dict) for lora in video.receipt.loras):
@@ -98,6 +105,11 @@ def video_of(document: dict[str, Any]) -> Video:
     if video.parent is not None and not is_id(video.parent):
         raise DamagedVideo(f"The sidecar is damaged: parent is {video.parent!r:.40}.")
     return video
+
+
+def _check_without_recipe(video: Video) -> None:
+    if not isinstance(video.request.prompt, str):
+        raise DamagedVideo(f"The sidecar is damaged: name is {video.request.prompt!r:.40}.")
 
 
 def _check_verdict(verdict: dict[str, Any] | None) -> None:
@@ -147,7 +159,7 @@ def video_from_comment(comment: str, path: Path, video_sha256: str, *, bytes: in
         bytes, mp4_sha256: of the MP4; the comment cannot know them.
 
     Raises:
-        ClipError: the comment is not a studio's, or speaks of other frames; the sentence names the file.
+        Foreign: the comment is not a studio's, or speaks of other frames; the sentence names the file.
         ReadOnly: written by a newer studio.
     """
     foreign = f"{path.name} was not made by this studio, or another program removed the settings inside it"
@@ -157,11 +169,11 @@ def video_from_comment(comment: str, path: Path, video_sha256: str, *, bytes: in
         video = video_of({**document, "verdict": None})
     except (DamagedVideo, KeyError, TypeError, UnicodeEncodeError) as error:
         detail = f" ({error})" if isinstance(error, StudioError) and comment else ""
-        raise ClipError(f"{foreign}{detail}.") from error
+        raise Foreign(f"{foreign}{detail}.") from error
     said = document["result"].get("video_sha256")
     if said is None:
-        raise ClipError(f"{path.name} does not say which frames its settings belong to: an early version of the "
-                        "studio made it.")
+        raise Foreign(f"{path.name} does not say which frames its settings belong to: an early version of the "
+                      "studio made it.")
     if said != video_sha256:
-        raise ClipError(f"{path.name} was edited: its frames are not those its settings speak of.")
+        raise Foreign(f"{path.name} was edited: its frames are not those its settings speak of.")
     return video

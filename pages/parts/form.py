@@ -89,7 +89,7 @@ def _fill_once(opened: Studio, models: dict[str, ModelSpec]) -> None:
         st.session_state.f_filled_from = source
         st.session_state.f_parent = None
         try:
-            fill_from(opened.video(source).request, models)
+            fill_from(opened.video(source).asked(), models)
             st.session_state.f_parent = source
         except StudioError as error:
             st.session_state.f_failure = error

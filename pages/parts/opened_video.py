@@ -12,7 +12,7 @@ from pages.parts.job_card import ended_card, job_card
 from pages.parts.opened_head import head, tags_field
 from pages.parts.player import actions, show_verdict, show_video
 from pages.parts.shell import POLL_S, UNFINISHED, show_error
-from pages.parts.video_card import open_video
+from pages.parts.video_card import NO_RECIPE, open_video
 from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, seconds, shorten, size
 
 
@@ -32,14 +32,17 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
     with picture:
         show_video(video, 560)
         actions(video, "opened")
-        _foreseen(opened, video)
-        _regenerations(opened, video)
+        if video.recipe:
+            _foreseen(opened, video)
+            _regenerations(opened, video)
         _story(opened, video)
     with facts:
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
         st.code(video.request.prompt, language=None, wrap_lines=True)
         tags_field(opened, video)
+        if not video.recipe:
+            st.info(NO_RECIPE, icon=":material/info:")
         _recipe(video)
 
 
@@ -99,7 +102,9 @@ def _foreseen(opened: Studio, video: Video) -> None:
 
 
 def recipe_rows(video: Video) -> dict[str, str]:
-    """Everything that decided the frames, as text, in the order in which it is read."""
+    """What decided the frames, as text, in the order in which it is read; of a video from outside, its file."""
+    if not video.recipe:
+        return _file_rows(video)
     request, receipt, machine = video.request, video.receipt, video.receipt.environment
     scheduler = SCHEDULERS.get(request.scheduler or "")
     peak = video.runtime.peak_memory_bytes
@@ -120,12 +125,22 @@ def recipe_rows(video: Video) -> dict[str, str]:
     }
 
 
+def _file_rows(video: Video) -> dict[str, str]:
+    result = video.result
+    return {
+        "Frames": str(result.num_frames), "Size": f"{result.width} × {result.height}",
+        "Length": f"{result.duration_s:g} s at {result.fps:g} frames per second", "Codec": result.codec,
+        "File": size(result.bytes), "Added": video.created[:19].replace("T", " ") + " UTC", "Id": video.id,
+    }
+
+
 def _recipe(video: Video) -> None:
     rows = recipe_rows(video)
     st.table({"Setting": list(rows), "Value": [plain(value) for value in rows.values()]},
              hide_header=True, hide_index=True, border="horizontal")
-    with st.expander("The recipe as text", icon=":material/content_copy:"):
-        st.code("\n".join(f"{name}: {value}" for name, value in {"Prompt": video.request.prompt, **rows}.items()),
+    title, first = ("The recipe as text", "Prompt") if video.recipe else ("This as text", "Name")
+    with st.expander(title, icon=":material/content_copy:"):
+        st.code("\n".join(f"{name}: {value}" for name, value in {first: video.request.prompt, **rows}.items()),
                 language=None, wrap_lines=True)
 
 

@@ -34,6 +34,9 @@ def show_verdict(verdict: Verdict, num_frames: int) -> None:
 def actions(video: Video, place: str) -> None:
     """Download, regenerate, remix. `place` keeps the keys of two places on one page apart."""
     with st.grid(2, min_column_width=210, key=f"actions_{place}"):
+        if not video.recipe:
+            downloads(video, place)
+            return
         st.button("Regenerate with same seed", icon=":material/replay:", key=f"regenerate_{place}",
                   width="stretch", shortcut="G" if place == "opened" else None, on_click=regenerate,
                   args=(video.id,), help="Runs the request again and compares every pixel.")

@@ -11,6 +11,7 @@ from pages.parts.shell import studio, style
 from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
 
 TAG_LETTERS = 14
+NO_RECIPE = "It came from outside: how it was made is not known, so it cannot be generated again."
 _MOVING = "{{ background-image: url(/app/static/animation/{id}.webp); }}"
 
 
@@ -41,14 +42,18 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
                       on_click=open_video, args=(video.id,))
         with st.container(key=f"words_{video.id}"):
             st.text(shorten(video.request.prompt, 72))
-        st.caption(f"{plain(model_title)} · seed {short_seed(video.request.seed)}  \n"
+        made = f"{plain(model_title)} · seed {short_seed(video.request.seed)}" if video.recipe else "From outside"
+        st.caption(f"{made}  \n"
                    f"{age(video.created)}{short_tags(video.tags)}")
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
             st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
-                      help="Regenerate with same seed", disabled=damaged)
+                      help="Regenerate with same seed" if video.recipe else NO_RECIPE,
+                      disabled=damaged or not video.recipe)
             st.button(":orange[★]" if video.favorite else "☆", key=f"star_{video.id}",
                       on_click=star, args=(video.id, not video.favorite), disabled=damaged,
                       help="Not a favourite any more" if video.favorite else "Mark as a favourite")
+            if not video.recipe:
+                st.badge("No recipe", color="gray")
             if video.verdict is not None:
                 kind = video.verdict.verdict
                 st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])

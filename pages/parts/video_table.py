@@ -50,13 +50,14 @@ def table_rows(videos: Sequence[Video], models: dict[str, ModelSpec],
         "Poster": column(lambda v: None if v.id in damaged else f"/app/static/poster/{v.id}.webp"),
         "★": column(lambda v: "★" if v.favorite else ""),
         "Prompt": column(lambda v: v.request.prompt),
-        "Model": column(model), "Seed": column(lambda v: str(v.request.seed)),
+        "Model": column(model), "Seed": column(lambda v: str(v.request.seed) if v.recipe else ""),
         "Frames": column(lambda v: v.result.num_frames), "Steps": column(lambda v: v.request.num_inference_steps),
         "Guidance": column(lambda v: v.request.guidance_scale), "Scheduler": column(scheduler),
         "Size": column(lambda v: f"{v.result.width}×{v.result.height}"),
         "Verdict": column(lambda v: v.verdict.verdict.capitalize() if v.verdict else
-                          "File missing or damaged" if v.id in damaged else ""),
-        "Seconds": column(lambda v: v.runtime.total_s), "Created": column(lambda v: _time(v.created)),
+                          "File missing or damaged" if v.id in damaged else "" if v.recipe else "No recipe"),
+        "Seconds": column(lambda v: v.runtime.total_s if v.recipe else None),
+        "Created": column(lambda v: _time(v.created)),
         "Tags": column(lambda v: ", ".join(v.tags)),
     }
 

@@ -34,7 +34,7 @@ def shorten(text: str, length: int) -> str:
 
 def short_seed(seed: int | None) -> str:
     """A seed in few characters: `1234`, `5213…8665`."""
-    text = str(seed)
+    text = "" if seed is None else str(seed)
     return text if len(text) <= 10 else f"{text[:4]}…{text[-4:]}"
 
 
