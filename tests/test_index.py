@@ -19,7 +19,7 @@ from core.errors import BadRequest, ReadOnly
 from core.library import index as index_module
 from core.library.entry import Entry, fold
 from core.library.facets import Tally
-from core.library.index import Index
+from core.library.index import FORMAT, Index
 from core.library.query import SORTS, Query, matching, terms
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +87,7 @@ def damages(good: bytes) -> dict[str, bytes]:
     return {
         "empty": b"", "half": good[: len(good) // 2], "garbage": b"\x80\x81garbage", "nul bytes": bytes(len(good)),
         "two documents": good + good, "a list": b"[]", "a number": b"7", "null": b"null",
-        "another program's": b'{"_default": {"1": {"name": "x"}}}', "no rows": b'{"about": {"1": {"format": 2}}}',
+        "another program's": b'{"_default": {"1": {"name": "x"}}}', "no rows": b'{"about": {"1": {"format": %d}}}' % FORMAT,
         "a newer format": json.dumps({**document, "about": {"1": {"format": 99}}}).encode(),
         "a row that is a list": json.dumps({**document, "_default": {"1": []}}).encode(),
         "a row of another shape": with_row(extra=1), "a seed in words": with_row(seed="seven"),
@@ -102,7 +102,7 @@ def test_a_file_of_an_earlier_studio_is_made_anew_and_not_called_damaged(tmp_pat
     index.put(entry(1))
     index.close()
     path = tmp_path / "index.json"
-    path.write_bytes(path.read_bytes().replace(b'"format":2', b'"format":1'))
+    path.write_bytes(path.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":1'))
     opened = open_index(tmp_path)
     assert (opened.problem, list(opened.all()), opened.quarantine) == ("outdated", [], None)
     opened.put(entry(1))
@@ -213,7 +213,7 @@ import resource, signal, sys
 sys.path.insert(0, "tests")
 from pathlib import Path
 from core.errors import DiskFull
-from core.library.index import Index
+from core.library.index import FORMAT, Index
 from test_index import entry
 index = Index(Path(sys.argv[1]) / "index.json", True)
 for number in range(5):
