@@ -87,7 +87,8 @@ def damages(good: bytes) -> dict[str, bytes]:
     return {
         "empty": b"", "half": good[: len(good) // 2], "garbage": b"\x80\x81garbage", "nul bytes": bytes(len(good)),
         "two documents": good + good, "a list": b"[]", "a number": b"7", "null": b"null",
-        "another program's": b'{"_default": {"1": {"name": "x"}}}', "no rows": b'{"about": {"1": {"format": %d}}}' % FORMAT,
+        "another program's": b'{"_default": {"1": {"name": "x"}}}',
+        "no rows": b'{"about": {"1": {"format": %d}}}' % FORMAT,
         "a newer format": json.dumps({**document, "about": {"1": {"format": 99}}}).encode(),
         "a row that is a list": json.dumps({**document, "_default": {"1": []}}).encode(),
         "a row of another shape": with_row(extra=1), "a seed in words": with_row(seed="seven"),
