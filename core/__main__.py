@@ -50,6 +50,8 @@ def _follow(studio: Studio, job: Job) -> Job:
             job = now
             doing = job.state if job.state == "paused" else job.phase or job.state
             line = doing + (f" {job.done} of {job.total}" if job.total else "")
+            if job.audition is not None and job.phase == "denoising":
+                line += f" steps of {len(job.audition.seeds)} seeds"
             if terminal:
                 print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
             elif line != last:
@@ -95,12 +97,35 @@ def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
     """Make a video again with the same seed, and say whether it is the same."""
     with open_studio(settings) as studio:
         studio.video(arguments.id).asked()
-        forecast = studio.foresee(arguments.id)
+        forecast = studio.beforehand.foresee(arguments.id)
         for cause in forecast.causes:
             say(f"This machine differs: {cause}.")
         if not forecast.known:
             say("What else differs is known once the model is loaded.")
         return _made(studio, studio.regenerate(arguments.id), arguments.json)
+
+
+def audition(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Try several seeds in few steps, and wait for their contact sheet."""
+    asked = {name: getattr(arguments, name) for name in VideoRequest.__dataclass_fields__}
+    with open_studio(settings) as studio:
+        job = _follow(studio, studio.audition(VideoRequest(**asked), arguments.seeds, arguments.audition_steps))
+        if not job.ended_well:
+            say(f"{job.state}: {job.reason}")
+            return 1
+        if job.reason:
+            say(job.reason)
+        path = studio.contact_sheet_path(job.id)
+        show({"id": job.id, **job.audition.document(), "request": job.request.document(), "path": str(path)},
+             [str(path), *(f"{place}: seed {seed}" for place, seed in enumerate(job.audition.seeds, start=1)),
+              f"Finish one: python -m core finish {job.id} SEED"], arguments.json)
+    return 0
+
+
+def finish(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Make the video of one seed of an audition, with all its steps."""
+    with open_studio(settings) as studio:
+        return _made(studio, studio.finish(arguments.id, arguments.seed), arguments.json)
 
 
 def list_videos(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -218,6 +243,13 @@ def parser() -> argparse.ArgumentParser:
 
     _request_options(command("generate", generate))
     command("regenerate", regenerate).add_argument("id")
+    trying = command("audition", audition)
+    _request_options(trying)
+    trying.add_argument("--seeds", type=int, default=6, metavar="N", help="how many: 2 to 9")
+    trying.add_argument("--audition-steps", type=int, metavar="N", help="of each short run; a third of all")
+    finishing = command("finish", finish)
+    finishing.add_argument("id")
+    finishing.add_argument("seed", type=int)
     listing = command("list", list_videos)
     listing.add_argument("--search", help="words of the prompt or tags; \"a phrase\"; -without")
     listing.add_argument("--model")

@@ -7,11 +7,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.errors import BadRequest, DiskFull, NotFound, StudioError
-from core.forecast import Forecast, expected_causes, prompt_examples, seconds_here, unknown_words
+from core.acceptance import accepted
+from core.audition import audition_of
+from core.beforehand import Beforehand
+from core.errors import BadRequest, NotFound, StudioError
+from core.jobs.contact_sheets import ContactSheets
 from core.jobs.dispatcher import Dispatcher
 from core.jobs.ledger import Job, Ledger
 from core.jobs.worker import WorkerStatus
@@ -22,10 +26,11 @@ from core.library.examples import shipped, shipped_path
 from core.library.files import disk_errors
 from core.library.library import Facets, Finding, Library
 from core.library.query import Page, Query
-from core.models import ModelSpec, catalog, default_model, find, folder_on_disk
+from core.models import ModelSpec, catalog, default_model
+from core.readiness import readiness
 from core.receipt import Environment
-from core.request import VideoRequest, resolve
-from core.settings import Settings, hub_cache
+from core.request import VideoRequest
+from core.settings import Settings
 from core.transfer import Transfer
 from core.video import Video, is_id
 
@@ -37,6 +42,9 @@ class Studio:
         settings: where things are.
         role: "run" leads if it can and runs jobs, else stands by to take over; "visit" reads, submits, and has
             changes made, but runs nothing.
+
+    Attributes:
+        beforehand: what can be said before a video runs.
     """
 
     def __init__(self, settings: Settings, role: str = "run") -> None:
@@ -50,6 +58,7 @@ class Studio:
             self.transfer = Transfer(self._leading, self.derived)
             self.comparisons = Comparisons(lambda: self.library, self.derived)
             undo.pop_all()
+        self.beforehand = Beforehand(settings, self.worker, lambda: self.library)
 
     @property
     def leads(self) -> bool:
@@ -78,9 +87,7 @@ class Studio:
 
     def default_model(self) -> str:
         """The model a silent request gets: the setting, else ModelScope 1.7B on a GPU, else the demo."""
-        if self.settings.model:
-            return self.settings.model
-        return default_model("cuda" if self._has_cuda() else "cpu")
+        return self.settings.model or default_model("cuda" if self._has_cuda() else "cpu")
 
     def _has_cuda(self) -> bool:
         environment = self.environment()
@@ -104,22 +111,34 @@ class Studio:
         return job
 
     def _accepted(self, request: VideoRequest) -> VideoRequest:
-        """The request as it will run. Whatever speaks against it is raised here, before the queue."""
-        resolved = resolve(request, self.models(), self.default_model())
-        spec = find(self.models(), resolved.model)
-        if spec.needs_cuda and not self._has_cuda():
-            raise BadRequest("model", f"{spec.title} needs an NVIDIA GPU and this machine has none. "
-                                      "Choose the demo model, or run the studio on a machine with a GPU.")
-        free_mb = shutil.disk_usage(self.settings.data_dir).free // 10**6
-        if free_mb < self.settings.min_free_mb:
-            raise DiskFull(f"Only {free_mb:,} MB are free where the videos are kept "
-                           f"({self.settings.data_dir}); {self.settings.min_free_mb:,} MB must stay free. "
-                           "Delete videos, or choose another folder with T2V_DATA_DIR.")
-        return resolved
+        return accepted(request, self.models(), self.default_model(), self._has_cuda(), self.settings)
 
     def regenerate(self, video_id: str, owner: str = "") -> Job:
         """Queue the same request again, seed included; the video it becomes carries the verdict."""
         return self.submit(self.video(video_id).asked(), owner, parent=video_id, kind="regenerate")
+
+    def audition(self, request: VideoRequest, seeds: int = 6, num_inference_steps: int | None = None,
+                 owner: str = "") -> Job:
+        """Queue short runs of one request with several seeds: its own, or a drawn one, and those after it.
+
+        Args:
+            num_inference_steps: of each short run; None: a third of the request's.
+
+        Raises:
+            BadRequest, DiskFull: as `submit`.
+        """
+        resolved = self._accepted(request)
+        job = self.ledger.add(resolved, owner=owner, kind="audition", max_queued=self.settings.max_queued,
+                              audition=audition_of(resolved, seeds, num_inference_steps))
+        self._wake()
+        return job
+
+    def finish(self, job_id: str, seed: int, owner: str = "") -> Job:
+        """Queue the video of one seed of an audition: the same noise, all the steps."""
+        job = self.job(job_id)
+        if job.audition is None or seed not in job.audition.seeds:
+            raise BadRequest("seed", f"{seed} was not tried by the job {job_id}.")
+        return self.submit(replace(job.request, seed=seed), owner)
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a waiting job at once, a running one within one step."""
@@ -180,6 +199,10 @@ class Studio:
             raise NotFound(f"There is no preview of {job_id!r}.")
         return path
 
+    def contact_sheet_path(self, job_id: str) -> Path:
+        """The contact sheet of an audition that has ended: an animated WebP. Raises NotFound."""
+        return ContactSheets(self.settings.data_dir).path(job_id)
+
     # The machine
 
     def worker(self) -> WorkerStatus | None:
@@ -191,46 +214,9 @@ class Studio:
         status = self.worker()
         return status.environment if status is not None else None
 
-    def foresee(self, video_id: str) -> Forecast:
-        """What this machine would do differently from the one that made the video, before running it."""
-        status = self.worker()
-        return expected_causes(self.video(video_id).receipt, self.environment(), status and status.warm,
-                               self.models())
-
-    def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
-        """Words of the prompt that the model's own word list does not have; none where it ships no list."""
-        return unknown_words(self.settings.models_dir, model, prompt)
-
-    def prompt_examples(self, model: str) -> tuple[str, ...]:
-        """Prompts that suit the model, to click."""
-        return prompt_examples(self.settings.models_dir, find(self.models(), model))
-
-    def is_on_disk(self, model: str) -> bool:
-        """Whether a folder of the models directory, or the hub's cache, holds the model."""
-        spec = find(self.models(), model)
-        return folder_on_disk(self.settings.models_dir, hub_cache(), spec) is not None
-
-    def estimate_s(self, request: VideoRequest) -> float | None:
-        """Seconds such a request will take, from the last video of its model that was made here; None without."""
-        recent = self.search(Query(model=request.model, page_size=20)).videos
-        return seconds_here(request, self.environment(), (video.id for video in recent), self.video)
-
     def ready(self) -> dict[str, Any]:
         """Whether the studio can take and run jobs now: `{"ready": bool, …}` with what is missing."""
-        status, problems = self.worker(), []
-        if self._dispatcher is None and not self._leading.somebody_leads():
-            problems.append(self._leading.problem or "no process runs the jobs (python -m core dispatch)")
-        if self._dispatcher is not None and self._dispatcher.failure is not None:
-            problems.append(f"jobs are not run: {self._dispatcher.failure}")
-        if self._dispatcher is not None and self._dispatcher.trouble:
-            problems.append(self._dispatcher.trouble)
-        if self._dispatcher is not None and status is None:
-            problems.append("the worker is starting")
-        if shutil.disk_usage(self.settings.data_dir).free // 10**6 < self.settings.min_free_mb:
-            problems.append("the disk is nearly full")
-        return {"ready": not problems, "problems": problems, "leads": self.leads,
-                "worker": status.state if status else None, "device": status.device_name if status else None,
-                "jobs": self.ledger.counts()}
+        return readiness(self.settings, self._leading, self.ledger.counts())
 
     # The library
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"])
 WORDS = {"core.errors", "core.settings", "core.models", "core.progress", "core.request", "core.receipt",
-         "core.video", "core.faults", "core.forecast", "core.architecture", "core.cost"}
+         "core.video", "core.faults", "core.forecast", "core.architecture", "core.cost", "core.audition"}
 ROOMS = {  # a room may import these rooms (and itself)
     "words": set(),
     "library": {"words"},
@@ -45,8 +45,9 @@ def room_of(module: str) -> str:
     for room in ("library", "diffusion", "jobs", "web"):
         if module == f"core.{room}" or module.startswith(f"core.{room}."):
             return room
-    rooms = {"core.studio": "studio", "core.leading": "studio", "core.transfer": "studio", "core.doctor": "doctor",
-             "core.__main__": "command"}
+    rooms = {"core.doctor": "doctor", "core.__main__": "command", **dict.fromkeys((
+        "core.studio", "core.acceptance", "core.beforehand", "core.readiness", "core.leading",
+        "core.transfer"), "studio")}
     if module.split(".")[0] == "core":
         return rooms[module]  # a new room of core must be named here
     return "pages"

@@ -111,11 +111,11 @@ def test_a_changed_receipt_is_foreseen_and_explained_after(studio, video_id):
     document = json.loads(path.read_text(encoding="utf-8"))
     document["receipt"]["environment"]["versions"]["torch"] = "1.13.1"
     path.write_text(json.dumps(document), encoding="utf-8")
-    foreseen = studio.foresee(twin.id)
+    foreseen = studio.beforehand.foresee(twin.id)
     assert foreseen.known and len(foreseen.causes) == 1 and "torch (1.13.1 →" in foreseen.causes[0]
     again = studio.video(finish(studio, studio.regenerate(twin.id)).id)
     assert again.verdict.verdict == "identical" and again.verdict.causes == foreseen.causes
-    assert studio.foresee(video_id) == Forecast((), True)
+    assert studio.beforehand.foresee(video_id) == Forecast((), True)
 
 
 def test_other_weights_are_foreseen_once_the_model_is_loaded(studio, video_id):
@@ -124,11 +124,11 @@ def test_other_weights_are_foreseen_once_the_model_is_loaded(studio, video_id):
     document = json.loads(path.read_text(encoding="utf-8"))
     document["receipt"].update(weights_sha256="0" * 64, model_revision="abc")
     path.write_text(json.dumps(document), encoding="utf-8")
-    foreseen = studio.foresee(twin.id)
+    foreseen = studio.beforehand.foresee(twin.id)
     assert foreseen.known and [cause.partition(" (")[0] for cause in foreseen.causes] == [
         "another revision of the model", "other weights or configuration under the same name"]
     with open_studio(studio.settings, "visit") as visitor:  # it has no worker to ask
-        assert visitor.foresee(twin.id) == Forecast((), False)
+        assert visitor.beforehand.foresee(twin.id) == Forecast((), False)
 
 
 def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
@@ -140,7 +140,7 @@ def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
     document["runtime"].update(denoise_s=5000.0)
     path.write_text(json.dumps(document), encoding="utf-8")
     ran = here.runtime
-    assert studio.estimate_s(here.request) == pytest.approx(ran.denoise_s + ran.decode_s + ran.encode_s)
+    assert studio.beforehand.estimate_s(here.request) == pytest.approx(ran.denoise_s + ran.decode_s + ran.encode_s)
 
 
 def test_a_waiting_and_a_running_job_are_cancelled(studio):
@@ -244,6 +244,6 @@ def test_words_the_model_does_not_know_are_named(tmp_path, models_dir):
     (own / "tiny" / "vocabulary.json").write_text(
         json.dumps({"words": ["a", "red", "ball"], "examples": ["a red ball"]}), encoding="utf-8")
     with open_studio(settings_for(tmp_path / "data", own), "visit") as studio:
-        assert studio.unknown_words("tiny", "A red dragon, a red BALL dragon!") == ("dragon",)
-        assert studio.prompt_examples("tiny") == ("a red ball",)
-        assert studio.unknown_words("modelscope-1.7b", "A red dragon") == ()
+        assert studio.beforehand.unknown_words("tiny", "A red dragon, a red BALL dragon!") == ("dragon",)
+        assert studio.beforehand.prompt_examples("tiny") == ("a red ball",)
+        assert studio.beforehand.unknown_words("modelscope-1.7b", "A red dragon") == ()

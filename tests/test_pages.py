@@ -81,11 +81,11 @@ def run(studio: Studio, job: Job, *progress: Progress) -> Job:
 
 def test_the_first_visit_has_a_form_that_works_and_a_place_for_the_video(studio):
     at = page()
-    assert at.text_area(key="f_prompt").value == studio.prompt_examples("demo")[0]
+    assert at.text_area(key="f_prompt").value == studio.beforehand.prompt_examples("demo")[0]
     assert at.number_input(key="f_num_frames").value == 16
     assert "Your video appears here." in said(at)
     press(at, "generate")
-    assert [job.request.prompt for job in studio.jobs()] == [studio.prompt_examples("demo")[0]]
+    assert [job.request.prompt for job in studio.jobs()] == [studio.beforehand.prompt_examples("demo")[0]]
 
 
 def test_three_presses_are_three_jobs_each_with_its_card(studio):
@@ -153,7 +153,7 @@ def test_a_refusal_goes_away_with_the_next_good_request(studio):
 def test_the_dice_draw_a_seed_and_an_example_fills_the_prompt(studio):
     at = press(page(), "dice")
     assert re.fullmatch(r"\d{1,19}", at.text_input(key="f_seed").value)
-    example = studio.prompt_examples("demo")[2]
+    example = studio.beforehand.prompt_examples("demo")[2]
     healthy(at.get_by_key("f_example").set_value(example).run())
     assert at.text_area(key="f_prompt").value == example
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import DiskFull, ReadOnly, StudioError
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_TIMEOUT_S = 10.0
 
 TABLES = """
@@ -42,7 +42,8 @@ CREATE TABLE jobs (
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     worker TEXT NOT NULL DEFAULT '',
     pause_requested INTEGER NOT NULL DEFAULT 0,
-    phase_from INTEGER NOT NULL DEFAULT 0
+    phase_from INTEGER NOT NULL DEFAULT 0,
+    audition TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX jobs_by_state ON jobs (state, seq);
 CREATE TABLE commands (
@@ -60,7 +61,8 @@ CREATE INDEX commands_by_state ON commands (state, id);
 """
 
 STEPS = {1: """ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE jobs ADD COLUMN phase_from INTEGER NOT NULL DEFAULT 0"""}
+    ALTER TABLE jobs ADD COLUMN phase_from INTEGER NOT NULL DEFAULT 0""",
+    2: "ALTER TABLE jobs ADD COLUMN audition TEXT NOT NULL DEFAULT ''"}
 """From each older schema to the one after it."""
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from core.audition import Audition
 from core.request import VideoRequest
 from core.video import new_id
 
@@ -14,7 +15,7 @@ ENDED = (DONE, FAILED, CANCELLED, INTERRUPTED)
 UNFINISHED = (*ACTIVE, QUEUED, PAUSED)
 RETRYABLE = (FAILED, INTERRUPTED, CANCELLED)
 STATES = (QUEUED, *ACTIVE, PAUSED, *ENDED)
-KINDS = ("generate", "regenerate", "remix")
+KINDS = ("generate", "regenerate", "remix", "audition")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Job:
         id: also the id of its video.
         owner: a user's name; "" when nobody signs in.
         parent: id of the video it regenerates or remixes, or None.
-        kind: one of `KINDS`; only a "regenerate" is compared with its parent.
+        kind: one of `KINDS`; only a "regenerate" is compared with its parent, only an "audition" makes no video.
+        audition: what an "audition" tries, None for every other kind.
         state: one of `STATES`.
         attempt: how often it was begun; 0 while it waits for the first time.
         reason: a sentence, when there is something to say about the state; error: the name of its class.
@@ -57,19 +59,21 @@ class Job:
     cancel_requested: bool = False
     pause_requested: bool = False
     phase_from: int = 0
+    audition: Audition | None = None
     position: int = 0
 
     @classmethod
     def new(cls, request: VideoRequest, owner: str = "", parent: str | None = None,
-            kind: str = "generate") -> "Job":
+            kind: str = "generate", audition: Audition | None = None) -> "Job":
         """A job of a resolved request, to be added to the ledger: a new id, created now."""
-        if kind not in KINDS:
-            raise ValueError(f"{kind!r} is not one of {KINDS}")
-        return cls(id=new_id(), request=request, owner=owner, parent=parent, kind=kind, created=now())
+        if kind not in KINDS or (kind == "audition") != (audition is not None):
+            raise ValueError(f"{kind!r} is not one of {KINDS}, or an audition without seeds")
+        return cls(id=new_id(), request=request, owner=owner, parent=parent, kind=kind, created=now(),
+                   audition=audition)
 
     @property
     def ended_well(self) -> bool:
-        """Whether its video is in the library."""
+        """Whether what it was asked for has been made and kept."""
         return self.state == DONE
 
     @property

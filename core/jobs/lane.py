@@ -10,11 +10,12 @@ from dataclasses import asdict
 
 from core.errors import BadRequest, StudioError, WorkerLost
 from core.faults import reach
+from core.jobs.contact_sheets import ContactSheets
 from core.jobs.executors import Executor, Silent
 from core.jobs.job import ACTIVE, CANCELLED, COMMITTING, DONE, FAILED, QUEUED, seconds_between
 from core.jobs.job_files import checkpoints, previews
 from core.jobs.ledger import Ledger
-from core.jobs.publishing import is_kept, publish
+from core.jobs.publishing import is_kept, keep_audition, publish
 from core.jobs.run import Run, give_back
 from core.jobs.status import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_text
 from core.library.library import Library
@@ -46,6 +47,7 @@ class Lane:
         self._settings = settings
         self._previews = previews(settings.data_dir)
         self._checkpoints = checkpoints(settings.data_dir)
+        self._sheets = ContactSheets(settings.data_dir)
         self._cancel_grace_s = cancel_grace_s
         self._run: Run | None = None
         self._silent_since: float | None = None
@@ -167,7 +169,8 @@ class Lane:
 
     def _start(self, run: Run) -> None:
         job = run.job
-        head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started))
+        head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started),
+                    job.audition)
         try:
             self._executor.call(self._worker, "start", *run.key, job.request.document(), asdict(head),
                                 as_text(self._checkpoints.read(job.id)))
@@ -266,7 +269,10 @@ class Lane:
             return
         reach("jobs:committing")
         try:
-            note = publish(self._library, run.job, outcome)
+            if run.job.audition is not None:
+                note = keep_audition(self._ledger, self._sheets, run.job, outcome)
+            else:
+                note = publish(self._library, run.job, outcome)
         except (StudioError, OSError) as error:
             if not is_kept(self._library, run.job):
                 reason = str(error) if isinstance(error, StudioError) else f"The video could not be kept: {error}."

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core import errors
+from core.audition import Audition
 from core.errors import BadRequest, NotFound, StudioError
 from core.jobs.command import Command
 from core.jobs.database import Database, readable_rows
@@ -59,13 +60,13 @@ class Ledger:
         self._database.close()
 
     def add(self, request: VideoRequest, owner: str = "", parent: str | None = None, kind: str = "generate",
-            max_queued: int | None = None) -> Job:
+            max_queued: int | None = None, audition: Audition | None = None) -> Job:
         """Accept a resolved request; when this returns, the job is on the disk. The job as it stands there.
 
         Raises:
             BadRequest: `max_queued` jobs wait already; nothing was added.
         """
-        return self._insert(Job.new(request, owner, parent, kind), max_queued)
+        return self._insert(Job.new(request, owner, parent, kind, audition), max_queued)
 
     def _insert(self, job: Job, max_queued: int | None) -> Job:
         sql = (f"INSERT INTO jobs ({', '.join(_COLUMNS)}) SELECT {', '.join('?' * len(_COLUMNS))} "
@@ -140,6 +141,11 @@ class Ledger:
             (after, reason, error, moment if after in ENDED else None,
              *(("publishing", moment) if after == COMMITTING else (None, None)), job_id, attempt, *before)))
 
+    def remember(self, job_id: str, attempt: int, audition: Audition) -> None:
+        """Note what came of an audition that is being committed."""
+        self._database.write("UPDATE jobs SET audition = ? WHERE id = ? AND attempt = ? AND state = 'committing'",
+                             (json.dumps(audition.document()), job_id, attempt))
+
     def requeue(self, job_id: str, attempt: int, reason: str, counts: bool = True, done: int = 0,
                 total: int = 0, preview: int = 0) -> bool:
         """Put a running job back in its place in the queue; cancelled or paused, if that was asked meanwhile.
@@ -206,7 +212,7 @@ class Ledger:
         if job.state not in RETRYABLE:
             raise BadRequest("request", "Only a job that failed, was interrupted or cancelled can be tried "
                                         f"again; this one is {job.state}.")
-        return self.add(job.request, job.owner, job.parent, job.kind, max_queued)
+        return self.add(job.request, job.owner, job.parent, job.kind, max_queued, job.audition)
 
     def command(self, kind: str, args: dict[str, Any]) -> int:
         """Ask the process that owns the library to do something; the command's id."""
@@ -276,13 +282,16 @@ class Ledger:
 def _values(job: Job) -> tuple[Any, ...]:
     document = {**asdict(job), "request": json.dumps(job.request.document()),
                 "cancel_requested": int(job.cancel_requested), "pause_requested": int(job.pause_requested),
-                "created": job.created or now()}
+                "created": job.created or now(),
+                "audition": json.dumps(job.audition.document()) if job.audition else ""}
     return tuple(document[name] for name in _COLUMNS)
 
 
 def _job(row: Mapping[str, Any]) -> Job:
     values = {name: row[name] for name in _COLUMNS if name in row.keys()}  # noqa: SIM118 (an older file has fewer)
     values["request"] = VideoRequest.from_document(json.loads(values["request"]))
+    asked = values.get("audition")
+    values["audition"] = Audition.from_document(json.loads(asked)) if asked else None
     for wish in ("cancel_requested", "pause_requested"):
         values[wish] = bool(values.get(wish))
     return Job(**values, position=row["position"] if "position" in row.keys() else 0)  # noqa: SIM118

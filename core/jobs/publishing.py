@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+from core.audition import Audition
 from core.errors import ClipError, StudioError
 from core.faults import reach
+from core.jobs.contact_sheets import ContactSheets
 from core.jobs.job import Job
+from core.jobs.ledger import Ledger
 from core.jobs.status import Outcome
 from core.library import clip, metrics
 from core.library.library import Library
@@ -23,10 +26,27 @@ def publish(library: Library, job: Job, outcome: Outcome) -> str:
         DiskFull, ReadOnly, StudioError: the library could not keep it.
     """
     video = _checked(job, outcome)
-    compared, note = compare(library, job, video, outcome.mp4)
+    compared, note = compare(library, job, video, outcome.file)
     reach("jobs:verdict")
-    library.publish(replace(video, verdict=compared), outcome.mp4)
+    library.publish(replace(video, verdict=compared), outcome.file)
     return " ".join(filter(None, (outcome.reason, note)))
+
+
+def keep_audition(ledger: Ledger, sheets: ContactSheets, job: Job, outcome: Outcome) -> str:
+    """Keep the contact sheet of an audition, and in the ledger what it tried; a sentence for the person, or "".
+
+    May be repeated after a crash.
+
+    Raises:
+        ClipError: the worker tried other seeds than those that were asked for.
+        DiskFull, ReadOnly, StudioError: the sheet could not be kept.
+    """
+    made = Audition.from_document(outcome.document)
+    if replace(made, noise_sha256=()) != replace(job.audition, noise_sha256=()) or not outcome.file:
+        raise ClipError("The worker tried other seeds than those that were asked for; nothing was kept.")
+    sheets.keep(job.id, outcome.file)
+    ledger.remember(job.id, job.attempt, made)
+    return outcome.reason
 
 
 def is_kept(library: Library, job: Job) -> bool:

@@ -1,57 +1,32 @@
-"""From a request to the bytes of an MP4: the engine, then the clip. Runs inside a worker, writes no library."""
+"""From a request to the bytes of a file: the engine, then the encoder. Runs inside a worker, writes no library."""
 
 import time
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any
 
-import numpy as np
-
+from core.jobs.auditioning import audition
+from core.jobs.model import Model
 from core.jobs.status import Head
 from core.library.clip import encode_bytes
 from core.library.sidecar import comment_of
 from core.progress import OnCheckpoint, OnProgress, Progress
-from core.receipt import Environment, LoadedModel, Receipt
+from core.receipt import LoadedModel
 from core.request import VideoRequest
-from core.video import Result, Runtime, Video
-
-
-class Made(Protocol):
-    """What an engine hands over: frames uint8 (F, H, W, 3), what ran, seconds a phase, sentences to show."""
-
-    frames: np.ndarray
-    receipt: Receipt
-    runtime: Runtime
-    notes: tuple[str, ...]
-
-
-class Model(Protocol):
-    """What a worker needs of an engine; `core.diffusion.engine.Engine` is the real one."""
-
-    @property
-    def loaded(self) -> str:
-        """The key of the model that is warm, or ""."""
-
-    @property
-    def warm(self) -> LoadedModel | None:
-        """What the warm model puts into receipts."""
-
-    def environment(self) -> Environment:
-        """What this machine puts into receipts."""
-
-    def load(self, key: str, on_progress: OnProgress) -> None:
-        """Make a model warm; the one before is let go."""
-
-    def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
-                 on_checkpoint: OnCheckpoint) -> Made:
-        """Make the frames of a resolved request, or go on with them from a checkpoint that is not empty."""
+from core.video import Result, Video
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A video that is not in a library yet: its sidecar without a verdict, its file, sentences to show."""
+    """What is not kept yet.
 
-    video: Video
-    mp4: bytes
+    Attributes:
+        document: a video's sidecar without its verdict; of an audition `Audition.document`.
+        file: the MP4, or the contact sheet.
+        notes: sentences to show.
+    """
+
+    document: dict[str, Any]
+    file: bytes
     notes: tuple[str, ...] = ()
 
 
@@ -78,12 +53,17 @@ class Renderer:
 
     def render(self, request: VideoRequest, head: Head, on_progress: OnProgress, checkpoint: bytes,
                on_checkpoint: OnCheckpoint) -> Rendered:
-        """Make the video, its own settings inside.
+        """Make the video, its own settings inside; or, where the head names one, try the seeds of an audition.
 
         Raises:
             StudioError: what the engine or the encoder has to say.
             Cancelled, Paused: from the callbacks.
         """
+        if head.audition is not None:
+            tiles, sheet, note = audition(self._engine, request, head.audition, on_progress, checkpoint,
+                                          on_checkpoint)
+            made = replace(head.audition, noise_sha256=tiles.noise_sha256)
+            return Rendered(made.document(), sheet, (note,) if note else ())
         made = self._engine.generate(request, on_progress, checkpoint, on_checkpoint)
         count, height, width, _ = made.frames.shape
         on_progress(Progress("encoding", 0, count))
@@ -97,4 +77,4 @@ class Renderer:
         encode_s = time.perf_counter() - started
         on_progress(Progress("encoding", count, count))
         runtime = replace(video.runtime, encode_s=encode_s, total_s=made.runtime.total_s + encode_s)
-        return Rendered(replace(video, result=result, runtime=runtime), mp4, made.notes)
+        return Rendered(replace(video, result=result, runtime=runtime).document(), mp4, made.notes)

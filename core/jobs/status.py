@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from core.audition import Audition
 from core.progress import Progress
 from core.receipt import Environment, LoadedModel
 
@@ -18,6 +19,7 @@ class Head:
     Attributes:
         id, created, owner, parent: of the video to be.
         queued_s: seconds the job waited before it was claimed.
+        audition: what is to be tried, when no video is to be made.
     """
 
     id: str
@@ -25,6 +27,13 @@ class Head:
     owner: str = ""
     parent: str | None = None
     queued_s: float = 0.0
+    audition: Audition | None = None
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Head":
+        """Read a head, `dataclasses.asdict` of it, as it comes over the wire."""
+        asked = document.get("audition")
+        return cls(**{**document, "audition": Audition.from_document(asked) if asked else None})
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,8 @@ class Outcome:
         kind: "done", "failed", "cancelled", "paused", or "lost" (the worker must be replaced and the job run
             again).
         error, reason: class name and sentence when it failed or was lost.
-        document: the sidecar of the video, without its verdict, when done.
-        mp4: the file's bytes, when done.
+        document: when done: the sidecar of the video, without its verdict; of an audition `Audition.document`.
+        file: when done: the bytes of the MP4, or of the contact sheet.
         checkpoint, done, total: from where it can go on, and how far that is, when paused; empty and 0 when it was
             paused before its first step.
     """
@@ -93,7 +102,7 @@ class Outcome:
     error: str = ""
     reason: str = ""
     document: dict[str, Any] = field(default_factory=dict)
-    mp4: bytes = b""
+    file: bytes = b""
     checkpoint: bytes = b""
     done: int = 0
     total: int = 0
@@ -112,13 +121,13 @@ def as_bytes(text: str) -> bytes:
 def _outcome_document(outcome: Outcome | None) -> dict[str, Any] | None:
     if outcome is None:
         return None
-    return {**asdict(outcome), "mp4": as_text(outcome.mp4), "checkpoint": as_text(outcome.checkpoint)}
+    return {**asdict(outcome), "file": as_text(outcome.file), "checkpoint": as_text(outcome.checkpoint)}
 
 
 def _outcome(document: dict[str, Any] | None) -> Outcome | None:
     if document is None:
         return None
-    return Outcome(**{**document, "mp4": as_bytes(document["mp4"]),
+    return Outcome(**{**document, "file": as_bytes(document["file"]),
                       "checkpoint": as_bytes(document["checkpoint"])})
 
 

@@ -99,7 +99,7 @@ class WorkerHost:
             StudioError: another job is running.
         """
         order = _Order(request.get("model") or "", job_id, attempt,
-                       VideoRequest.from_document(request), Head(**head), as_bytes(checkpoint))
+                       VideoRequest.from_document(request), Head.from_document(head), as_bytes(checkpoint))
         with self._changed:
             if (job_id, attempt) in self._outbox or self._has(job_id, attempt):
                 return
@@ -204,8 +204,8 @@ class WorkerHost:
             return Outcome("done")
         rendered = self._renderer.render(order.request, order.head, self._on_progress, order.checkpoint,
                                          self._on_checkpoint)
-        return Outcome("done", reason=" ".join(rendered.notes), document=rendered.video.document(),
-                       mp4=rendered.mp4)
+        return Outcome("done", reason=" ".join(rendered.notes), document=rendered.document,
+                       file=rendered.file)
 
     def _next(self, order: _Order | None, outcome: Outcome | None) -> _Order | None:
         """Put the outcome away and wait for the next order."""

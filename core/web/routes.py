@@ -6,6 +6,7 @@
     /app/static/export/{kind}/{id}  the video as a GIF, as WebM, its frames as PNG; made when it is asked for
     /app/static/comparison/{id}_{id}.mp4   two videos side by side, once they were compared
     /app/static/preview/{id}.webp   how a running job looks now
+    /app/static/audition/{id}.webp  the contact sheet of a seed audition
     /app/static/example/{id}.mp4    a video that ships with the studio
     /api/ready                      200 or 503
 
@@ -51,6 +52,7 @@ def routes(studio: Callable[[], Studio]) -> list[Route]:
         Route("/app/static/export/{kind}/{id}", media.rendition),
         Route("/app/static/comparison/{a}_{b}.mp4", media.comparison),
         Route("/app/static/preview/{id}.webp", media.preview),
+        Route("/app/static/audition/{id}.webp", media.audition),
         Route("/app/static/example/{id}.mp4", media.example),
         Route("/app/static/{rest:path}", media.nothing),
         Route("/api/ready", media.ready),
@@ -100,6 +102,10 @@ class Media:
     def preview(self, request: Request) -> Response:
         """How a running job looks now."""
         return self._file(request, lambda id: self._studio().preview_path(id), "image/webp", _FRESH)
+
+    def audition(self, request: Request) -> Response:
+        """The contact sheet of a seed audition."""
+        return self._file(request, lambda id: self._studio().contact_sheet_path(id), "image/webp", _KEPT)
 
     def example(self, request: Request) -> Response:
         """A video that ships with the studio."""

@@ -10,6 +10,7 @@ from core.errors import StudioError
 from core.models import NEGATIVE_PROMPT, SCHEDULERS, ModelSpec, Range
 from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
+from pages.parts.audition_card import audition_button, audition_settings
 from pages.parts.shell import device_word, show_error, studio
 from pages.parts.words import plain, seconds, shorten, size
 
@@ -33,7 +34,7 @@ def request_form(opened: Studio) -> None:
                        icon=":material/swap_horiz:")
     st.text_area("Prompt", key="f_prompt", height=96, placeholder="Describe the video in one sentence", **KEEP)
     _hint(opened, spec)
-    examples = opened.prompt_examples(spec.key)[:MOST_EXAMPLES]
+    examples = opened.beforehand.prompt_examples(spec.key)[:MOST_EXAMPLES]
     if examples:
         st.pills("Try one of these", examples, format_func=lambda text: plain(shorten(text, 34)), key="f_example",
                  on_change=_take_example, label_visibility="collapsed", wrap=True)
@@ -59,7 +60,8 @@ def request_form(opened: Studio) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Generate", type="primary", icon=":material/auto_awesome:", key="generate", on_click=_submit,
                   shortcut="Ctrl+Enter")
-        estimate = opened.estimate_s(_request())
+        audition_button(_request, spec)
+        estimate = opened.beforehand.estimate_s(_request())
         if estimate is not None:
             memory = f", {spec.memory_bytes / 1e9:.1f} GB" if spec.memory_bytes else ""
             st.caption(f"about {seconds(estimate)} on this machine{memory}", width="content")
@@ -110,9 +112,9 @@ def _take_defaults() -> None:
     st.session_state.setdefault("f_negative_prompt", NEGATIVE_PROMPT)
     st.session_state.setdefault("f_seed", "")
     st.session_state.f_failure = None
-    shown = {text for key in opened.models() for text in opened.prompt_examples(key)} | {"", FIRST_PROMPT}
-    if st.session_state.get("f_prompt", "") in shown:
-        st.session_state.f_prompt = (*opened.prompt_examples(spec.key), FIRST_PROMPT)[0]
+    examples = {text for key in opened.models() for text in opened.beforehand.prompt_examples(key)}
+    if st.session_state.get("f_prompt", "") in examples | {"", FIRST_PROMPT}:
+        st.session_state.f_prompt = (*opened.beforehand.prompt_examples(spec.key), FIRST_PROMPT)[0]
 
 
 def _take_example() -> None:
@@ -127,7 +129,7 @@ def _roll() -> None:
 
 def _hint(opened: Studio, spec: ModelSpec) -> None:
     """One quiet line that is always there, so that nothing below it moves: unknown words, or what is known."""
-    unknown = opened.unknown_words(spec.key, st.session_state.f_prompt or "")
+    unknown = opened.beforehand.unknown_words(spec.key, st.session_state.f_prompt or "")
     with st.container(key="hint"):
         if unknown:
             words = ", ".join(f"*{plain(word)}*" for word in unknown[:6])
@@ -144,7 +146,7 @@ def _model_line(opened: Studio, spec: ModelSpec) -> str:
         return f"Ready on {device_word(status)}."
     if status is not None and status.device == "cpu" and spec.needs_cuda:
         return "Needs an NVIDIA GPU; this machine has none."
-    if not opened.is_on_disk(spec.key):
+    if not opened.beforehand.is_on_disk(spec.key):
         return f"Downloads {size(spec.download_bytes)} at first use." if spec.download_bytes else "Not here yet."
     return "Not loaded yet: the first video loads it." if status is not None else ""
 
@@ -190,6 +192,7 @@ def _more_settings(spec: ModelSpec) -> None:
         fps.number_input(_label("FPS", spec, "fps"), key="f_fps", value=None, step=1,
                          help="Frames per second of the file; it does not change the frames.", **KEEP)
         st.selectbox("Scheduler", list(SCHEDULERS), key="f_scheduler", format_func=_scheduler_title, **KEEP)
+        audition_settings(spec, KEEP)
         st.text_area("Negative prompt", key="f_negative_prompt", height=80,
                      help="What the video should not look like.", **KEEP)
 

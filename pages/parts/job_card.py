@@ -1,5 +1,6 @@
 """A job on the screen: what it is doing, how far it is, how to pause or stop it, or what became of it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,14 +8,16 @@ import streamlit as st
 
 from core.errors import OutOfMemory, StudioError
 from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, RUNNING, Job
+from core.library.contact_sheet import columns
 from core.request import VideoRequest
-from pages.parts.shell import GALLERY, studio
+from pages.parts.shell import GALLERY, GENERATE, studio
 from pages.parts.words import (
     age,
     can_pause,
     elapsed,
     fitting_width,
     fraction,
+    made_of,
     phase,
     plain,
     remaining,
@@ -23,7 +26,8 @@ from pages.parts.words import (
 )
 
 FEWEST = 8
-_KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": ""}
+_KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": "",
+          "audition": ":material/grid_view: Trying seeds"}
 
 
 def job_card(job: Job, tallest: int = 0, beside: bool = False) -> None:
@@ -66,14 +70,16 @@ def ended_card(job: Job) -> None:
     with st.container(border=True, key=f"job_{job.id}"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             if job.state == DONE:
+                kind = "poster" if job.audition is None else "audition"
                 with st.container(width="content", key=f"thumb_{job.id}"):
-                    st.image(f"/app/static/poster/{job.id}.webp", width=56, alt="")
+                    st.image(f"/app/static/{kind}/{job.id}.webp", width=56, alt="")
             with st.container(gap=None, width="stretch"):
                 st.text(shorten(job.request.prompt, 160))
                 st.caption(_ended_line(job))
             if job.state == DONE:
                 if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
-                    st.switch_page(GALLERY, query_params={"video": job.id})
+                    page, name = (GALLERY, "video") if job.audition is None else (GENERATE, "job")
+                    st.switch_page(page, query_params={name: job.id})
             else:
                 _mend(job)
         if job.state == DONE and job.reason:
@@ -97,12 +103,15 @@ def _mend(job: Job) -> None:
 
 def _preview(job: Job, tallest: int) -> None:
     """All frames as they look now, in the box that the video will take."""
-    request = job.request
+    width, height = job.request.width or 1, job.request.height or 1
+    if job.audition is not None:
+        across = columns(len(job.audition.seeds))
+        width, height = width * across, height * math.ceil(len(job.audition.seeds) / across)
     begun = "".join(filter(str.isdigit, job.started or ""))  # the count starts anew whenever a job is begun
     if job.preview:
         with st.container(horizontal=True, horizontal_alignment="center"):
             st.image(f"/app/static/preview/{job.id}.webp?v={begun}-{job.preview}",
-                     width=fitting_width(request.width or 1, request.height or 1, tallest),
+                     width=fitting_width(width, height, tallest),
                      alt="How the video looks now")
     else:
         st.skeleton(height=min(tallest, 300))
@@ -116,7 +125,7 @@ def _head(job: Job, line: str) -> None:
             request = job.request
             st.caption(" · ".join(filter(None, (
                 line, _KINDS[job.kind], f"{request.num_frames} frames", f"{request.width} × {request.height}",
-                f"seed {request.seed}"))))
+                made_of(job)))))
         if job.state == PAUSED:
             st.button("Resume", icon=":material/play_arrow:", key=f"resume_{job.id}", on_click=_ask,
                       args=(studio().resume, job.id), type="primary")
@@ -134,7 +143,7 @@ _ENDED = {DONE: ":green[:material/check_circle:] Done", FAILED: ":red[:material/
 
 def _ended_line(job: Job) -> str:
     took = f" in {seconds(elapsed(job))}" if job.state == DONE and job.started else ""
-    made = f"{plain(job.request.model or '')} · seed {job.request.seed}"
+    made = f"{plain(job.request.model or '')} · {made_of(job)}"
     return f"{_ENDED[job.state]}{took} · {age(job.ended)} · {made}"
 
 

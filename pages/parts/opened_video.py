@@ -90,7 +90,7 @@ def _outcome(opened: Studio, job: Job) -> None:
 
 def _foreseen(opened: Studio, video: Video) -> None:
     """What will differ, said before anything runs."""
-    forecast = opened.foresee(video.id)
+    forecast = opened.beforehand.foresee(video.id)
     if forecast.causes:
         listed = "\n".join(f"- {plain(cause)}" for cause in forecast.causes)
         st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")

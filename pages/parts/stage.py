@@ -1,11 +1,15 @@
 """The large side of the Generate page: what is being made, then what was made; never empty."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core.errors import DamagedVideo, NotFound, ReadOnly
 from core.jobs.job import ACTIVE, DONE, ENDED, PAUSED, QUEUED, UNFINISHED, Job
+from core.request import VideoRequest
 from core.studio import Studio
 from core.video import Video, is_id
+from pages.parts.audition_card import audition_card
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
 from pages.parts.shell import POLL_S, shown_errors
@@ -30,8 +34,13 @@ def stage(opened: Studio) -> None:
                 job_card(job, TALLEST if job.state in ACTIVE or first else 0)
             if len(jobs) > SHOWN_JOBS:
                 st.caption(f"and {len(jobs) - SHOWN_JOBS} more in the queue")
-            if not _show_ended(opened, asked, jobs) and not jobs:
+            shown = _show_ended(opened, asked, jobs)
+            if not shown and not jobs:
                 _show_example(opened)
+            of = shown.request if shown is not None else jobs[0].request if jobs else None
+            audition = _audition_of(opened, of) if of is not None else None
+            if audition is not None and (shown is None or shown.id != audition.id):
+                audition_card(opened, audition)
 
     live()
 
@@ -42,8 +51,17 @@ def _unfinished(opened: Studio) -> list[Job]:
     return sorted(jobs, key=lambda job: (job.state == PAUSED, job.state == QUEUED, job.position))
 
 
-def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> bool:
-    """Show the job of the address, else what ended last: failures briefly, then one video. False: nothing."""
+def _audition_of(opened: Studio, request: VideoRequest) -> Job | None:
+    """The audition from which that request was chosen, so that its other seeds stay at hand."""
+    for job in opened.jobs((DONE,), limit=20):
+        if job.audition is not None and request.seed in job.audition.seeds \
+                and replace(request, seed=None) == replace(job.request, seed=None):
+            return job
+    return None
+
+
+def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> Job | None:
+    """Show the job of the address, else what ended last: failures briefly, then one result. The last one shown."""
     if is_id(asked):
         jobs = [opened.job(asked)]
     else:
@@ -51,19 +69,22 @@ def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> bool:
         if unfinished:
             first = min(job.created for job in unfinished)
             jobs = [job for job in jobs if job.ended >= first]
-    shown = 0
+    failures: list[Job] = []
     for job in jobs:
+        if job.state == DONE and job.audition is not None:
+            audition_card(opened, job)
+            return job
         if job.state == DONE:
             try:
                 video = opened.video(job.id)
             except (NotFound, DamagedVideo, ReadOnly):
                 continue
             _show_result(video, job.reason)
-            return True
-        if job.state in ENDED and shown < SHOWN_FAILURES:
+            return job
+        if job.state in ENDED and len(failures) < SHOWN_FAILURES:
             ended_card(job)
-            shown += 1
-    return shown > 0
+            failures.append(job)
+    return failures[-1] if failures else None
 
 
 def _show_result(video: Video, remark: str) -> None:

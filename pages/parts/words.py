@@ -9,7 +9,8 @@ from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 FIELDS = {
     "prompt": "Prompt", "negative_prompt": "Negative prompt", "model": "Model", "num_frames": "Frames",
     "num_inference_steps": "Steps", "guidance_scale": "Guidance", "fps": "Frames per second", "seed": "Seed",
-    "width": "Width", "height": "Height", "scheduler": "Scheduler",
+    "width": "Width", "height": "Height", "scheduler": "Scheduler", "seeds": "Seeds to try",
+    "audition_steps": "Steps of a try",
 }
 VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
 VERDICT_ICONS = {IDENTICAL: ":material/verified:", EQUIVALENT: ":material/check:", DRIFTED: ":material/warning:"}
@@ -92,9 +93,11 @@ def phase(job: Job) -> str:
     if job.cancel_requested and job.state == RUNNING:
         return "Cancelling"
     if job.state == PAUSED:
-        return f"Paused at step {job.done} of {job.total}" if job.total else "Paused"
+        return f"Paused at {_step(job).lower()}" if job.total else "Paused"
     if job.state == QUEUED:
         place = "Next in line" if job.position <= 1 else f"Number {job.position} in line"
+        if job.audition is not None:
+            return place
         return f"{place}, goes on after step {job.done} of {job.total}" if job.total else place
     if can_pause(job) and job.pause_requested:
         return "Pausing after this step"
@@ -104,10 +107,27 @@ def phase(job: Job) -> str:
         of = f" of {size(job.total)}" if job.total else ""
         return f"Downloading the model: {size(job.done)}{of}"
     if job.phase == "denoising":
-        return f"Step {job.done} of {job.total}"
+        return _step(job)
     if job.phase == "decoding":
         return f"Decoding {job.done} of {job.total}"
-    return {"loading": "Loading the model", "encoding": "Writing the video"}.get(job.phase, "Starting")
+    writing = "Writing the video" if job.audition is None else "Writing the contact sheet"
+    return {"loading": "Loading the model", "encoding": writing}.get(job.phase, "Starting")
+
+
+def _step(job: Job) -> str:
+    """`Step 12 of 20`; of an audition `Seed 3 of 6, step 4 of 7`."""
+    if job.audition is None:
+        return f"Step {job.done} of {job.total}"
+    steps = job.audition.num_inference_steps
+    seed = max(0, job.done - 1) // steps
+    return f"Seed {seed + 1} of {len(job.audition.seeds)}, step {job.done - seed * steps} of {steps}"
+
+
+def made_of(job: Job) -> str:
+    """What a job is of, for a caption: `seed 42`, or `6 seeds at 7 steps`."""
+    if job.audition is None:
+        return f"seed {job.request.seed}"
+    return f"{len(job.audition.seeds)} seeds at {job.audition.num_inference_steps} steps"
 
 
 def can_pause(job: Job) -> bool:
@@ -136,7 +156,7 @@ def remaining(job: Job) -> float | None:
         return None
     a_unit = seconds_between(job.phase_started, now()) / (job.done - job.phase_from)
     left = a_unit * max(0, job.total - job.done)
-    return left + (0.15 * a_unit * job.total if job.phase == "denoising" else 0.0)
+    return left + (0.15 * a_unit * job.total if job.phase == "denoising" and job.audition is None else 0.0)
 
 
 def verdict_title(verdict: Verdict) -> str:

@@ -1,0 +1,41 @@
+"""What a worker needs of an engine: `core.diffusion.engine.Engine` is the real one."""
+
+from typing import Protocol
+
+import numpy as np
+
+from core.progress import OnCheckpoint, OnProgress
+from core.receipt import Environment, LoadedModel, Receipt
+from core.request import VideoRequest
+from core.video import Runtime
+
+
+class Made(Protocol):
+    """What an engine hands over: frames uint8 (F, H, W, 3), what ran, seconds a phase, sentences to show."""
+
+    frames: np.ndarray
+    receipt: Receipt
+    runtime: Runtime
+    notes: tuple[str, ...]
+
+
+class Model(Protocol):
+    """What a worker needs of an engine; `core.diffusion.engine.Engine` is the real one."""
+
+    @property
+    def loaded(self) -> str:
+        """The key of the model that is warm, or ""."""
+
+    @property
+    def warm(self) -> LoadedModel | None:
+        """What the warm model puts into receipts."""
+
+    def environment(self) -> Environment:
+        """What this machine puts into receipts."""
+
+    def load(self, key: str, on_progress: OnProgress) -> None:
+        """Make a model warm; the one before is let go."""
+
+    def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
+                 on_checkpoint: OnCheckpoint) -> Made:
+        """Make the frames of a resolved request, or go on with them from a checkpoint that is not empty."""

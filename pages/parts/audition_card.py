@@ -1,0 +1,102 @@
+"""A seed audition on the screen: asking for one, its contact sheet, and a button for each seed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from core.audition import COUNTS, short_steps
+from core.errors import NotFound, StudioError
+from core.jobs.job import Job
+from core.library.contact_sheet import columns
+from core.models import ModelSpec
+from core.request import SEED_BITS, VideoRequest
+from core.studio import Studio
+from pages.parts.shell import studio
+from pages.parts.words import age, elapsed, plain, seconds, short_seed, shorten
+
+USUAL = 6
+SHEET_WIDTH = 588
+
+
+def audition_settings(spec: ModelSpec, keep: dict[str, Any]) -> None:
+    """How many seeds are tried, and in how many steps. Beside the other settings of the form."""
+    st.session_state.setdefault("f_audition_seeds", USUAL)
+    full = st.session_state.f_num_inference_steps or spec.defaults.num_inference_steps
+    left, right = st.columns([2, 1])
+    with left:
+        st.segmented_control("Seeds to try", COUNTS, key="f_audition_seeds", required=True, **keep,
+                             help="Short runs side by side on one moving sheet, to choose a seed before you wait.")
+    right.number_input("Steps of a try", key="f_audition_steps", value=None, step=1, min_value=1, **keep,
+                       placeholder=str(short_steps(full)) if full > 0 else None,
+                       help="Empty: a third of all steps.")
+
+
+def audition_button(ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
+    """`Try 6 seeds`: queues an audition of what the form says (`ask`) in the moment it is pressed."""
+    count = st.session_state.f_audition_seeds
+    full = ask().num_inference_steps or spec.defaults.num_inference_steps
+    steps = st.session_state.get("f_audition_steps") or (short_steps(full) if full > 0 else 1)
+    st.button(f"Try {count} seeds", icon=":material/grid_view:", key="audition", on_click=_try,
+              args=(ask,),
+              help=f"{count} short runs of {steps} steps, on one sheet. The one you choose is finished with all "
+                   f"{full} steps and begins with the same noise.")
+
+
+def audition_card(opened: Studio, job: Job) -> None:
+    """The contact sheet of an audition that has ended well, with what can be done with it."""
+    asked = job.audition
+    request = job.request
+    with st.container(border=True, key=f"audition_{job.id}"):
+        try:
+            opened.contact_sheet_path(job.id)
+        except NotFound as error:
+            st.caption(f":material/info: {plain(str(error))} The seeds can still be finished.")
+        else:
+            with st.container(horizontal=True, horizontal_alignment="center"):
+                st.image(f"/app/static/audition/{job.id}.webp", width=SHEET_WIDTH,
+                         alt=f"{len(asked.seeds)} numbered tries of: {shorten(request.prompt, 100)}")
+        with st.container(gap=None):
+            st.text(shorten(request.prompt, 160))
+            st.caption(f"{len(asked.seeds)} seeds at {asked.num_inference_steps} of {request.num_inference_steps} "
+                       f"steps · {plain(request.model or '')} "
+                       f"· made in {seconds(elapsed(job))} · {age(job.ended)}")
+            if job.reason:
+                st.caption(f":material/info: {plain(job.reason)}")
+        with st.grid(columns(len(asked.seeds)), min_column_width=120, key=f"finish_{job.id}"):
+            for place, seed in enumerate(asked.seeds, start=1):
+                st.button(f"{place} · Finish seed {short_seed(seed)}", key=f"finish_{job.id}_{place}",
+                          width="stretch", on_click=_finish, args=(job.id, seed),
+                          help=f"Makes the video of seed {seed} with all {request.num_inference_steps} steps.")
+        st.button(f"Try {len(asked.seeds)} other seeds", icon=":material/casino:", key=f"others_{job.id}",
+                  type="tertiary", on_click=_try_others, args=(job,))
+
+
+def _try(ask: Callable[[], VideoRequest]) -> None:
+    try:
+        studio().audition(ask(), st.session_state.f_audition_seeds, st.session_state.get("f_audition_steps"))
+    except StudioError as error:
+        st.session_state.f_failure = error
+    else:
+        st.session_state.f_failure = None
+        st.query_params.pop("job", None)
+
+
+def _finish(job_id: str, seed: int) -> None:
+    try:
+        studio().finish(job_id, seed)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+    else:
+        st.query_params.pop("job", None)
+
+
+def _try_others(job: Job) -> None:
+    asked, following = job.audition, replace(job.request, seed=(job.audition.seeds[-1] + 1) % 2**SEED_BITS)
+    try:
+        studio().audition(following, len(asked.seeds), asked.num_inference_steps)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+    else:
+        st.query_params.pop("job", None)
