@@ -26,6 +26,7 @@ from core.library.examples import shipped, shipped_path
 from core.library.files import disk_errors
 from core.library.library import Facets, Finding, Library
 from core.library.query import Page, Query
+from core.library.searches import SavedSearches
 from core.models import ModelSpec, catalog, default_model
 from core.readiness import readiness
 from core.receipt import Environment
@@ -49,6 +50,7 @@ class Studio:
 
     def __init__(self, settings: Settings, role: str = "run") -> None:
         self.settings = settings
+        self.searches = SavedSearches(settings.data_dir / "searches.json")
         with ExitStack() as undo, disk_errors(f"the data folder {settings.data_dir}"):
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             self.ledger = Ledger(settings.data_dir / "jobs.sqlite")

@@ -12,6 +12,7 @@ from pages.parts.filters import active_filters, clear, filter_row, page_number, 
 from pages.parts.job_card import job_card
 from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
+from pages.parts.saved_searches import saved_searches
 from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
 from pages.parts.transfer import transfer, transfer_button
 from pages.parts.video_card import moving, video_card
@@ -25,17 +26,16 @@ def browse(opened: Studio) -> None:
     """The results, with what is being made above it."""
     notices(opened)
     models = opened.models()
-    query = filter_row(opened.facets(), models)
-    filtered = active_filters()
-    making(opened)
+    query = filter_row(opened.facets(), models, saved_searches)
     page = opened.search(query)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        filtered = active_filters(found(page))
+        if page.videos:
+            transfer_button("transfer")
+    making(opened)
     if not page.videos:
         nothing(opened, filtered)
         return
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}",
-                   width="content")
-        transfer_button("transfer")
     above = st.container()
     number = page_number(page.pages)
     if number != page.page:
@@ -45,6 +45,11 @@ def browse(opened: Studio) -> None:
             video_table(page.videos, models, page.damaged)
         else:
             grid(page, models)
+
+
+def found(page: Page) -> str:
+    """How many videos there are, and what they take."""
+    return f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}"
 
 
 def grid(page: Page, models: dict[str, ModelSpec]) -> None:
@@ -109,11 +114,12 @@ with shown_errors():
     if asked or pair:
         above = st.container()
         with st.expander("Search the gallery", icon=":material/search:"):
-            searched = filter_row(studio().facets(), studio().models())
+            searched = filter_row(studio().facets(), studio().models(), saved_searches)
         with above, shown_errors():
             if pair:
                 compared(studio(), pair)
             else:
+                active_filters(found(studio().search(searched)))
                 opened_video(studio(), asked, searched)
     else:
         browse(studio())

@@ -131,6 +131,12 @@ class Screen:
         field.press("Tab")
         return self
 
+    def pick(self, key: str, option: str) -> "Screen":
+        """Choose an option of the list with that key."""
+        self.at(key).locator("input").first.click()
+        self.page.get_by_role("option", name=option, exact=True).first.click()
+        return self
+
     def holds(self, key: str, value: str | re.Pattern[str]) -> "Screen":
         """The field with that key has this value, now or in a moment."""
         expect(self.at(key).locator("input, textarea").first).to_have_value(value, timeout=PATIENCE_MS)

@@ -15,8 +15,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import NotFound
 from core.jobs.job import Job
+from core.library.query import Query
 from core.progress import Progress
-from core.receipt import Environment, Verdict
+from core.receipt import Environment, Receipt, Verdict
 from core.request import VideoRequest
 from core.studio import Studio
 from pages.parts import shell, words
@@ -345,17 +346,23 @@ def test_search_and_filters_come_from_the_address_and_can_be_cleared(studio):
     assert "2 videos" in said(at)
 
 
+def with_lora(name: str) -> Receipt:
+    return replace(samples.video().receipt, loras=({"name": name, "sha256": "0" * 64, "weight": 1.0},))
+
+
 @pytest.mark.parametrize(("key", "value", "found"), [
     ("g_frames", "8", 2), ("g_steps", "20", 1), ("g_guidance", "5", 2), ("g_from", "2026-03-01", 1),
     ("g_to", "2026-02-01", 1), ("g_favorite", "true", 1), ("g_seed", "no number", 0), ("g_page", "999", 2),
     ("g_page", "x", 2), ("g_sort", "Prompt", 2), ("g_frames", "x", 2), ("g_scheduler", "DDIM", 1),
     ("g_size", "32×32", 2), ("g_size", "1×1", 2), ("g_tags", "sea", 1), ("g_tags", "no such tag", 2),
-    ("g_verdict", "Identical", 1), ("g_damaged", "true", 0),
+    ("g_verdict", "Identical", 1), ("g_damaged", "true", 0), ("g_fps", "8", 2), ("g_owner", "ada", 1),
+    ("g_lora", "film grain", 1), ("g_negative", "grain -blurry", 1), ("g_q", "negative:blurry", 1),
 ])
 def test_every_filter_works_from_the_address_and_nonsense_does_no_harm(studio, key, value, found):
     keep(studio, "first", id="20260101-000000-000001", created="2026-01-01T00:00:00+00:00", favorite=True)
     keep(studio, "second", id="20260401-000000-000002", created="2026-04-01T00:00:00+00:00",
-         num_inference_steps=30, scheduler="ddim", tags=("sea", "dusk"), verdict=samples.IDENTICAL)
+         num_inference_steps=30, scheduler="ddim", tags=("sea", "dusk"), verdict=samples.IDENTICAL, owner="ada",
+         negative_prompt="noise, grain", receipt=with_lora("film grain"))
     at = page("gallery", **{key: value})
     assert len([text for text in at.text if text.value in ("first", "second")]) == found
 
@@ -381,6 +388,55 @@ def test_a_tag_that_is_asked_for_may_disappear(studio):
     studio.change(video.id, tags=("sea",))
     at = healthy(at.run())
     assert "No video matches." in said(at) and "Tag: dusk" in said(at)
+
+
+def test_how_many_were_found_is_said_also_when_it_is_none_and_when_a_video_is_open(studio):
+    video = keep(studio, "a ball")
+    keep(studio, "a square")
+    assert "0 videos" in said(page("gallery", g_q="nothing like it"))
+    at = page("gallery", g_q="ball", video=video.id)
+    assert "1 video " in said(at) and "Search: ball" in said(at) and at.get("video")
+    at = press(at, "clear_g_q")
+    assert "2 videos" in said(at) and at.get("video")
+
+
+def test_a_search_gets_a_name_is_asked_again_renamed_and_deleted(studio):
+    keep(studio, "sea by night", tags=("sea",), seed=7, id="20260401-000000-000002",
+         created="2026-04-01T00:00:00+00:00")
+    keep(studio, "sea by day", tags=("sea",))
+    at = page("gallery")
+    assert "give it a name" in said(at) and not at_button(at, "save_search")
+    at = page("gallery", g_q='"by night"', g_tags=["sea"], g_seed="7", g_size="32×32", g_sort="Oldest first",
+              g_to="2026-05-01")
+    at.text_input(key="saved_name").set_value(HOSTILE[:60])
+    at = press(at, "save_search")
+    assert [saved.name for saved in studio.searches.all()] == [HOSTILE[:60].strip()]
+    assert at.button(key="ask_0").disabled and "1 video " in said(at)
+    at = press(page("gallery", g_q="day"), "ask_0")
+    assert "1 video " in said(at) and at.text_input(key="g_q").value == '"by night"'
+    chips = [button.label for button in at.button if (button.key or "").startswith("clear_g")]
+    assert chips == ['Search: "by night"', "Seed: 7", "Size: 32×32", "Tag: sea", "To: 2026\\-05\\-01"]
+    assert at.selectbox(key="g_sort").value == "oldest"
+    at = press(at, "edit_0")
+    at.text_input(key="rename_0").set_value("by night")
+    at = press(at, "renamed_0")
+    assert at.button(key="ask_0").label == "by night"
+    at = press(at, "forget_0")
+    assert studio.searches.all() == () and not at_button(at, "ask_0") and "1 video " in said(at)
+
+
+def test_saved_searches_that_cannot_be_read_are_said_and_the_gallery_works(studio):
+    keep(studio)
+    (studio.settings.data_dir / "searches.json").write_text("{", encoding="utf-8")
+    at = page("gallery")
+    assert any("cannot be read" in warning.value for warning in at.warning) and "1 video " in said(at)
+
+
+def test_a_value_that_is_asked_for_may_occur_no_more(studio):
+    keep(studio)
+    studio.searches.save("long ago", Query(num_frames=99, model="gone", scheduler="euler", lora="ink"))
+    at = press(page("gallery"), "ask_0")
+    assert "No video matches." in said(at) and "Model: gone" in said(at) and "Frames: 99" in said(at)
 
 
 def test_damaged_only_shows_what_is_damaged_now(studio):
@@ -572,8 +628,8 @@ def test_what_the_keyboard_does_on_an_opened_video(studio):
     video = keep(studio)
     at = press(page("gallery", video=video.id), "delete")
     keys = {button.key: button.proto.shortcut for button in at.button if button.proto.shortcut}
-    assert keys == {"previous": "left", "next": "right", "favorite": "f", "delete": "delete", "keep": "escape",
-                    "regenerate_opened": "g"}
+    assert keys == {"previous": "left", "next": "right", "favorite": "f", "delete": "delete", "keep": "escape"}
+    assert "regenerate" in said(at)  # R and space are in pages/parts/keys.py; the browser test strikes them
     assert [button.key for button in page().button if button.proto.shortcut] == ["generate"]
 
 

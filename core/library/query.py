@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import Any
 
@@ -58,6 +58,46 @@ class Query:
     page: int = 1
     page_size: int = 24
     around: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """What is searched for, as a JSON object: fields at rest are left out, page and place as well."""
+        document = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in _KINDS and value != f.default:
+                document[f.name] = list(value) if isinstance(value, tuple) else str(value)[:10] \
+                    if f.name.startswith("date") else value
+        return document
+
+
+_KINDS: dict[str, tuple[type, ...]] = {  # what each field is in a document
+    f.name: {str: (str,), int | None: (int,), float | None: (int, float), bool | None: (bool,), bool: (bool,),
+             tuple[str, ...]: (list,), str | None: (str,), date | str | None: (str,)}[f.type]
+    for f in fields(Query) if f.name not in ("page", "page_size", "around")}
+
+
+def query_from(document: Any) -> Query:
+    """The query that `Query.document` wrote.
+
+    Raises:
+        BadRequest: not such an object; the sentence names the value.
+    """
+    if not isinstance(document, dict):
+        raise BadRequest("search", f"{document!r:.40} is not an object.")
+    for name, value in document.items():
+        if type(value) not in _KINDS.get(name, ()):
+            raise BadRequest("search", f"{name} cannot be {value!r:.40}.")
+    values = dict(document)
+    if not all(isinstance(tag, str) for tag in values.get("tags", ())):
+        raise BadRequest("search", "its tags are not text.")
+    for name in ("date_from", "date_to"):
+        try:
+            date.fromisoformat(values.get(name, "2026-01-01"))
+        except ValueError as error:
+            raise BadRequest("search", f"{values[name]!r:.40} is not a day.") from error
+    if values.get("sort", "newest") not in SORTS:
+        raise BadRequest("sort", f"{values['sort']!r:.40} is not an order.")
+    return Query(**{**values, **({"tags": tuple(values["tags"])} if "tags" in values else {})})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ drawn on both faces of the gallery, the grid and the opened video; the page numb
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import streamlit as st
@@ -15,7 +16,7 @@ from core.library.facets import Facets
 from core.library.query import SORTS, Query
 from core.models import SCHEDULERS, ModelSpec
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
-from pages.parts.words import plain
+from pages.parts.words import plain, shorten
 
 GRID, TABLE = "Grid", "Table"
 _BOUND: dict[str, Any] = {"bind": "query-params"}
@@ -45,10 +46,12 @@ def _only(_on: bool) -> str:
 
 
 FILTERS = (
-    Filter("g_q", "Search", "text", ""), Filter("g_model", "Model", "model"), Filter("g_seed", "Seed", "seed", ""),
+    Filter("g_q", "Search", "text", ""), Filter("g_negative", "Negative prompt", "negative_prompt", ""),
+    Filter("g_model", "Model", "model"), Filter("g_seed", "Seed", "seed", ""),
     Filter("g_frames", "Frames", "num_frames"), Filter("g_steps", "Steps", "num_inference_steps"),
     Filter("g_guidance", "Guidance", "guidance_scale", None, "{:g}".format),
-    Filter("g_scheduler", "Scheduler", "scheduler", None, _scheduler),
+    Filter("g_fps", "Frames per second", "fps"), Filter("g_scheduler", "Scheduler", "scheduler", None, _scheduler),
+    Filter("g_lora", "LoRA", "lora"), Filter("g_owner", "Owner", "owner"),
     Filter("g_size", "Size", "size", None, _size), Filter("g_tags", "Tag", "tags", []),
     Filter("g_verdict", "Verdict", "verdict", None, str.capitalize),
     Filter("g_from", "From", "date_from"), Filter("g_to", "To", "date_to"),
@@ -57,20 +60,24 @@ FILTERS = (
 )
 
 
-def filter_row(facets: Facets, models: dict[str, ModelSpec]) -> Query:
-    """Draw search, filters and order; return what they ask."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("Search", key="g_q", placeholder="Search prompts and tags", type="search",
+def filter_row(facets: Facets, models: dict[str, ModelSpec], beside: Callable[[Query], None]) -> Query:
+    """Draw search, filters and order; return what they ask. `beside` draws what stands between them."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="search_row"):
+        st.text_input("Search", key="g_q", placeholder='Search: boat "night sky" -rain', type="search",
                       icon=":material/search:", label_visibility="collapsed", on_change=_first_page, **_BOUND)
         chosen = [row for row in FILTERS if row.key != "g_q" and _is_set(row)]
         label = f"Filters ({len(chosen)})" if chosen else "Filters"
         with st.popover(label, icon=":material/filter_list:", key="filters"):
             _fields(facets, models)
+        saved = st.container(width="content")
         st.selectbox("Order", list(SORTS), key="g_sort", format_func=lambda key: SORTS[key].title,
-                     label_visibility="collapsed", width=180, on_change=_first_page, **_BOUND)
+                     label_visibility="collapsed", width=190, on_change=_first_page, **_BOUND)
         st.segmented_control("View", [GRID, TABLE], default=GRID, required=True, key="g_view",
                              label_visibility="collapsed", **_BOUND)
-    return _query()
+        query = _query()
+        with saved:
+            beside(query)
+    return query
 
 
 def wants_table() -> bool:
@@ -78,18 +85,18 @@ def wants_table() -> bool:
     return st.session_state.get("g_view") == TABLE
 
 
-def active_filters() -> bool:
-    """Draw each active filter with a way to take it away; whether there is any."""
+def active_filters(count: str) -> bool:
+    """Draw how many videos there are, and each active filter with a way to take it away; whether there is any."""
     active = _active()
-    if active:
-        chips = [(row, value) for row in active for value in _values(row)]
-        with st.container(horizontal=True, gap="xsmall"):
-            for number, (row, value) in enumerate(chips):
-                key = f"clear_{row.key}_{number}" if isinstance(row.empty, list) else f"clear_{row.key}"
-                st.button(f"{row.title}: {plain(row.say(value))}", icon=":material/close:", icon_position="right",
-                          key=key, on_click=_take_away, args=(row, value))
-            if len(chips) > 1:
-                st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
+    chips = [(row, value) for row in active for value in _values(row)]
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="found"):
+        st.caption(count, width="content")
+        for number, (row, value) in enumerate(chips):
+            key = f"clear_{row.key}_{number}" if isinstance(row.empty, list) else f"clear_{row.key}"
+            st.button(f"{row.title}: {plain(shorten(row.say(value), 40))}", icon=":material/close:",
+                      icon_position="right", key=key, on_click=_take_away, args=(row, value))
+        if len(chips) > 1:
+            st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
     return bool(active)
 
 
@@ -103,7 +110,7 @@ def _take_away(row: Filter, value: Any) -> None:
     """Without this value, the others of a list as they are."""
     st.session_state[row.key] = [other for other in _values(row) if other != value] \
         if isinstance(row.empty, list) else row.empty
-    _first_page()
+    st.query_params.pop("g_page", None)  # a video that is open stays so
 
 
 def _is_set(row: Filter) -> bool:
@@ -121,6 +128,24 @@ def clear() -> None:
     """Take every filter away."""
     for row in FILTERS:
         st.session_state[row.key] = row.empty
+    st.query_params.pop("g_page", None)
+
+
+def ask(query: Query) -> None:
+    """Put a whole search into the fields, in place of what they held; called before they are drawn."""
+    for row in FILTERS:
+        if row.name == "size":
+            value = (query.width, query.height) if query.width and query.height else None
+        else:
+            value = getattr(query, row.name)
+        if row.name == "tags":
+            value = list(value)
+        elif row.name == "seed":
+            value = "" if value is None else str(value)
+        elif row.name in ("date_from", "date_to") and value:
+            value = date.fromisoformat(str(value)[:10])
+        st.session_state[row.key] = row.empty if value is None else value
+    st.session_state.g_sort = query.sort
     _first_page()
 
 
@@ -147,37 +172,41 @@ def _turn() -> None:
 
 def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:
     def choice(title: str, options: tuple[Any, ...], key: str, say: Callable[[Any], str] = str) -> None:
-        st.selectbox(title, options, index=None, placeholder="Any", key=key, format_func=say,
+        st.selectbox(title, _with_chosen(options, key), index=None, placeholder="Any", key=key, format_func=say,
                      on_change=_first_page, **_BOUND)
 
     with st.container(horizontal=True):
         st.toggle("Favourites only", key="g_favorite", on_change=_first_page, **_BOUND)
         st.toggle("Damaged only", key="g_damaged", on_change=_first_page, **_BOUND)
-    st.multiselect("Tags", _with_chosen(facets.tags), key="g_tags", placeholder="Any; several must all be there",
-                   select_all=False, on_change=_first_page, **_BOUND)
-    choice("Model", facets.models, "g_model", lambda key: models[key].title if key in models else key)
-    st.text_input("Seed", key="g_seed", placeholder="Any", on_change=_first_page, **_BOUND)
-    frames, steps, guidance = st.columns(3)
-    with frames:
-        choice("Frames", facets.num_frames, "g_frames")
-    with steps:
-        choice("Steps", facets.num_inference_steps, "g_steps")
-    with guidance:
-        choice("Guidance", facets.guidance_scales, "g_guidance", "{:g}".format)
-    scheduler, pixels = st.columns([5, 4])
-    with scheduler:
+    st.multiselect("Tags", _with_chosen(facets.tags, "g_tags"), key="g_tags",
+                   placeholder="Any; several must all be there", select_all=False, on_change=_first_page, **_BOUND)
+    st.text_input("Negative prompt", key="g_negative", placeholder="Any; words, \"phrases\" and -exclusions",
+                  on_change=_first_page, **_BOUND)
+    first, second = st.columns(2)
+    with first:
+        choice("Model", facets.models, "g_model", lambda key: models[key].title if key in models else key)
         choice("Scheduler", facets.schedulers, "g_scheduler", _scheduler)
-    with pixels:
+        choice("Frames", facets.num_frames, "g_frames")
+        choice("Guidance", facets.guidance_scales, "g_guidance", "{:g}".format)
+        st.date_input("From", value=None, key="g_from", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
+        choice("Verdict", (IDENTICAL, EQUIVALENT, DRIFTED), "g_verdict", str.capitalize)
+        if facets.owners or st.session_state.get("g_owner"):
+            choice("Owner", facets.owners, "g_owner")
+    with second:
+        st.text_input("Seed", key="g_seed", placeholder="Any", on_change=_first_page, **_BOUND)
         choice("Size", facets.sizes, "g_size", _size)
-    first, last = st.columns(2)
-    first.date_input("From", value=None, key="g_from", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
-    last.date_input("To", value=None, key="g_to", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
-    choice("Verdict", (IDENTICAL, EQUIVALENT, DRIFTED), "g_verdict", str.capitalize)
+        choice("Steps", facets.num_inference_steps, "g_steps")
+        choice("Frames per second", facets.fps, "g_fps")
+        st.date_input("To", value=None, key="g_to", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
+        if facets.loras or st.session_state.get("g_lora"):
+            choice("LoRA", facets.loras, "g_lora")
 
 
-def _with_chosen(tags: tuple[str, ...]) -> list[str]:
-    """The tags to offer: those that occur, and those that are asked for although they occur no more."""
-    return sorted({*tags, *st.session_state.get("g_tags", ())})
+def _with_chosen(options: tuple[Any, ...], key: str) -> list[Any]:
+    """What to offer: what occurs, and what is asked for although it occurs no more."""
+    chosen = st.session_state.get(key)
+    asked = chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]
+    return sorted({*options, *asked})
 
 
 def _query() -> Query:

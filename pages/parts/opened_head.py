@@ -1,7 +1,6 @@
 """The head of an opened video: the way to its neighbours, favourite, delete; and its tags.
 
-What the keyboard does is the `shortcut` of a button. Streamlit keeps R and C for itself, with any modifier, so
-regenerating is G.
+What the keyboard does is the `shortcut` of a button, but for R and space (pages/parts/keys.py).
 """
 
 from dataclasses import replace

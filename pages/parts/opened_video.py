@@ -9,6 +9,7 @@ from core.models import SCHEDULERS
 from core.studio import Studio
 from core.video import Video
 from pages.parts.job_card import ended_card, job_card
+from pages.parts.keys import opened_keys
 from pages.parts.opened_head import head, tags_field
 from pages.parts.player import actions, show_verdict, show_video
 from pages.parts.shell import POLL_S, UNFINISHED, show_error
@@ -30,7 +31,9 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
     head(opened, video_id, query, video)
     picture, facts = st.columns([6, 5], gap="large")
     with picture:
-        show_video(video, 560)
+        with st.container(key="film"):
+            show_video(video, 560)
+        opened_keys()
         actions(video, "opened")
         if video.recipe:
             _foreseen(opened, video)

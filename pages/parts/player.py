@@ -38,8 +38,8 @@ def actions(video: Video, place: str) -> None:
             downloads(video, place)
             return
         st.button("Regenerate with same seed", icon=":material/replay:", key=f"regenerate_{place}",
-                  width="stretch", shortcut="G" if place == "opened" else None, on_click=regenerate,
-                  args=(video.id,), help="Runs the request again and compares every pixel.")
+                  width="stretch", on_click=regenerate, args=(video.id,),
+                  help="Runs the request again and compares every pixel.")
         if st.button("Change and generate again", icon=":material/edit:", key=f"remix_{place}", width="stretch"):
             st.switch_page(GENERATE, query_params={"from": video.id})
         downloads(video, place)

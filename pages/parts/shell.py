@@ -33,6 +33,7 @@ _STYLE = """<style>
 @media (max-width: 640px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
   .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-wrap: wrap-reverse; } }
 .st-key-hint { min-height: 2.6rem; }
+@media (hover: none) { .st-key-keys { display: none; } }
 div[class*="st-key-words_"][class] { flex: 0 0 3rem; overflow: hidden; }
 div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 127, 127, 0.1); border-radius: 8px; }
 [class*="st-key-poster_"] { position: relative; }

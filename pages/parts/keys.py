@@ -1,0 +1,59 @@
+"""The two keys of an opened video that no button's `shortcut` can be: R makes it again, space plays and pauses.
+
+Streamlit refuses R as a shortcut because it takes that key itself, to run the page again; nobody needs that where
+a page keeps itself up to date. So this listens before Streamlit does, and only while a video is open: everywhere
+else R is Streamlit's as before. In a field both keys are the field's, and a control that was reached by the
+keyboard keeps its space bar.
+"""
+
+import streamlit as st
+
+_LISTENER = st.components.v2.component("studio_keys", js="""
+const FIELD = "input, textarea, select, [contenteditable=true]";
+const CONTROL = "button, a, summary, video, [role=button], [role=radio], [role=tab], [role=option], [tabindex]";
+
+function strike(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.repeat) return;
+  const at = event.target instanceof Element ? event.target : document.body;
+  if (at.closest(FIELD)) return;
+  if (event.key.toLowerCase() === "r") {
+    const button = document.querySelector(".st-key-regenerate_opened button");
+    if (!button) return;
+    take(event);
+    if (!button.disabled) button.click();
+  } else if (event.key === " ") {
+    const control = at.closest(CONTROL);
+    const film = document.querySelector(".st-key-film video");
+    if (!film || (control && control.matches(":focus-visible"))) return;
+    take(event);
+    if (film.paused) film.play(); else film.pause();
+  }
+}
+
+function take(event) {
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
+const LISTENERS = new WeakMap();
+
+export default function ({ parentElement }) {
+  if (!LISTENERS.has(parentElement)) {
+    const listener = (event) => strike(event);
+    LISTENERS.set(parentElement, listener);
+    document.addEventListener("keydown", listener, true);
+  }
+  return () => {
+    document.removeEventListener("keydown", LISTENERS.get(parentElement), true);
+    LISTENERS.delete(parentElement);
+  };
+}
+""")
+
+
+def opened_keys() -> None:
+    """Listen, as long as this is drawn; say under the video which keys there are, where there is a keyboard."""
+    with st.container(key="keys"):
+        st.caption(":gray-badge[←] :gray-badge[→] move · :gray-badge[Space] play · :gray-badge[F] favourite · "
+                   ":gray-badge[R] regenerate · :gray-badge[Del] delete")
+        _LISTENER(key="listener")

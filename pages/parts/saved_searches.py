@@ -1,0 +1,85 @@
+"""The searches that have a name: to keep what is searched for now, to ask it again, to rename and to forget it."""
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.library.query import Query
+from core.library.searches import MAX_NAME, SavedSearch
+from pages.parts.filters import ask
+from pages.parts.shell import studio
+from pages.parts.words import plain
+
+
+def saved_searches(query: Query) -> None:
+    """Draw the button and what it unfolds. `query`: what is searched for now."""
+    with st.popover("Saved", icon=":material/bookmark:", key="saved"):
+        try:
+            saved = studio().searches.all()
+        except StudioError as error:
+            st.warning(plain(str(error)), icon=":material/warning:")
+            saved = ()
+        for number, search in enumerate(saved):
+            _row(number, search, search.query.document() == query.document())
+        if query.document():
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                st.text_input("Save this search as", key="saved_name", max_chars=MAX_NAME,
+                              placeholder="A name for it", on_change=_save, args=(query,))
+                st.button("Save", key="save_search", type="primary", on_click=_save, args=(query,))
+        elif not saved:
+            st.text("Search or filter for something, then give it a name here.")
+        else:
+            st.caption("Search or filter for something to save it here.")
+
+
+def _row(number: int, search: SavedSearch, now: bool) -> None:
+    """One saved search: ask it, rename it, forget it."""
+    if st.session_state.get("renaming") == search.name:
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+            key = f"rename_{number}"
+            st.session_state.setdefault(key, search.name)
+            st.text_input("New name", key=key, max_chars=MAX_NAME, on_change=_rename, args=(search.name, key))
+            st.button("Rename", key=f"renamed_{number}", on_click=_rename, args=(search.name, key))
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.button(plain(search.name), key=f"ask_{number}", width="stretch", on_click=ask, args=(search.query,),
+                  icon=":material/bookmark_added:" if now else ":material/search:", disabled=now,
+                  help="This is what you see." if now else None)
+        st.button("", icon=":material/edit:", key=f"edit_{number}", help="Rename", on_click=_begin,
+                  args=(search.name,))
+        st.button("", icon=":material/delete:", key=f"forget_{number}", on_click=_forget, args=(search,),
+                  help="Delete this saved search. No video is touched.")
+
+
+def _begin(name: str) -> None:
+    st.session_state.renaming = name
+
+
+def _save(query: Query) -> None:
+    name = st.session_state.get("saved_name", "")
+    if not name.strip():
+        return
+    try:
+        studio().searches.save(name, query)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        return
+    st.session_state.saved_name = ""
+    st.toast(f"Saved as {plain(name)}.", icon=":material/bookmark_added:")
+
+
+def _rename(name: str, key: str) -> None:
+    try:
+        studio().searches.rename(name, st.session_state[key])
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        return
+    st.session_state.pop("renaming", None)
+
+
+def _forget(search: SavedSearch) -> None:
+    try:
+        studio().searches.delete(search.name)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        return
+    st.toast(f"{plain(search.name)} is no saved search any more.", icon=":material/bookmark_remove:")

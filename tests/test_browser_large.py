@@ -1,0 +1,128 @@
+"""The gallery of ten thousand videos in a real Chromium: found, ordered, looked through, kept as a search."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+browser = pytest.importorskip("browser", reason="playwright is not installed")
+
+from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, served  # noqa: E402
+from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
+
+from core.video import Video  # noqa: E402
+from scripts.bench_parts.synthetic import fill, shared_clip, synthetic  # noqa: E402
+
+COUNT = 10_000
+pytestmark = [pytest.mark.browser,
+              pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]
+
+
+@pytest.fixture(scope="module")
+def videos() -> list[Video]:
+    """What the library holds, newest first."""
+    _, result = shared_clip()
+    return [synthetic(number, result) for number in reversed(range(COUNT))]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("large")
+    fill(folder / "data", COUNT)
+    with served(folder / "data", folder / "models", model="", DISPATCH=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    yield Screen(page, server.url)
+    context.close()
+    assert broken == []
+
+
+def cards(screen: Screen) -> list[str]:
+    """The ids of the cards on the page, in order."""
+    shown = screen.page.locator('[class*="st-key-card_"]')
+    names = [shown.nth(number).get_attribute("class") for number in range(shown.count())]
+    return [re.search(r"st-key-card_(\S+)", name).group(1) for name in names]
+
+
+def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):
+    screen.go("/gallery").sees(re.compile("^10,000 videos"))
+    seen = "[...document.querySelectorAll('[class*=\"st-key-poster_\"] img')].filter(i => i.naturalWidth > 0)"
+    screen.page.wait_for_function(f"{seen}.length === 24", timeout=PATIENCE_MS)
+    assert cards(screen) == [video.id for video in videos[:24]]
+    screen.go("/gallery?g_page=417").sees(re.compile("^10,000 videos"))
+    expect(screen.at(f"card_{videos[-1].id}")).to_be_visible()
+    assert cards(screen) == [video.id for video in videos[-16:]]
+
+
+def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_piece(screen, videos):
+    boats = [v for v in videos if "sailing boat" in v.request.prompt and "fog" not in v.request.prompt]
+    wanted = [v for v in boats if v.request.num_inference_steps == 20]
+    screen.go("/gallery").write("g_q", '"sailing boat" -fog').sees(re.compile(f"^{len(boats):,} videos"))
+    screen.press("filters").pick("g_steps", "20").sees(re.compile(f"^{len(wanted):,} videos"))
+    screen.page.keyboard.press("Escape")
+    screen.pick("g_sort", "Seed")
+    first, second = sorted(wanted, key=lambda v: v.request.seed)[:2]
+    expect(screen.page.locator('[class*="st-key-card_"]').first).to_have_class(re.compile(f"card_{first.id}"))
+    for part in ("g_q=", "g_steps=20", "g_sort=Seed"):
+        assert part in screen.page.url
+    screen.at("g_view").get_by_text("Table", exact=True).click()
+    screen.page.wait_for_url(re.compile("g_view=Table"))
+    screen.reload().sees(re.compile(f"^{len(wanted):,} videos")).choose_row("table", 1)
+    screen.page.wait_for_url(re.compile(f"video={second.id}"))
+    screen.sees(f"2 of {len(wanted):,}").press("back").press("clear_g_steps")
+    screen.sees(re.compile(f"^{len(boats):,} videos")).press("clear_g_q").sees(re.compile("^10,000 videos"))
+    assert "g_q=" not in screen.page.url and "g_steps=" not in screen.page.url
+
+
+def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):
+    wanted = [v for v in videos if v.favorite and "client A" in v.tags]
+    screen.go("/gallery?g_favorite=true&g_tags=client+A").sees(re.compile(f"^{len(wanted):,} videos"))
+    screen.press("saved").write("saved_name", "for client A").sees("Saved as for client A.")
+    screen.go("/gallery?g_q=turtle").press("saved").press("ask_0")
+    screen.sees(re.compile(f"^{len(wanted):,} videos"))
+    assert "g_favorite=true" in screen.page.url and "g_q=" not in screen.page.url
+
+
+def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
+    third, fourth = [v for v in videos if "neon city" in v.request.prompt][2:4]
+    screen.go(f"/gallery?g_q=%22neon+city%22&video={third.id}").sees("3 of ").strike("ArrowRight").sees("4 of ")
+    screen.playing()
+    paused = "document.querySelector('.st-key-film video').paused"
+    screen.strike(" ")
+    screen.page.wait_for_function(paused, timeout=PATIENCE_MS)
+    screen.strike(" ")
+    screen.page.wait_for_function(f"!{paused}", timeout=PATIENCE_MS)
+    label = "☆ Favourite" if fourth.favorite else "★ Favourite"
+    screen.strike("f").sees(label)
+    screen.strike("r").sees("Regenerating with the same seed.").sees("Next in line")
+    tags = screen.at(f"tags_{fourth.id}").locator("input")
+    tags.fill("r r")  # in a field both keys are the field's
+    expect(tags).to_have_value("r r")
+    screen.page.keyboard.press("Escape")
+    screen.reload().sees("4 of ").strike("Delete").press("delete_for_good").sees("The video is deleted.")
+    screen.sees("4 of ").sees_not("This cannot be undone.")
+    assert fourth.id not in screen.page.url
+
+
+def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):
+    screen.page.set_viewport_size({"width": 390, "height": 844})
+    screen.go("/gallery").write("g_q", "lighthouse").sees(re.compile(r"^\d+ videos"))
+    for address in ("/gallery?g_q=lighthouse&g_steps=20&g_tags=sea", "/gallery?g_view=Table"):
+        screen.go(address).sees(re.compile(r"^[\d,]+ videos"))
+        wide = "document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth"
+        assert screen.page.evaluate(wide) <= 0, address
