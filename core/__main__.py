@@ -5,7 +5,6 @@ Exit status: 0 ok, 1 failed, 2 bad input.
 """
 
 import argparse
-import json
 import signal
 import sys
 import threading
@@ -14,10 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.console import report, say, show
 from core.doctor import examine
 from core.errors import BadRequest, StudioError
 from core.jobs.ledger import Job
-from core.library.library import Query
+from core.library.query import Query
 from core.models import SCHEDULERS
 from core.request import VideoRequest
 from core.settings import REPOSITORY, Settings
@@ -27,19 +27,6 @@ from core.video import Video
 VERDICT_WORDS = {"identical": "Identical: every pixel of all frames is the same.",
                  "equivalent": "Equivalent: looks the same.",
                  "drifted": "Drifted: different."}
-
-
-def say(text: str) -> None:
-    """A message for the person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def show(document: Any, lines: list[str], as_json: bool) -> None:
-    """The result: one JSON document, or lines to read."""
-    if as_json:
-        print(json.dumps(document, ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(lines))
 
 
 def _follow(studio: Studio, job: Job) -> Job:
@@ -165,12 +152,23 @@ def verify(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Take an MP4 of a studio into the library, from the recipe inside it."""
+    """Take in an MP4, from the recipe inside it, or every MP4 below a folder."""
     with open_studio(settings, "visit") as studio:
-        video = studio.transfer.import_mp4(arguments.file).video
-        path = studio.library.mp4_path(video.id)
-        show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
+        if arguments.path.is_dir():
+            return report(studio.transfer.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
+        kept = studio.transfer.import_mp4(arguments.path, unknown=arguments.keep_unknown)
+        path = studio.library.mp4_path(kept.video.id)
+        show({**kept.video.document(), "path": str(path), "outcome": kept.outcome},
+             [f"{kept.video.id}  {kept.outcome}  {path}"], arguments.json)
     return 0
+
+
+def export(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Copy the videos, or those that match, into a folder that another studio can open or import."""
+    query = Query(text=arguments.search or "", model=arguments.model, tags=tuple(arguments.tag),
+                  favorite=True if arguments.favorite else None)
+    with open_studio(settings, "visit") as studio:
+        return report(studio.transfer.export(query, arguments.folder), arguments.json)
 
 
 def delete(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -256,7 +254,16 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=int, default=50)
     command("show", show_video).add_argument("id")
     command("verify", verify).add_argument("id", nargs="*")
-    command("import", import_file).add_argument("file", type=Path, metavar="FILE.mp4")
+    importing = command("import", import_file)
+    importing.add_argument("path", type=Path, metavar="FILE.mp4|FOLDER")
+    importing.add_argument("--keep-unknown", action="store_true",
+                           help="keep videos of other programs too, without a recipe")
+    exporting = command("export", export)
+    exporting.add_argument("folder", type=Path, metavar="FOLDER")
+    exporting.add_argument("--search", help="only videos that match, as for list")
+    exporting.add_argument("--model")
+    exporting.add_argument("--tag", action="append", default=[], help="may be given several times")
+    exporting.add_argument("--favorite", action="store_true")
     command("delete", delete).add_argument("id")
     for name, run in (("reindex", reindex), ("models", models), ("doctor", doctor),
                       ("dispatch", dispatch), ("bench", bench)):

@@ -1,14 +1,20 @@
 """In and out: files that come into the library, and forms in which its videos leave it."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.errors import NotFound
 from core.leading import Leading
+from core.library.arrival import REFUSED, Kept
 from core.library.derived import Derived
-from core.library.library import Kept
+from core.library.exchange import Found, Step, Twins, export, find, manifest
+from core.library.query import Query
 from core.library.renditions import RENDITIONS, OnFrame
 from core.video import Video
+
+BATCH_FILES = 16
+BATCH_BYTES = 32 * 2**20
 
 
 def _quietly(_done: int, _total: int) -> None:
@@ -47,6 +53,15 @@ class Transfer:
     def _name(self, video: Video, kind: str) -> str:
         return f"{video.id}-{video.result.mp4_sha256[:16]}{RENDITIONS[kind].suffix}"
 
+    def export(self, query: Query, folder: Path) -> Iterator[Step]:
+        """Copy the videos that match into a folder another studio can open, one a step; it can be begun again.
+
+        Raises:
+            BadRequest: the folder is not one to export into.
+            DiskFull, ReadOnly, StudioError: the disk said no; what was copied before is whole.
+        """
+        return export(self._leading.library, self._leading.library.ids(query), folder)
+
     # In
 
     def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> Kept:
@@ -63,7 +78,49 @@ class Transfer:
             "import", {"path": str(Path(path).resolve()), "name": name, "unknown": unknown, "owner": owner})
         return Kept(Video.from_document(answer["video"]), answer["outcome"])
 
+    def import_folder(self, folder: Path, unknown: bool = False) -> Iterator[Step]:
+        """Take in every MP4 below a folder, one a step; a sidecar beside it brings its tags and favourite along.
+
+        A video whose frames are here already, under another id, is not added again; only its tags and favourite
+        are. (Not so for two videos of the folder itself, such as a video and its identical regeneration.)
+
+        Args:
+            unknown: keep videos of other programs too, without a recipe.
+
+        Raises:
+            BadRequest: there is no such folder.
+            DiskFull, ReadOnly: the library could not keep them; what was taken in before is kept.
+        """
+        found, listed = find(folder), manifest(folder)["videos"]
+        missing = sorted({row["id"] for row in listed} - {each.path.stem for each in found})
+        total, done = len(found) + len(missing), 0
+        twins = Twins(self._leading.library, {each.video.id for each in found if each.video})
+        for batch in _batches(found):
+            asked = [{"path": str(each.path.resolve()), "twin": twins.of(each.video),
+                      "beside": str(each.beside.resolve()) if each.beside else None} for each in batch]
+            answers = self._leading.change("merge", {"videos": asked, "unknown": unknown})
+            for each, answer in zip(batch, answers, strict=True):
+                done += 1
+                yield Step(done, total, each.path.name, answer["outcome"], answer.get("reason", ""))
+        for video_id in missing:
+            done += 1
+            yield Step(done, total, video_id, REFUSED, "The folder's manifest names it, but its MP4 is not there.")
+
     def import_bytes(self, data: bytes | memoryview, name: str, unknown: bool = False, owner: str = "") -> Kept:
         """The same with a file that was dropped on a page."""
         with self._derived.passing(data) as path:
             return self.import_mp4(path, name, unknown, owner)
+
+
+def _batches(found: Sequence[Found]) -> Iterator[list[Found]]:
+    """A few files each, so that the process that leads is never asked for more than a moment of work."""
+    batch: list[Found] = []
+    size = 0
+    for each in found:
+        batch.append(each)
+        size += each.path.stat().st_size if each.path.is_file() else 0
+        if len(batch) == BATCH_FILES or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.library.query import Page
+from core.library.query import Page, Query
 from core.models import ModelSpec
 from core.studio import Studio
 from pages.parts.compared import compared, stop_comparing
@@ -22,8 +22,8 @@ from pages.parts.words import plain, size
 guard()
 
 
-def browse(opened: Studio) -> None:
-    """The results, with what is being made above it."""
+def browse(opened: Studio) -> Query:
+    """The results, with what is being made above it; returns what was asked."""
     notices(opened)
     models = opened.models()
     query = filter_row(opened.facets(), models, saved_searches)
@@ -35,7 +35,7 @@ def browse(opened: Studio) -> None:
     making(opened)
     if not page.videos:
         nothing(opened, filtered)
-        return
+        return query
     above = st.container()
     number = page_number(page.pages)
     if number != page.page:
@@ -45,6 +45,7 @@ def browse(opened: Studio) -> None:
             video_table(page.videos, models, page.damaged)
         else:
             grid(page, models)
+    return query
 
 
 def found(page: Page) -> str:
@@ -122,5 +123,4 @@ with shown_errors():
                 active_filters(found(studio().search(searched)))
                 opened_video(studio(), asked, searched)
     else:
-        browse(studio())
-        transfer()
+        transfer(studio(), browse(studio()))

@@ -45,7 +45,7 @@ def room_of(module: str) -> str:
     for room in ("library", "diffusion", "jobs", "web"):
         if module == f"core.{room}" or module.startswith(f"core.{room}."):
             return room
-    rooms = {"core.doctor": "doctor", "core.__main__": "command", **dict.fromkeys((
+    rooms = {"core.doctor": "doctor", "core.__main__": "command", "core.console": "command", **dict.fromkeys((
         "core.studio", "core.acceptance", "core.beforehand", "core.readiness", "core.leading",
         "core.transfer"), "studio")}
     if module.split(".")[0] == "core":

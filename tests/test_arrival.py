@@ -14,9 +14,9 @@ from samples import moving, mp4, video, with_recipe
 
 from core.errors import ClipError, DamagedVideo, Foreign, NoRecipe, ReadOnly
 from core.library import clip, encoder, sidecar
-from core.library.arrival import NAME_LENGTH, clean_name
+from core.library.arrival import NAME_LENGTH, Kept, clean_name
 from core.library.entry import Entry
-from core.library.library import Kept, Library
+from core.library.library import Library
 from core.library.query import Query
 from core.settings import Settings
 from core.studio import open_studio

@@ -67,6 +67,18 @@ def test_an_mp4_is_imported_verified_and_a_flipped_byte_found(core, made, tmp_pa
     assert checked.returncode == 1 and json.loads(checked.stdout)[0]["id"] == made["id"]
 
 
+def test_a_library_is_exported_and_imported_elsewhere(core, made, tmp_path):
+    done = core("export", str(tmp_path / "out"), "--search", "red", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["total"] == json.loads(done.stdout)["copied"] >= 1
+    done = core("import", str(tmp_path / "out"), "--json", data_dir=tmp_path / "data")
+    assert done.returncode == 0 and json.loads(done.stdout)["added"] >= 1
+    assert json.loads(core("show", made["id"], "--json", data_dir=tmp_path / "data").stdout)["id"] == made["id"]
+    (tmp_path / "out" / "stray.mp4").write_text("text")
+    done = core("import", str(tmp_path / "out"), data_dir=tmp_path / "data")
+    assert done.returncode == 1 and "stray.mp4: The file is no video" in done.stderr and "refused" in done.stdout
+    assert core("export", str(tmp_path / "data"), data_dir=tmp_path / "data").returncode == 2
+
+
 def test_the_index_is_made_again_and_a_video_deleted(core, made, tmp_path):
     core("import", made["path"], data_dir=tmp_path)
     (tmp_path / "index.json").unlink()

@@ -21,7 +21,8 @@ from tinydb import TinyDB
 
 from core.errors import BadRequest, ClipError, DamagedVideo, NotFound, ReadOnly, StudioError
 from core.library import clip, encoder, sidecar
-from core.library.library import Kept, Library
+from core.library.arrival import Kept
+from core.library.library import Library
 from core.library.query import Query
 from core.receipt import Verdict
 from core.request import VideoRequest

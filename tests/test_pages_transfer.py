@@ -67,3 +67,27 @@ def test_the_name_of_a_file_is_shown_as_text(studio, tmp_path: Path, name: str):
     page("gallery", video=kept.id)
     keep(studio, "another")
     page("gallery")
+
+
+def test_a_library_is_exported_and_imported_in_sight(studio, tmp_path):  # noqa: F811
+    made = keep(studio, "a red ball", tags=("toy",))
+    keep(studio, "snow", seed=9)
+    folder = tmp_path / "out"
+    at = press(page("gallery", g_q="red"), "transfer")
+    assert "Export the one video that the filters let through" in said(at)
+    healthy(at.text_input(key="export_folder").set_value(str(folder)).run())
+    press(at, "export")
+    assert at.success[0].value == "1 copied." and (folder / "manifest.json").is_file()
+    studio.delete(made.id)
+    at = press(page("gallery"), "transfer")
+    assert "Export the one video of this library" in said(at)
+    healthy(at.text_input(key="import_folder").set_value(str(folder)).run())
+    press(at, "import")
+    assert at.success[0].value == "1 added." and studio.video(made.id) == made
+    healthy(at.text_input(key="import_folder").set_value("out").run())
+    press(at, "import")
+    assert "not a whole path" in at.error[0].value
+    (folder / "stray.mp4").write_bytes(b"text")
+    healthy(at.text_input(key="import_folder").set_value(str(folder)).run())
+    press(at, "import")
+    assert at.warning[-1].value == "1 already here, 1 refused." and "stray" in said(at)

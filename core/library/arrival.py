@@ -9,18 +9,31 @@ Each reads the file once, decodes every frame, and raises a sentence instead of 
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import ClipError, DamagedVideo, Foreign
 from core.library import clip, sidecar
+from core.library.entry import Entry
 from core.request import VideoRequest
 from core.video import NO_RECEIPT, Result, Runtime, Video, new_id
 
 NAME_LENGTH = 200
 PLAYABLE = {"h264": "H.264", "vp9": "VP9", "av1": "AV1"}  # what every browser of today plays in an MP4
 _EIGHT_BITS = ("yuv420p", "yuvj420p")
+
+
+ADDED, HERE, HEALED, REFUSED = "added", "here", "healed", "refused"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A video that came in, and what that did: `ADDED`, `HERE` (it was here), `HEALED` (its file was damaged)."""
+
+    video: Video
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,16 @@ class Arrival:
     video: Video
     mp4: bytes
     decoded: clip.Clip
+
+
+def from_outside(path: Path, name: str, unknown: bool, owner: str) -> Arrival:
+    """By the settings inside it, or, when that is wanted (`unknown`), as a video without a recipe, of `owner`."""
+    try:
+        return from_inside(path, name)
+    except Foreign:
+        if not unknown:
+            raise
+        return without_recipe(path, name, owner)
 
 
 def from_inside(path: Path, name: str = "") -> Arrival:
@@ -85,6 +108,15 @@ def without_recipe(path: Path, name: str = "", owner: str = "") -> Arrival:
                   request=VideoRequest(named), receipt=NO_RECEIPT, result=_result(about, data), runtime=Runtime(),
                   recipe=False)
     return Arrival(video, data, decoded)
+
+
+def known_by_file(arrival: Arrival, entries: Iterable[Entry], read: Callable[[str], Video | None]) -> Arrival:
+    """A video without a recipe has no id of its own: the same file, if it is here already, gives it one."""
+    for entry in () if arrival.video.recipe else entries:
+        if entry.mp4_sha256 == arrival.video.result.mp4_sha256:
+            known = read(entry.id)
+            return arrival if known is None else replace(arrival, video=known)
+    return arrival
 
 
 def checked(video: Video, mp4: bytes) -> clip.Clip:

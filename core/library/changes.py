@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadRequest, DiskFull, ReadOnly, StudioError
-from core.library.library import Kept, Library
-
-REFUSED = "refused"
+from core.library.arrival import REFUSED, Kept
+from core.library.library import Library
 
 
 def change_library(library: Library, kind: str, arguments: dict[str, Any]) -> Any:
@@ -15,7 +14,7 @@ def change_library(library: Library, kind: str, arguments: dict[str, Any]) -> An
 
     Args:
         kind: "delete" {id}, "change" {id, tags, favorite}, "import" {path, name, unknown, owner},
-            "merge" {videos: [{path, beside, twin}]}, "reindex" {}.
+            "merge" {videos: [{path, beside, twin}], unknown}, "reindex" {}.
 
     Raises:
         BadRequest: an unknown kind; and what the library itself raises.
@@ -31,7 +30,7 @@ def change_library(library: Library, kind: str, arguments: dict[str, Any]) -> An
         return _kept(library.import_mp4(Path(arguments["path"]), arguments.get("name", ""),
                                         arguments.get("unknown", False), arguments.get("owner", "")))
     if kind == "merge":
-        return [_merged(library, **video) for video in arguments["videos"]]
+        return [_merged(library, **video, unknown=arguments["unknown"]) for video in arguments["videos"]]
     if kind == "reindex":
         return asdict(library.reindex())
     raise BadRequest("request", f"{kind!r} is not a change of the library.")
@@ -41,10 +40,10 @@ def _kept(kept: Kept) -> dict[str, Any]:
     return {"video": kept.video.document(), "outcome": kept.outcome}
 
 
-def _merged(library: Library, path: str, beside: str | None, twin: str | None) -> dict[str, str]:
+def _merged(library: Library, path: str, beside: str | None, twin: str | None, unknown: bool) -> dict[str, str]:
     """One video of another library; what speaks against it is part of the answer, and the next one is tried."""
     try:
-        kept = library.merge(Path(path), Path(beside) if beside else None, twin)
+        kept = library.merge(Path(path), Path(beside) if beside else None, twin, unknown)
     except (DiskFull, ReadOnly) as error:
         if isinstance(error, DiskFull) or not library.writable:
             raise

@@ -9,17 +9,18 @@ absent; what else is left is cleared away when the library is opened again (core
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.errors import ClipError, DamagedVideo, Foreign, NotFound, ReadOnly
+from core.errors import ClipError, DamagedVideo, NotFound, ReadOnly
 from core.faults import reach
+from core.library import arrival as arrivals
 from core.library import clip, sidecar
-from core.library.arrival import Arrival, checked, from_beside, from_inside, without_recipe
+from core.library.arrival import ADDED, HEALED, HERE, Arrival, Kept
 from core.library.catalogue import Catalogue
 from core.library.check import Finding, examine
+from core.library.entry import Entry
 from core.library.facets import Facets
 from core.library.files import disk_errors, file_sha256
 from core.library.index import Index
@@ -29,17 +30,7 @@ from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
 from core.library.tags import clean_tags
 from core.video import Video
 
-ADDED, HERE, HEALED = "added", "here", "healed"
-
 _READER = "Another studio owns this library; this one can read it and submit jobs, but not change it."
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A video that came in, and what that did: `ADDED`, `HERE` (it was here), `HEALED` (its file was damaged)."""
-
-    video: Video
-    outcome: str
 
 
 class Library:
@@ -84,6 +75,20 @@ class Library:
         """One page of the videos that match. Raises BadRequest: an unknown order, a page size below 1."""
         self._refresh()
         return self._catalogue.search(query)
+
+    def entries(self) -> Sequence[Entry]:
+        """What the index knows of every video, newest first."""
+        self._refresh()
+        return self._index.all()
+
+    def has(self, video_id: str) -> bool:
+        """Whether anything of a video of that id is here."""
+        return self._shelf.has(video_id, MP4) or self._shelf.has(video_id, SIDECAR)
+
+    def ids(self, query: Query) -> tuple[str, ...]:
+        """The ids of all videos that match, on whichever page. Raises BadRequest: an unknown order."""
+        self._refresh()
+        return self._catalogue.ids(query)
 
     def facets(self) -> Facets:
         """The values that occur in the library, for the filters to offer."""
@@ -153,7 +158,7 @@ class Library:
             ReadOnly: this process may not write, or a newer studio has written that id.
         """
         self._may_change()
-        return self._keep(Arrival(video, mp4, checked(video, mp4))).video
+        return self._keep(Arrival(video, mp4, arrivals.checked(video, mp4))).video
 
     def _keep(self, arrival: Arrival) -> Kept:
         video, outcome = arrival.video, ADDED
@@ -228,32 +233,30 @@ class Library:
             ClipError: not a video, or another video has its id.
         """
         self._may_change()
-        try:
-            arrival = from_inside(path, name)
-        except Foreign:
-            if not unknown:
-                raise
-            arrival = without_recipe(path, name, owner)
-        with self._changing:
-            for entry in () if arrival.video.recipe else self._index.all():
-                if entry.mp4_sha256 == arrival.video.result.mp4_sha256:
-                    return self._keep(replace(arrival, video=self.get(entry.id)))
-            return self._keep(arrival)
+        return self._take_in(arrivals.from_outside(path, name, unknown, owner))
 
-    def merge(self, path: Path, beside: Path | None = None, twin: str | None = None) -> Kept:
+    def _take_in(self, arrival: Arrival) -> Kept:
+        with self._changing:
+            return self._keep(arrivals.known_by_file(arrival, self._index.all(), self._stored))
+
+    def merge(self, path: Path, beside: Path | None = None, twin: str | None = None,
+              unknown: bool = False) -> Kept:
         """Take in a video of another library. Tags are joined; a favourite of either is one.
 
         Args:
             path, beside: its MP4 and its sidecar; without one the settings inside the MP4 count.
             twin: id of a video here that shows the same frames: nothing is added, only tags and favourite.
+            unknown: as in `import_mp4`, where there is no sidecar.
 
         Raises:
             BadRequest: together they would have too many tags. Else like `import_mp4`.
         """
+        if beside is None:
+            return self.import_mp4(path, unknown=unknown)
         self._may_change()
-        arrival = from_inside(path) if beside is None else from_beside(path, beside)
+        arrival = arrivals.from_beside(path, beside)
         with self._changing:
-            kept = self._keep(arrival) if twin is None else Kept(self.get(twin), HERE)
+            kept = self._take_in(arrival) if twin is None else Kept(self.get(twin), HERE)
             tags = clean_tags((*kept.video.tags, *arrival.video.tags))
             favorite = kept.video.favorite or arrival.video.favorite
             if (tags, favorite) == (kept.video.tags, kept.video.favorite):

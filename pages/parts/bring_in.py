@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.errors import Foreign, StudioError
-from core.library.library import ADDED, HEALED, HERE
+from core.library.arrival import ADDED, HEALED, HERE
 from core.studio import Studio
 from pages.parts.video_card import open_video
 from pages.parts.words import plain, shorten

@@ -11,6 +11,7 @@ FIELDS = {
     "num_inference_steps": "Steps", "guidance_scale": "Guidance", "fps": "Frames per second", "seed": "Seed",
     "width": "Width", "height": "Height", "scheduler": "Scheduler", "seeds": "Seeds to try",
     "audition_steps": "Steps of a try",
+    "folder": "Folder",
 }
 VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
 VERDICT_ICONS = {IDENTICAL: ":material/verified:", EQUIVALENT: ":material/check:", DRIFTED: ":material/warning:"}

@@ -1,0 +1,47 @@
+"""What the command line prints: the result on stdout, as lines or as one JSON document, and messages on stderr."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from core.library.arrival import REFUSED
+from core.library.exchange import Step
+
+
+def say(text: str) -> None:
+    """A message for the person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(document: Any, lines: list[str], as_json: bool) -> None:
+    """The result: one JSON document, or lines to read."""
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(lines))
+
+
+def report(steps: Iterable[Step], as_json: bool) -> int:
+    """Follow a transfer of many videos; how many of each outcome, and why some were refused.
+
+    Returns:
+        The exit status: 1 when any was refused.
+    """
+    terminal, counts = sys.stderr.isatty(), Counter[str]()
+    refused: list[Step] = []
+    for step in steps:
+        counts[step.outcome] += 1
+        if step.outcome == REFUSED:
+            refused.append(step)
+            say(f"{step.name}: {step.reason}")
+        elif terminal:
+            print(f"\r\033[K{step.number} of {step.total}", end="", file=sys.stderr, flush=True)
+    if terminal:
+        say("")
+    document = {**counts, "total": counts.total(),
+                "refused": [{"name": each.name, "reason": each.reason} for each in refused]}
+    show(document, [", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()) or "No videos."],
+         as_json)
+    return 1 if refused else 0
