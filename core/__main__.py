@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.console import report, say, show
+from core.console import follow, report, say, show
 from core.doctor import examine
 from core.errors import BadRequest, StudioError
 from core.jobs.ledger import Job
@@ -29,32 +29,8 @@ VERDICT_WORDS = {"identical": "Identical: every pixel of all frames is the same.
                  "drifted": "Drifted: different."}
 
 
-def _follow(studio: Studio, job: Job) -> Job:
-    """Wait for a job, telling how far it is; Ctrl-C cancels it."""
-    terminal, last = sys.stderr.isatty(), ""
-    try:
-        for now in studio.wait(job.id):
-            job = now
-            doing = job.state if job.state == "paused" else job.phase or job.state
-            line = doing + (f" {job.done} of {job.total}" if job.total else "")
-            if job.audition is not None and job.phase == "denoising":
-                line += f" steps of {len(job.audition.seeds)} seeds"
-            if terminal:
-                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-            elif line != last:
-                say(line)
-            last = line
-    except KeyboardInterrupt:
-        studio.cancel(job.id)
-        say("\nCancelled.")
-        raise
-    if terminal:
-        say("")
-    return job
-
-
 def _made(studio: Studio, job: Job, as_json: bool) -> int:
-    job = _follow(studio, job)
+    job = follow(studio, job)
     if job.state != "done":
         say(f"{job.state}: {job.reason}")
         return 1
@@ -96,7 +72,7 @@ def audition(settings: Settings, arguments: argparse.Namespace) -> int:
     """Try several seeds in few steps, and wait for their contact sheet."""
     asked = {name: getattr(arguments, name) for name in VideoRequest.__dataclass_fields__}
     with open_studio(settings) as studio:
-        job = _follow(studio, studio.audition(VideoRequest(**asked), arguments.seeds, arguments.audition_steps))
+        job = follow(studio, studio.audition(VideoRequest(**asked), arguments.seeds, arguments.audition_steps))
         if not job.ended_well:
             say(f"{job.state}: {job.reason}")
             return 1

@@ -1,4 +1,4 @@
-"""What the command line prints: the result on stdout, as lines or as one JSON document, and messages on stderr."""
+"""What the command line prints: the result on stdout, as lines or one JSON document, and messages on stderr."""
 
 import json
 import sys
@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from core.jobs.ledger import Job
 from core.library.arrival import REFUSED
 from core.library.exchange import Step
+from core.studio import Studio
 
 
 def say(text: str) -> None:
@@ -21,6 +23,30 @@ def show(document: Any, lines: list[str], as_json: bool) -> None:
         print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         print("\n".join(lines))
+
+
+def follow(studio: Studio, job: Job) -> Job:
+    """Wait for a job, telling how far it is; Ctrl-C cancels it."""
+    terminal, last = sys.stderr.isatty(), ""
+    try:
+        for now in studio.wait(job.id):
+            job = now
+            doing = job.state if job.state == "paused" else job.phase or job.state
+            line = doing + (f" {job.done} of {job.total}" if job.total else "")
+            if job.audition is not None and job.phase == "denoising":
+                line += f" steps of {len(job.audition.seeds)} seeds"
+            if terminal:
+                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            elif line != last:
+                say(line)
+            last = line
+    except KeyboardInterrupt:
+        studio.cancel(job.id)
+        say("\nCancelled.")
+        raise
+    if terminal:
+        say("")
+    return job
 
 
 def report(steps: Iterable[Step], as_json: bool) -> int:

@@ -141,7 +141,7 @@ def _recipe(video: Video) -> None:
     rows = recipe_rows(video)
     st.table({"Setting": list(rows), "Value": [plain(value) for value in rows.values()]},
              hide_header=True, hide_index=True, border="horizontal")
-    title, first = ("The recipe as text", "Prompt") if video.recipe else ("This as text", "Name")
+    title, first = ("The recipe as text", "Prompt") if video.recipe else ("Details as text", "Name")
     with st.expander(title, icon=":material/content_copy:"):
         st.code("\n".join(f"{name}: {value}" for name, value in {first: video.request.prompt, **rows}.items()),
                 language=None, wrap_lines=True)

@@ -42,7 +42,8 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
                       on_click=open_video, args=(video.id,))
         with st.container(key=f"words_{video.id}"):
             st.text(shorten(video.request.prompt, 72))
-        made = f"{plain(model_title)} · seed {short_seed(video.request.seed)}" if video.recipe else "From outside"
+        seed = f"{plain(model_title)} · seed {short_seed(video.request.seed)}"
+        made = seed if video.recipe else "From outside, no recipe"
         st.caption(f"{made}  \n"
                    f"{age(video.created)}{short_tags(video.tags)}")
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
@@ -52,8 +53,6 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
             st.button(":orange[★]" if video.favorite else "☆", key=f"star_{video.id}",
                       on_click=star, args=(video.id, not video.favorite), disabled=damaged,
                       help="Not a favourite any more" if video.favorite else "Mark as a favourite")
-            if not video.recipe:
-                st.badge("No recipe", color="gray")
             if video.verdict is not None:
                 kind = video.verdict.verdict
                 st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
