@@ -12,6 +12,7 @@ StudioError                     something the studio has a sentence for
 ├── DamagedVideo                a file of the library is missing or not what its sidecar says
 ├── DiskFull                    no room to keep the result
 ├── ReadOnly                    another studio owns this library, or it was written by a newer studio
+│   └── NewerLibrary            a newer studio wrote this library: it can be looked at, and not be changed here
 └── WorkerLost                  the process that runs the model ended or hangs
 
 Cancelled                       not a failure: a person asked for it. Raised by the progress callback.
@@ -74,6 +75,10 @@ class DiskFull(StudioError):
 
 class ReadOnly(StudioError):
     """This process may not change the library."""
+
+
+class NewerLibrary(ReadOnly):
+    """A newer studio wrote this library; this one may look at it and changes nothing."""
 
 
 class WorkerLost(StudioError):

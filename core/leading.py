@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.errors import ReadOnly, StudioError
+from core.errors import NewerLibrary, ReadOnly, StudioError
 from core.jobs.dispatcher import Dispatcher
 from core.jobs.executors import ProcessExecutor
 from core.jobs.ledger import Ledger
@@ -36,6 +36,7 @@ class Leading:
     def __init__(self, settings: Settings, ledger: Ledger, role: str) -> None:
         """Open the library, leading if possible when `role` is "run"; "visit" never keeps the lead.
 
+        A library that a newer studio wrote is only visited.
         In the role "run" a process that could not lead stands by, and takes over when the leader ends.
 
         Raises:
@@ -49,8 +50,11 @@ class Leading:
         self._lock = FileLock(settings.data_dir / "studio.lock", thread_local=False)
         self.dispatcher: Dispatcher | None = None
         self.problem = ""
-        if role == "run" and self._try_to_lead():
-            return
+        try:
+            if role == "run" and self._try_to_lead():
+                return
+        except NewerLibrary as error:
+            self.problem, role = str(error), "visit"
         self.library = Library(settings.data_dir, writable=False)
         if role == "run":
             threading.Thread(target=self._stand_by, name="stand-by", daemon=True).start()

@@ -14,7 +14,7 @@ from typing import Any
 from core.acceptance import accepted
 from core.audition import audition_of
 from core.beforehand import Beforehand
-from core.errors import BadRequest, NotFound, StudioError
+from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
 from core.jobs.contact_sheets import ContactSheets
 from core.jobs.dispatcher import Dispatcher
 from core.jobs.ledger import Job, Ledger
@@ -113,6 +113,8 @@ class Studio:
         return job
 
     def _accepted(self, request: VideoRequest) -> VideoRequest:
+        if self.library.newer:
+            raise NewerLibrary(self.library.newer)
         return accepted(request, self.models(), self.default_model(), self._has_cuda(), self.settings)
 
     def regenerate(self, video_id: str, owner: str = "") -> Job:

@@ -89,7 +89,7 @@ def damages(good: bytes) -> dict[str, bytes]:
         "two documents": good + good, "a list": b"[]", "a number": b"7", "null": b"null",
         "another program's": b'{"_default": {"1": {"name": "x"}}}',
         "no rows": b'{"about": {"1": {"format": %d}}}' % FORMAT,
-        "a newer format": json.dumps({**document, "about": {"1": {"format": 99}}}).encode(),
+        "a format in words": json.dumps({**document, "about": {"1": {"format": "newest"}}}).encode(),
         "a row that is a list": json.dumps({**document, "_default": {"1": []}}).encode(),
         "a row of another shape": with_row(extra=1), "a seed in words": with_row(seed="seven"),
         "a path for an id": with_row(id="../../etc/passwd"), "tags that are a number": with_row(tags=5),
@@ -109,6 +109,23 @@ def test_a_file_of_an_earlier_studio_is_made_anew_and_not_called_damaged(tmp_pat
     opened.put(entry(1))
     opened.close()
     assert open_index(tmp_path, writable=False).problem == ""
+
+
+def test_a_file_of_a_newer_studio_is_left_as_it_is_and_never_written(tmp_path):
+    index = open_index(tmp_path)
+    index.put(entry(1))
+    index.close()
+    path = tmp_path / "index.json"
+    newer = path.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":99')
+    path.write_bytes(newer)
+    for writable in (True, False):
+        opened = open_index(tmp_path, writable)
+        assert (opened.problem, opened.format, list(opened.all()), opened.quarantine) == ("newer", 99, [], None)
+        with pytest.raises(ReadOnly):
+            opened.put(entry(2))
+        opened.replace_all([entry(3)])  # in memory, from the sidecars
+        opened.close()
+        assert path.read_bytes() == newer and [file.name for file in tmp_path.iterdir()] == ["index.json"]
 
 
 KINDS = list(damages(json.dumps({"_default": {"1": {}}, "about": {}}).encode()))

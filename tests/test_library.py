@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from samples import HOSTILE, IDENTICAL, moving, mp4, video, with_recipe
 from tinydb import TinyDB
 
-from core.errors import BadRequest, ClipError, DamagedVideo, NotFound, ReadOnly, StudioError
+from core.errors import BadRequest, ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly, StudioError
 from core.library import clip, encoder, sidecar
 from core.library.arrival import Kept
+from core.library.index import FORMAT
 from core.library.library import Library
 from core.library.query import Query
 from core.receipt import Verdict
@@ -548,6 +549,31 @@ def test_a_video_of_a_newer_studio_is_left_alone(library):
     opened = again(library)
     assert opened.report.newer == 1 and path.read_bytes() == newer
     assert [finding.mend for finding in opened.verify()] == ["Update the studio."]
+    opened.close()
+
+
+def test_a_library_of_a_newer_studio_is_opened_to_look_at_and_nothing_in_it_changes(library, tmp_path):
+    kept = fill(library, 2)
+    library.close()
+    path = tmp_path / "index.json"
+    path.write_bytes(path.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":99'))
+    (tmp_path / "library" / "2026-11" / f"{kept[0].id}.mp4.part").write_bytes(b"what a newer studio needs")
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    with pytest.raises(NewerLibrary, match="format 99.*Update the studio"):
+        Library(tmp_path, writable=True)
+    reader = Library(tmp_path, writable=False)
+    assert reader.search(Query()).videos == (kept[1], kept[0]) and reader.get(kept[0].id) == kept[0]
+    assert "A newer studio wrote this library" in reader.newer
+    for change in (lambda: reader.delete(kept[0].id), lambda: reader.change(kept[0].id, favorite=True),
+                   reader.reindex, lambda: reader.publish(video(), mp4()[0]),
+                   lambda: reader.import_mp4(tmp_path / "x.mp4")):
+        with pytest.raises(NewerLibrary):
+            change()
+    reader.close()
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+    path.unlink()  # the index can always be thrown away
+    opened = Library(tmp_path, writable=True)
+    assert opened.newer == "" and opened.search(Query()).total == 2
     opened.close()
 
 

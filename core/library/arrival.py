@@ -119,6 +119,13 @@ def known_by_file(arrival: Arrival, entries: Iterable[Entry], read: Callable[[st
     return arrival
 
 
+def repacked(here: Video | None, here_sha256: str, here_mp4: Path, arrival: Arrival) -> bool:
+    """Whether the arrival is only another packing of the video that is here, whose file is whole."""
+    if here is None or here_sha256 != here.result.mp4_sha256 or here.request != arrival.video.request:
+        return False
+    return clip.read(here_mp4).video_sha256 == arrival.decoded.video_sha256 != ""
+
+
 def checked(video: Video, mp4: bytes) -> clip.Clip:
     """The decoded clip, after making sure that the bytes are what the video's result says.
 

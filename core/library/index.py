@@ -64,13 +64,15 @@ class Index:
 
     Attributes:
         problem: why the file could not be used when it was last read: "", "missing", "outdated" (an earlier
-            studio wrote it) or "damaged".
+            studio wrote it), "newer" (a newer studio did: it stays untouched) or "damaged".
+        format: of the file that was last read; `FORMAT` without one.
         quarantine: where a damaged file was put aside.
         generation: grows with each change.
     """
 
     def __init__(self, path: Path, writable: bool) -> None:
         self.problem = ""
+        self.format = FORMAT
         self.quarantine: Path | None = None
         self.generation = 0
         self._path = path
@@ -87,6 +89,14 @@ class Index:
         self._newest: list[Entry] | None = None
         self._seen: tuple[int, ...] | None = None
         self._read()
+
+    @property
+    def newer(self) -> str:
+        """What to say and do when a newer studio wrote the file, as a sentence; else empty."""
+        return "" if self.problem != "newer" else (
+            f"A newer studio wrote this library (its index has format {self.format}, this studio writes {FORMAT}). "
+            "You can look at it; nothing can be made, changed or deleted here. Update the studio, or choose another "
+            "folder with T2V_DATA_DIR.")
 
     def get(self, video_id: str) -> Entry | None:
         """The entry of that id, or None."""
@@ -167,14 +177,16 @@ class Index:
         self._seen = self._signature()
         try:
             tables = self._db.storage.read()
-            old = tables is not None and _is_older(tables)
-            entries = [] if tables is None or old else _entries(tables)
+            self.format = FORMAT if tables is None else _format(tables)
+            entries = [] if tables is None or self.format != FORMAT else _entries(tables)
         except (ValueError, TypeError, KeyError, AttributeError):
             if self._writable:
                 self._put_aside()
             self.problem, entries = "damaged", []
         else:
-            self.problem = "missing" if tables is None else "outdated" if old else ""
+            self.problem = "missing" if tables is None else _problem(self.format)
+        if self.problem == "newer":
+            self._writable = False
         with self._lock:
             if not self.problem or self._writable:
                 self._hold(entries)
@@ -247,13 +259,19 @@ def _order(entry: Entry) -> tuple[str, str]:
     return entry.created, entry.id
 
 
-def _is_older(tables: Any) -> bool:
-    """Whether an earlier studio wrote the file; its rows lack what is asked for now."""
-    return tables["about"]["1"]["format"] < FORMAT
+def _format(tables: Any) -> int:
+    """The format of an index file; what is not one raises."""
+    written = tables["about"]["1"]["format"]
+    if not isinstance(written, int) or isinstance(written, bool) or not isinstance(tables["_default"], dict):
+        raise TypeError("this is not an index")
+    return written
+
+
+def _problem(written: int) -> str:
+    """Rows of an earlier studio lack what is asked for now; those of a newer one are not understood."""
+    return "outdated" if written < FORMAT else "newer" if written > FORMAT else ""
 
 
 def _entries(tables: Any) -> list[Entry]:
-    """The entries of an index file; anything that is not one of this format raises."""
-    if tables["about"]["1"]["format"] != FORMAT:
-        raise ValueError("the index has another format")
+    """The entries of an index file of this format; a row that is none raises."""
     return [Entry.from_document(row) for row in tables["_default"].values()]

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from core.errors import ClipError, DamagedVideo, NotFound, ReadOnly
+from core.errors import ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly
 from core.faults import reach
 from core.library import arrival as arrivals
-from core.library import clip, sidecar
+from core.library import sidecar
 from core.library.arrival import ADDED, HEALED, HERE, Arrival, Kept
 from core.library.catalogue import Catalogue
 from core.library.check import Finding, examine
@@ -38,7 +38,8 @@ class Library:
 
     Args:
         data_dir: holds `library/` and `index.json`; made when missing and writable.
-        writable: False: every change raises ReadOnly, and the index file is read again when it has changed.
+        writable: False: every change raises ReadOnly (True raises
+            NewerLibrary when a newer studio wrote it), and the index file is read again when it has changed.
 
     Attributes:
         report: what opening had to mend; None when not writable.
@@ -54,11 +55,18 @@ class Library:
             with disk_errors(str(self.data_dir)):
                 self._shelf.root.mkdir(parents=True, exist_ok=True)
         self._index = Index(self.data_dir / "index.json", writable)
+        if writable and self.newer:
+            raise NewerLibrary(self.newer)
         self._catalogue = Catalogue(self._index, self._shelf)
         if writable:
             self.report = Sweep(self._shelf, self._index, trust=True, mend=True).run()
         else:
             self._read_without_index()
+
+    @property
+    def newer(self) -> str:
+        """Why nothing may be changed here, as a sentence, when a newer studio wrote this library; else empty."""
+        return self._index.newer
 
     def flush(self) -> None:
         """Write what the index file lacks now, not a moment later. Raises DiskFull, ReadOnly, StudioError."""
@@ -167,7 +175,8 @@ class Library:
             known = stored is not None and stored.result.mp4_sha256 == wanted
             if self._shelf.has(video.id, MP4):
                 kept = file_sha256(self._shelf.path(video.id, MP4))
-                whole = kept == wanted if known else self._shows_the_same(stored, kept, arrival)
+                whole = kept == wanted if known else arrivals.repacked(
+                    stored, kept, self._shelf.path(video.id, MP4), arrival)
                 if stored is not None and whole:
                     self._catalogue.put(stored)
                     return Kept(stored, HERE)
@@ -180,12 +189,6 @@ class Library:
             self._catalogue.put(video)
             reach("publish:index")
         return Kept(video, outcome)
-
-    def _shows_the_same(self, stored: Video | None, kept_sha256: str, arrival: Arrival) -> bool:
-        """Whether the arrival is only another packing of the whole video that is here."""
-        if stored is None or kept_sha256 != stored.result.mp4_sha256 or stored.request != arrival.video.request:
-            return False
-        return clip.read(self._shelf.path(stored.id, MP4)).video_sha256 == arrival.decoded.video_sha256 != ""
 
     def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None) -> Video:
         """Set tags or favourite (None: as it is), in the sidecar first.
@@ -273,6 +276,8 @@ class Library:
     # Inside
 
     def _may_change(self) -> None:
+        if self.newer:
+            raise NewerLibrary(self.newer)
         if not self.writable:
             raise ReadOnly(_READER)
 

@@ -132,6 +132,9 @@ def top_row(title: str, back: Callable[[], None] | None = None) -> None:
         st.space("stretch")
         with st.container(width="content"):
             _model_badge()
+    if studio().library.newer:
+        st.error(plain(studio().library.newer), icon=":material/lock:")
+        return
     for problem in studio().ready()["problems"]:
         if problem != "the worker is starting":
             st.warning(f"Videos cannot be made now: {plain(problem.rstrip('.'))}.", icon=":material/warning:")
