@@ -1,6 +1,7 @@
 """The demo model: its world is the same everywhere, its measurement is right, its checkpoint is what ships."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from accelerate import Accelerator
 from scripts.demo_model import captions, world
 from scripts.demo_model.autoencoder import train_autoencoder
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
-from scripts.demo_model.denoiser import Batches, stages, tokenizer_for, train_stage
+from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.measure import measure
 from scripts.demo_model.prompts import single_prompts
 from scripts.demo_model.recipe import TOY
 from scripts.demo_model.scenes import SCENES
+from scripts.demo_model.teaching import teach_positions, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
 
 CHECKPOINT = Path(__file__).parents[1] / "data" / "models" / "demo"
@@ -102,22 +104,46 @@ class CutBatches(Batches):
         return super().batch(stage, step)
 
 
-def train_toy(work, kind):
+def toy_set(work):
+    """A toy's accelerator and batches, in a working folder of its own."""
     work.mkdir(exist_ok=True)
     accelerator = Accelerator(cpu=True, mixed_precision="no")
     frames = frames_on_disk(TOY, work)
     vae = train_autoencoder(TOY, work, frames, accelerator)
     latents = latents_on_disk(TOY, work, frames, vae, accelerator)
-    batches = kind(TOY, tokenizer_for(TOY), clip_list(TOY), latents)
-    return train_stage(TOY, work, stages(TOY)[0], batches, accelerator, None)
+    return accelerator, lambda kind: kind(TOY, tokenizer_for(TOY), clip_list(TOY), latents)
 
 
-def test_an_interrupted_training_ends_in_the_same_weights(tmp_path):
-    straight = train_toy(tmp_path / "straight", Batches)
+def untrained():
+    return Denoiser(TOY, tokenizer_for(TOY)).state_dict()
+
+
+@pytest.mark.parametrize("number, teach", list(enumerate((train_stage, teach_positions, train_stage))))
+def test_an_interrupted_stage_ends_in_the_same_weights(tmp_path, number, teach):
+    stage = stages(TOY)[number]
+    accelerator, batches = toy_set(tmp_path / "straight")
+    straight = teach(TOY, tmp_path / "straight", stage, batches(Batches), accelerator, untrained())
+    accelerator, batches = toy_set(tmp_path / "cut")
     with pytest.raises(PowerCut):
-        train_toy(tmp_path / "cut", CutBatches)
-    resumed = train_toy(tmp_path / "cut", Batches)
+        teach(TOY, tmp_path / "cut", stage, batches(CutBatches), accelerator, untrained())
+    resumed = teach(TOY, tmp_path / "cut", stage, batches(Batches), accelerator, untrained())
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    changed = [name for name, value in untrained().items() if not torch.equal(value, straight[name])]
+    assert changed
+    if stage.name == "positions":
+        assert all(".down_blocks." in f".{name}" and ".temp_convs." in name for name in changed)
+
+
+def test_a_frames_place_is_learnt_from_nothing_but_the_ends_of_the_clip(tmp_path):
+    recipe = replace(TOY, frames=8, position_steps=120)
+    latents = np.random.default_rng(0).standard_normal((4, 4, 8, 4, 4)).astype(np.float16)
+    clips = clip_list(recipe)[:4]
+    batches = Batches(recipe, tokenizer_for(recipe), clips, latents)
+    start = Denoiser(recipe, tokenizer_for(recipe)).state_dict()
+    accelerator = Accelerator(cpu=True, mixed_precision="no")
+    teach_positions(recipe, tmp_path, stages(recipe)[1], batches, accelerator, start)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["loss"] < 0.5 * log[0]["loss"]
 
 
 def test_the_checkpoint_is_complete_small_and_safe():

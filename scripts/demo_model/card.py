@@ -12,6 +12,7 @@ STAGES = {
     "autoencoder": "autoencoder on crops",
     "decoder": "its decoder alone, on whole frames",
     "stills": "text encoder and UNet on single frames",
+    "positions": "temporal convolutions on the frames' places",
     "clips": "text encoder and UNet on whole clips",
 }
 

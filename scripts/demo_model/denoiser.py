@@ -1,33 +1,28 @@
-"""The second stage: text encoder and UNet, trained together on cached latents.
+"""Text encoder and UNet as they train: the networks, their stages, and the batches they see.
 
-First on single frames, which cost far less than a clip and teach words, colours, shapes and backgrounds; then on
-whole clips, which teach motion, every sixth batch being single frames again. Temporal convolutions and temporal
-attention begin by adding nothing, and single frames leave them out altogether, so a stage's weights mean the same
-in the next. The target is the velocity (v-prediction), on a noise schedule that ends in practically pure noise
-(signal amplitude 0.002), so that sampling may start from noise. All times count alike: min-SNR weights were tried,
-and starve the noisy end, where it is decided what goes where. Nothing uses dropout: the networks stay in eval
-mode, and a batch is a function of the seed and the step.
+First single frames, which cost far less than a clip and teach words, colours, shapes and backgrounds; then where
+a frame stands in its clip (`positions`); then whole clips, which teach motion, with single frames now and then
+where the recipe says so. Temporal convolutions and temporal attention begin by adding nothing, and single frames
+leave them out altogether, so a stage's weights mean the same in the next. The target is the velocity
+(v-prediction), on a noise schedule that ends in practically pure noise (signal amplitude 0.002), so that sampling
+may start from noise. All times count alike: min-SNR weights were tried, and starve the noisy end. For clips more
+than half of the times are drawn around the middle of the schedule, where it is decided what is where. Nothing
+uses dropout: the networks stay in eval mode, and a batch is a function of the seed and the step.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UNet3DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.resnet import TemporalConvLayer
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from scripts.demo_model.captions import caption
-from scripts.demo_model.parallel import meet, share_of
-from scripts.demo_model.progress import Progress, level_then_down
 from scripts.demo_model.recipe import Recipe
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, disturbed, encode, known_tokens
 from scripts.demo_model.world import Clip
@@ -131,7 +126,7 @@ class Denoiser(nn.Module):
 
 @dataclass(frozen=True)
 class Stage:
-    """One of the two stages: its name, how many frames a sample has, and its numbers."""
+    """One stage: its name, how many frames a sample has, its batch, steps and peak rate."""
 
     name: str
     frames: int
@@ -140,10 +135,12 @@ class Stage:
     rate: float
 
 
-def stages(recipe: Recipe) -> tuple[Stage, Stage]:
-    """The recipe's two stages, in order."""
+def stages(recipe: Recipe) -> tuple[Stage, Stage, Stage]:
+    """The recipe's stages, in order: single frames, the frames' places, whole clips."""
+    half = max(1, recipe.clip_batch // 2)
     return (
         Stage("stills", 1, recipe.still_batch, recipe.still_steps, recipe.still_rate),
+        Stage("positions", recipe.frames, half, recipe.position_steps, recipe.position_rate),
         Stage("clips", recipe.frames, recipe.clip_batch, recipe.clip_steps, recipe.clip_rate),
     )
 
@@ -173,92 +170,14 @@ class Batches:
         latents = torch.from_numpy(clean)
         noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
         spread = (np.arange(stage.batch) + rng.random(stage.batch)) / stage.batch
+        if stage.frames > 1:
+            near = np.clip(0.5 + 0.16 * rng.standard_normal(stage.batch), 0.02, 0.999)
+            spread = np.where(rng.random(stage.batch) < self.recipe.middle, near, spread)
         times = torch.from_numpy(rng.permutation((spread * 1000).astype(np.int64)))
         kept = self.amplitudes[times]
         signal, grain = kept.sqrt().view(-1, 1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1, 1)
         noisy, target = signal * latents + grain * noise, signal * noise - grain * latents
         return noisy, times, encode(self.tokenizer, texts), target
-
-
-def _average(average: dict[str, torch.Tensor], model: nn.Module, decay: float) -> None:
-    for name, value in model.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - decay)
-
-
-def train_stage(
-    recipe: Recipe,
-    work: Path,
-    stage: Stage,
-    batches: Batches,
-    accelerator: Accelerator,
-    start: dict[str, torch.Tensor] | None,
-) -> dict[str, torch.Tensor]:
-    """Train one stage, from `start` or from its own state file, and return the averaged weights."""
-    progress = Progress(work, stage.name)
-    state = progress.load()
-    if state is not None and state["step"] >= stage.steps:
-        return state["average"]
-    model = Denoiser(recipe, batches.tokenizer)
-    if start is not None:
-        model.load_state_dict(start)
-    model.requires_grad_(True)
-    if accelerator.device.type == "cpu":
-        model.unet.set_attn_processor(
-            AttnProcessor()
-        )  # many tiny attentions: the fused one is slower to train
-    optimizer = torch.optim.AdamW(
-        [{"params": group} for group in model.parameter_groups()], betas=(0.9, 0.98), weight_decay=0.01
-    )
-    stills = stages(recipe)[0]
-    first = 0
-    if state is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-    model = model.to(accelerator.device)
-    optimizer = accelerator.prepare(optimizer)
-    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    if state is not None:
-        average = {name: value.to(accelerator.device) for name, value in state["average"].items()}
-    share = share_of(accelerator)
-    recent: list[float] = []
-    for step in range(first, stage.steps):
-        single = stage.frames == 1 or step % 6 == 5
-        model.leave_out_time(single)
-        again = recipe.still_steps if single and stage.frames > 1 else 0
-        batch = batches.batch(stills if single else stage, step + again)
-        noisy, times, ids, target = (part[share].to(accelerator.device) for part in batch)
-        with accelerator.autocast():
-            velocity = model(noisy, times, ids).float()
-        loss = functional.mse_loss(velocity, target)
-        rate = stage.rate * level_then_down(step, stage.steps)
-        for group, factor in zip(optimizer.param_groups, (1.0, recipe.temporal_rate), strict=True):
-            group["lr"] = rate * factor
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        done = step + 1
-        meet(accelerator, model, done)
-        _average(average, model, min(recipe.ema, done / (done + 10)))
-        if single == (stage.frames == 1):
-            recent.append(float(loss.detach()))
-        if not accelerator.is_main_process:
-            continue
-        if done % 50 == 0 or done == stage.steps:
-            progress.log(done, loss=float(np.mean(recent)))
-            recent.clear()
-        if done % recipe.checkpoint_every == 0 or done == stage.steps:
-            progress.save(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average,
-                    "step": done,
-                }
-            )
-    return average
 
 
 def tokenizer_for(recipe: Recipe) -> CLIPTokenizer:

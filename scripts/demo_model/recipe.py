@@ -8,6 +8,8 @@ class Recipe:
     """The numbers of a training: sizes in pixels, batches in clips or frames, peak learning rates.
 
     The autoencoder sees frames of all `clips`; the diffusion model learns from the first `taught_clips` of them.
+    `temporal_rate` multiplies the rate of what looks across frames, `middle` is the share of noise times drawn
+    around the middle, and among clips every `still_every`-th batch is single frames (0: none).
     """
 
     size: int = 64
@@ -35,10 +37,15 @@ class Recipe:
     still_batch: int = 64
     still_steps: int = 1_000
     still_rate: float = 6e-4
+    position_steps: int = 300
+    position_rate: float = 2e-3
     clip_batch: int = 8
-    clip_steps: int = 2_400
-    clip_rate: float = 6e-4
+    clip_steps: int = 2_200
+    clip_rate: float = 5e-4
     temporal_rate: float = 2.5
+    position_weight: float = 0.05
+    middle: float = 0.6
+    still_every: int = 6
     unconditional: float = 0.12
     ema: float = 0.995
 
@@ -89,6 +96,7 @@ TOY = replace(
     text_layers=1,
     still_batch=2,
     still_steps=4,
+    position_steps=4,
     clip_batch=2,
     clip_steps=4,
     checkpoint_every=2,

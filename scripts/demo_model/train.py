@@ -16,10 +16,11 @@ from scripts.demo_model.autoencoder import load_decoder, train_autoencoder, trai
 from scripts.demo_model.captions import EXAMPLES
 from scripts.demo_model.card import write_card
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
-from scripts.demo_model.denoiser import Batches, stages, tokenizer_for, train_stage
+from scripts.demo_model.denoiser import Batches, stages, tokenizer_for
 from scripts.demo_model.export import assemble, save_checkpoint
 from scripts.demo_model.recipe import RECIPES
 from scripts.demo_model.sampling import contact_sheet, generate
+from scripts.demo_model.teaching import teach_positions, train_stage
 
 
 def train(name: str, work: Path, out: Path, hardware: str, notes: list[str], only: str = "") -> None:
@@ -48,7 +49,8 @@ def train(name: str, work: Path, out: Path, hardware: str, notes: list[str], onl
             if state.exists():
                 weights = torch.load(state, map_location="cpu", weights_only=True)["average"]
             continue
-        weights = train_stage(recipe, work, stage, batches, accelerator, weights)
+        teach = teach_positions if stage.name == "positions" else train_stage
+        weights = teach(recipe, work, stage, batches, accelerator, weights)
     if not accelerator.is_main_process:
         return
     if weights is None:
