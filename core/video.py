@@ -12,6 +12,7 @@ from core.request import VideoRequest
 
 SCHEMA = 1
 NO_RECEIPT = Receipt("", "", "", "", "", "", {}, Environment("", "", "", "", "", 0))
+ANCESTORS = 64  # how many generations a sidecar remembers
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # ASCII digits only
 
 
@@ -57,6 +58,35 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a video knows of the one it was made from, so that its story outlives that one.
+
+    Attributes:
+        kind: "regenerate" or "remix"; a newer studio may write others.
+        created: of the parent, "" when it was gone already; request: what the parent was asked for, else None.
+        ancestors: ids of the parent's parent and of those before, nearest first, at most `ANCESTORS`.
+    """
+
+    kind: str
+    created: str = ""
+    request: VideoRequest | None = None
+    ancestors: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The origin as a JSON object."""
+        return {"kind": self.kind, "created": self.created, "ancestors": list(self.ancestors),
+                "request": self.request.document() if self.request else None}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Origin":
+        """Read what `document` wrote; raises KeyError, TypeError or AttributeError when it is something else."""
+        request = document.get("request")
+        return cls(document["kind"], document.get("created", ""),
+                   VideoRequest(**_known(VideoRequest, request)) if request else None,
+                   tuple(document.get("ancestors", ())))
+
+
+@dataclass(frozen=True)
 class Video:
     """One kept video: the content of its sidecar.
 
@@ -65,6 +95,7 @@ class Video:
         created: UTC, ISO 8601.
         owner: a user's name; "" when nobody signs in.
         parent: id of the video it regenerates or remixes, or None.
+        origin: what it knows of that video; None without one, and in sidecars older than this field.
         verdict: how it compares with its parent, when it is a regeneration.
         recipe: False for a video from outside, of which nobody knows how it was made: its request holds the name
             of its file as the prompt and nothing else, and its receipt and runtime are empty.
@@ -82,6 +113,7 @@ class Video:
     favorite: bool = False
     verdict: Verdict | None = None
     recipe: bool = True
+    origin: Origin | None = None
     schema: int = field(default=SCHEMA)
 
     def document(self) -> dict[str, Any]:
@@ -99,6 +131,7 @@ class Video:
             "request": self.request.document(), "receipt": self.receipt.document(),
             "result": asdict(self.result), "runtime": asdict(self.runtime),
             "verdict": self.verdict.document() if self.verdict else None,
+            "origin": self.origin.document() if self.origin else None,
         }
 
     def asked(self) -> VideoRequest:
@@ -124,7 +157,7 @@ class Video:
         try:
             if not is_id(document["id"]):
                 raise DamagedVideo(f"The sidecar's id {document['id']!r} is not an id.")
-            verdict = document.get("verdict")
+            verdict, origin = document.get("verdict"), document.get("origin")
             kept = {"id": document["id"], "created": document["created"], "owner": document["owner"],
                     "tags": tuple(document["tags"]), "favorite": bool(document["favorite"]),
                     "result": Result(**_known(Result, document["result"]))}
@@ -137,6 +170,7 @@ class Video:
                 receipt=Receipt.from_document(document["receipt"]),
                 runtime=Runtime(**_known(Runtime, document["runtime"])),
                 verdict=Verdict.from_document(verdict) if verdict else None,
+                origin=Origin.from_document(origin) if origin else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedVideo(f"The sidecar is damaged: {error}.") from error

@@ -85,7 +85,7 @@ def test_a_video_is_found_in_the_gallery_opened_and_made_again_identically(scree
     assert screen.playing()["error"] is None
     screen.press("regenerate_opened")
     screen.sees("Identical").sees("Every pixel of all 16 frames is the same.")
-    screen.press("open_child").sees("Made from")
+    screen.press("open_child").sees("This video")
 
 
 def test_the_back_button_of_the_browser_returns_to_the_grid(screen, made):

@@ -63,6 +63,8 @@ def test_ten_regenerations_are_ten_times_identical(studio, video_id):
     jobs = [studio.regenerate(video_id) for _ in range(10)]
     made = [studio.video(finish(studio, job).id) for job in jobs]
     assert [video.verdict.verdict for video in made] == ["identical"] * 10
+    assert {video.origin.kind for video in made} == {"regenerate"}
+    assert made[0].origin.request == studio.video(video_id).request
     assert {video.parent for video in made} == {video_id} and {video.verdict.causes for video in made} == {()}
     assert {one.id for one in studio.search(Query(parent=video_id)).videos} == {video.id for video in made}
 

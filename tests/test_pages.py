@@ -551,7 +551,7 @@ def test_a_verdict_is_said_in_words_on_the_child_and_on_its_parent(studio, verdi
         alerts = [*at.success, *at.info, *at.warning]
         assert sentence in [alert.value.replace("\\", "") for alert in alerts]
         assert title in [alert.proto.title for alert in alerts]
-    assert "Made from" in said(page("gallery", video=child.id))
+    assert "This video · Regenerated" in said(page("gallery", video=child.id))
     assert "Regenerated" in said(page("gallery", video=parent.id))
 
 

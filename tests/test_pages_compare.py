@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import samples
-from test_pages import HOSTILE, at_button, page, press, said, studio  # noqa: F401
+from test_pages import HOSTILE, at_button, page, press, run, said, studio  # noqa: F401
 
+from core.library.lineage import origin_of
 from core.receipt import Verdict
 from core.studio import Studio
 
@@ -93,3 +94,81 @@ def test_texts_of_a_person_are_shown_as_text(studio):  # noqa: F811
     at = page("gallery", compare=f"{a.id},{b.id}")
     cells = [str(cell) for row in at.table[0].value.values.tolist() for cell in row]
     assert any("bold" in cell for cell in cells) and not any("**bold**" in cell for cell in cells)
+
+
+# The story
+
+def family(opened: Studio):
+    """A grandparent, a parent remixed from it, and three made from that."""
+    root = keep(opened, "a red ball", id="20261122-081301-000001", seed=1)
+    parent = keep(opened, "a blue ball", id="20261122-081302-000002", parent=root.id, seed=2,
+                  origin=origin_of(opened.library, root.id, "remix"))
+    origin = origin_of(opened.library, parent.id, "remix")
+    again = keep(opened, "a blue ball", id="20261122-081303-000003", parent=parent.id, seed=2,
+                 origin=replace(origin, kind="regenerate"), verdict=Verdict("identical"))
+    remix = keep(opened, "a blue ball", id="20261122-081304-000004", parent=parent.id, seed=2, origin=origin,
+                 guidance_scale=7.5, num_inference_steps=30)
+    child = keep(opened, "a blue ball", id="20261122-081305-000005", parent=remix.id, seed=3,
+                 origin=origin_of(opened.library, remix.id, "remix"))
+    return root, parent, again, remix, child
+
+
+def test_the_tree_is_shown_with_what_changed_and_walked(studio):  # noqa: F811
+    root, parent, again, remix, child = family(studio)
+    at = page("gallery", video=remix.id)
+    told = said(at).replace("\\", "")
+    for part in ("Remixed: prompt changed, seed 1 → 2", "This video · Remixed: steps 20 → 30, guidance 5 → 7.5",
+                 "Made from the same video", "Regenerated", "2 made from it"):
+        assert part in told, part
+    assert not at_button(at, f"story_{remix.id}")
+    for other in (root, parent, again, child):
+        assert at_button(at, f"story_{other.id}")
+    at = press(press(at, f"story_{parent.id}"), f"story_{root.id}")
+    assert at.get("video")[0].url.endswith(f"{root.id}.mp4") and "2 made from it" in said(at)
+    at = press(page("gallery", video=remix.id), f"story_compare_{child.id}")
+    assert at.query_params["compare"] == f"{remix.id},{child.id}"
+
+
+def test_a_deleted_parent_is_told_of_in_the_story(studio):  # noqa: F811
+    root, parent, _again, remix, _child = family(studio)
+    studio.delete(parent.id)
+    at = page("gallery", video=remix.id)
+    told = said(at).replace("\\", "")
+    assert "Not in the library any more" in told and "Remixed: steps 20 → 30" in told
+    assert at_button(at, f"story_{root.id}") and not at_button(at, f"story_{parent.id}")
+
+
+def test_a_video_without_relatives_has_no_story(studio):  # noqa: F811
+    assert "Story" not in said(page("gallery", video=keep(studio).id))
+
+
+def test_any_video_is_found_to_compare_with_relatives_first(studio):  # noqa: F811
+    root, parent, again, remix, child = family(studio)
+    other = keep(studio, "a lighthouse")
+    at = page("gallery", video=parent.id)
+    offered = [b.key.removeprefix("compare_") for b in at.button if b.key and b.key.startswith("compare_2026")]
+    assert offered[:3] == [root.id, remix.id, again.id] and other.id in offered and parent.id not in offered
+    assert "its parent · " in said(at) and "made from it · " in said(at)
+    at.text_input(key=f"compare_q_{parent.id}").set_value("lighthouse").run()
+    at = press(at, f"compare_{other.id}")
+    assert at.query_params["compare"] == f"{parent.id},{other.id}"
+    at = page("gallery", video=child.id)
+    at.text_input(key=f"compare_q_{child.id}").set_value(again.id).run()
+    assert press(at, f"compare_{again.id}").query_params["compare"] == f"{again.id},{child.id}"
+
+
+def test_a_finished_regeneration_is_compared_from_its_card_the_stage_and_the_opened_video(studio):  # noqa: F811
+    parent = keep(studio)
+    job = studio.regenerate(parent.id)
+    run(studio, job)
+    keep(studio, id=job.id, parent=parent.id, verdict=Verdict("identical"))
+    studio.ledger.move(job.id, 1, ("running",), "done", "")
+    for name, key in (("queue", f"compare_job_{job.id}"), ("", "compare_stage")):
+        at = press(page(name), key)
+        assert at.query_params["compare"] == f"{parent.id},{job.id}" and at.query_params["video"] == job.id
+        assert at.table, name
+    for video, key in ((parent.id, "compare_child"), (job.id, "compare_parent")):
+        assert press(page("gallery", video=video), key).query_params["compare"] == f"{parent.id},{job.id}"
+    studio.delete(parent.id)
+    assert not at_button(page("queue"), f"compare_job_{job.id}") and not at_button(page(), "compare_stage")
+    assert not at_button(page("gallery", video=job.id), "compare_parent")

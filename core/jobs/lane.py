@@ -6,7 +6,6 @@ the next look goes on. Arithmetic with time uses the monotonic clock of this pro
 
 import logging
 import time
-from dataclasses import asdict
 
 from core.errors import BadRequest, StudioError, WorkerLost
 from core.faults import reach
@@ -19,6 +18,7 @@ from core.jobs.publishing import is_kept, keep_audition, publish
 from core.jobs.run import Run, give_back
 from core.jobs.status import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_text
 from core.library.library import Library
+from core.library.lineage import origin_of
 from core.models import catalog, default_model, folder_on_disk
 from core.settings import Settings, hub_cache
 
@@ -170,9 +170,9 @@ class Lane:
     def _start(self, run: Run) -> None:
         job = run.job
         head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started),
-                    job.audition)
+                    job.audition, origin_of(self._library, job.parent, job.kind))
         try:
-            self._executor.call(self._worker, "start", *run.key, job.request.document(), asdict(head),
+            self._executor.call(self._worker, "start", *run.key, job.request.document(), head.document(),
                                 as_text(self._checkpoints.read(job.id)))
         except Silent:
             return  # the next look shows whether it was heard

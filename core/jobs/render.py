@@ -68,8 +68,8 @@ class Renderer:
         count, height, width, _ = made.frames.shape
         on_progress(Progress("encoding", 0, count))
         video = Video(
-            id=head.id, created=head.created, owner=head.owner, parent=head.parent, request=request,
-            receipt=made.receipt, runtime=replace(made.runtime, queued_s=round(head.queued_s, 3)),
+            id=head.id, created=head.created, owner=head.owner, parent=head.parent, origin=head.origin,
+            request=request, receipt=made.receipt, runtime=replace(made.runtime, queued_s=round(head.queued_s, 3)),
             result=Result(count, width, height, request.fps, round(count / request.fps, 6), 0, ""),
         )
         started = time.perf_counter()

@@ -8,6 +8,7 @@ from typing import Any
 from core.audition import Audition
 from core.progress import Progress
 from core.receipt import Environment, LoadedModel
+from core.video import Origin
 
 STARTING, IDLE, LOADING, BUSY = "starting", "idle", "loading", "busy"
 
@@ -17,7 +18,7 @@ class Head:
     """What a worker must know of a job besides its request, so that the MP4's own comment is whole.
 
     Attributes:
-        id, created, owner, parent: of the video to be.
+        id, created, owner, parent, origin: of the video to be.
         queued_s: seconds the job waited before it was claimed.
         audition: what is to be tried, when no video is to be made.
     """
@@ -28,12 +29,18 @@ class Head:
     parent: str | None = None
     queued_s: float = 0.0
     audition: Audition | None = None
+    origin: Origin | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The head as a JSON object."""
+        return {**asdict(self), "origin": self.origin.document() if self.origin else None}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Head":
-        """Read a head, `dataclasses.asdict` of it, as it comes over the wire."""
-        asked = document.get("audition")
-        return cls(**{**document, "audition": Audition.from_document(asked) if asked else None})
+        """Read what `document` wrote."""
+        asked, origin = document.get("audition"), document.get("origin")
+        return cls(**{**document, "audition": Audition.from_document(asked) if asked else None,
+                      "origin": Origin.from_document(origin) if origin else None})
 
 
 @dataclass(frozen=True)

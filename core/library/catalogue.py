@@ -27,6 +27,7 @@ class Catalogue:
         self._index = index
         self._shelf = shelf
         self._videos: dict[str, tuple[int, Video]] = {}
+        self._children: tuple[int, dict[str, list[str]]] = -1, {}
         self._answers: dict[Query, tuple[int, Sequence[Entry], int]] = {}
         self._counting = threading.Lock()  # over the three below, and while an entry changes
         self._tally: Tally | None = None
@@ -63,6 +64,17 @@ class Catalogue:
             if self._facets is None:
                 self._facets = self._tally.facets()
             return self._facets
+
+    def made_from(self, video_id: str) -> tuple[str, ...]:
+        """The ids of the videos made from this one, newest first."""
+        generation, children = self._children
+        if generation != self._index.generation:
+            generation, children = self._index.generation, {}
+            for entry in self._index.all():
+                if entry.parent is not None:
+                    children.setdefault(entry.parent, []).append(entry.id)
+            self._children = generation, children
+        return tuple(children.get(video_id, ()))
 
     def put(self, video: Video) -> None:
         """Take in a video whose sidecar has just been written."""

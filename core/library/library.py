@@ -103,6 +103,11 @@ class Library:
         self._refresh()
         return self._catalogue.facets()
 
+    def made_from(self, video_id: str) -> tuple[str, ...]:
+        """The ids of the videos made from this one, newest first; also of one that is not here any more."""
+        self._refresh()
+        return self._catalogue.made_from(video_id)
+
     def get(self, video_id: str) -> Video:
         """One video, from its sidecar: the truth.
 

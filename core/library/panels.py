@@ -80,7 +80,8 @@ def _paper(size: tuple[int, int], panels: list[Panel], labels: dict[str, tuple[s
 
 def _labels(a: Video, b: Video) -> dict[str, tuple[str, str]]:
     """For each panel a long label and a short one, for where the long one does not fit."""
-    differing = [change for change in changes(a.request, b.request) if change.name in _LABELLED]
+    differing = [change for change in changes(a.request, b.request) if change.name in _LABELLED] \
+        if a.recipe and b.recipe else []
 
     def label(letter: str, values: list[object]) -> str:
         pairs = zip(differing, values, strict=True)

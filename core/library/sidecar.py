@@ -11,7 +11,7 @@ import orjson
 from core.errors import ClipError, DamagedVideo, Foreign, StudioError
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
 from core.request import VideoRequest
-from core.video import SCHEMA, Result, Runtime, Video, is_id
+from core.video import SCHEMA, Origin, Result, Runtime, Video, is_id
 
 MAX_BYTES = 2**20
 _BINDING = '"video_sha256":"{}"'  # in the comment's result; a quote inside a text of JSON never stands bare
@@ -39,6 +39,7 @@ _TYPES: dict[type, dict[str, Any]] = {
     },
     Runtime: {f.name: _NUMBER for f in fields(Runtime)},
     Verdict: {"psnr_db": (*_NUMBER, NoneType)},
+    Origin: {"kind": str, "created": str},
 }
 
 
@@ -85,7 +86,7 @@ def video_of(document: dict[str, Any]) -> Video:
     if not video.recipe:
         _check_without_recipe(video)
     known = (video, video.request, video.receipt, video.receipt.environment, video.result, video.runtime,
-             video.verdict)
+             video.verdict, video.origin, video.origin and video.origin.request)
     for part in known if video.recipe else (video, video.result):
         for name, kind in _TYPES.get(type(part), {}).items():
             value = getattr(part, name)
@@ -104,6 +105,9 @@ def video_of(document: dict[str, Any]) -> Video:
     _check_verdict(document.get("verdict"))
     if video.parent is not None and not is_id(video.parent):
         raise DamagedVideo(f"The sidecar is damaged: parent is {video.parent!r:.40}.")
+    for ancestor in video.origin.ancestors if video.origin else ():
+        if not isinstance(ancestor, str) or not is_id(ancestor):
+            raise DamagedVideo(f"The sidecar is damaged: an ancestor is {ancestor!r:.40}.")
     return video
 
 

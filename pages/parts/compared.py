@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.errors import BadRequest
+from core.errors import BadRequest, NotFound
 from core.library.comparison import Comparison
 from core.library.panels import DIFFERENCE, A, B
 from core.receipt import causes
@@ -11,6 +11,7 @@ from core.studio import Studio
 from core.video import Video, is_id
 from pages.parts.player import show_verdict
 from pages.parts.scrubber import clip_url, scrubber
+from pages.parts.shell import GALLERY
 from pages.parts.video_card import open_video
 from pages.parts.words import FIELDS, age, plain, seconds, shorten, size
 
@@ -20,6 +21,20 @@ LATELY = 3  # frames after which a comparison that takes long is worth a bar
 def compare(a: str, b: str) -> None:
     """Put two videos into the address; the gallery then shows them side by side."""
     st.query_params["compare"] = f"{a},{b}"
+
+
+def compare_from(a: str, b: str, key: str) -> None:
+    """A button on another page than the gallery that opens the comparison there; the way back leads to B."""
+    if st.button("Compare", icon=":material/compare:", key=key, help="With the video it was made from"):
+        st.switch_page(GALLERY, query_params={"video": b, "compare": f"{a},{b}"})
+
+
+def is_here(opened: Studio, video_id: str | None) -> bool:
+    """Whether the library has that video, to compare with."""
+    try:
+        return video_id is not None and opened.library.mp4_path(video_id).is_file()
+    except NotFound:
+        return False
 
 
 def stop_comparing() -> None:
@@ -92,28 +107,34 @@ def summary(comparison: Comparison) -> str:
 
 
 def _named(video: Video, other: Video) -> str:
-    kin = "regenerated, " if video.parent == other.id and video.verdict else ""
-    return f"{kin}seed {video.request.seed}, {age(video.created)}"
+    kin = "regenerated" if video.parent == other.id and video.verdict else ""
+    seed = f"seed {video.request.seed}" if video.recipe else "from outside"
+    return ", ".join(filter(None, (kin, seed, age(video.created))))
 
 
 def _differences(a: Video, b: Video) -> None:
     """What was asked for differently, and what was different when it was made."""
-    rows = [(FIELDS[change.name], _value(change.before), _value(change.after))
-            for change in changes(a.request, b.request)]
-    if a.receipt.frames_sha256 != b.receipt.frames_sha256:
+    known = a.recipe and b.recipe
+    asked = changes(a.request, b.request) if known else ()
+    rows = [(FIELDS[change.name], _value(change.before), _value(change.after)) for change in asked]
+    if known and a.receipt.frames_sha256 != b.receipt.frames_sha256:
         rows.append(("Frames' SHA-256", a.receipt.frames_sha256[:16], b.receipt.frames_sha256[:16]))
-    rows += [("Took", seconds(a.runtime.total_s), seconds(b.runtime.total_s)),
-             ("File", size(a.result.bytes), size(b.result.bytes)),
+    if known:
+        rows.append(("Took", seconds(a.runtime.total_s), seconds(b.runtime.total_s)))
+    rows += [("File", size(a.result.bytes), size(b.result.bytes)),
              ("Created", *(f"{video.created[:19].replace('T', ' ')} UTC" for video in (a, b))), ("Id", a.id, b.id)]
     st.markdown("**What differs**")
-    if not changes(a.request, b.request):
+    if not known:
+        outside = " and ".join(letter for letter, video in (("A", a), ("B", b)) if not video.recipe)
+        st.caption(f"{outside} came from outside: how it was made is not known.")
+    elif not asked:
         st.caption("Both were asked for with the same settings, seed included.")
     st.table({"": [row[0] for row in rows], "A": [plain(row[1]) for row in rows],
               "B": [plain(row[2]) for row in rows]}, hide_index=True, border="horizontal")
-    why = causes(a.receipt, b.receipt)
+    why = causes(a.receipt, b.receipt) if known else ()
     if why:
         st.markdown("When they were made (A → B):\n" + "\n".join(f"- {plain(cause)}" for cause in why))
-    else:
+    elif known:
         st.caption("Both were made with the same weights, machine and versions.")
 
 

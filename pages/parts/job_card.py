@@ -10,6 +10,7 @@ from core.errors import OutOfMemory, StudioError
 from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, RUNNING, Job
 from core.library.contact_sheet import columns
 from core.request import VideoRequest
+from pages.parts.compared import compare_from, is_here
 from pages.parts.shell import GALLERY, GENERATE, studio
 from pages.parts.words import (
     age,
@@ -77,6 +78,8 @@ def ended_card(job: Job) -> None:
                 st.text(shorten(job.request.prompt, 160))
                 st.caption(_ended_line(job))
             if job.state == DONE:
+                if job.parent is not None and is_here(studio(), job.parent):
+                    compare_from(job.parent, job.id, f"compare_job_{job.id}")
                 if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
                     page, name = (GALLERY, "video") if job.audition is None else (GENERATE, "job")
                     st.switch_page(page, query_params={name: job.id})

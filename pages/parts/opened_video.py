@@ -8,13 +8,16 @@ from core.library.query import Query
 from core.models import SCHEDULERS
 from core.studio import Studio
 from core.video import Video
+from pages.parts.compare_with import compare_with
+from pages.parts.compared import compare, is_here
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.keys import opened_keys
 from pages.parts.opened_head import head, tags_field
 from pages.parts.player import actions, show_verdict, show_video
 from pages.parts.shell import POLL_S, UNFINISHED, show_error
+from pages.parts.story import story
 from pages.parts.video_card import NO_RECIPE, open_video
-from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, seconds, shorten, size
+from pages.parts.words import age, plain, seconds, size
 
 
 def opened_video(opened: Studio, video_id: str, query: Query) -> None:
@@ -35,13 +38,17 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
             show_video(video, 560)
         opened_keys()
         actions(video, "opened")
+        compare_with(opened, video)
         if video.recipe:
             _foreseen(opened, video)
             _regenerations(opened, video)
-        _story(opened, video)
+        story(opened, video)
     with facts:
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
+            if is_here(opened, video.parent):
+                st.button("Compare with its parent", icon=":material/compare:", key="compare_parent",
+                          on_click=compare, args=(video.parent, video.id))
         st.code(video.request.prompt, language=None, wrap_lines=True)
         tags_field(opened, video)
         if not video.recipe:
@@ -84,7 +91,11 @@ def _outcome(opened: Studio, job: Job) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption(f"Regenerated {age(child.created)}", width="content")
-            st.button("Open it", icon=":material/play_arrow:", key="open_child", on_click=_open, args=(child.id,))
+            with st.container(horizontal=True, width="content"):
+                st.button("Compare", icon=":material/compare:", key="compare_child", on_click=_compare,
+                          args=(job.parent, child.id))
+                st.button("Open it", icon=":material/play_arrow:", key="open_child", on_click=_open,
+                          args=(child.id,))
         if child.verdict is not None:
             show_verdict(child.verdict, child.result.num_frames)
         if job.reason:
@@ -147,32 +158,11 @@ def _recipe(video: Video) -> None:
                 language=None, wrap_lines=True)
 
 
-def _story(opened: Studio, video: Video) -> None:
-    """Where the video came from, and what was made from it."""
-    children = opened.search(Query(parent=video.id, page_size=50)).videos
-    if video.parent is None and not children:
-        return
-    st.markdown("**Story**")
-    if video.parent is not None:
-        try:
-            _story_row(opened.video(video.parent), "Made from")
-        except StudioError:
-            st.caption("The video it was made from is not in the library any more.")
-    for child in children:
-        _story_row(child, "Regenerated" if child.verdict else "Remixed")
-
-
-def _story_row(video: Video, how: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        with st.container(gap=None, width="stretch"):
-            st.text(shorten(video.request.prompt, 80))
-            st.caption(f"{how} · {age(video.created)} · seed {video.request.seed}")
-        if video.verdict is not None:
-            kind = video.verdict.verdict
-            st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
-        st.button("Open", key=f"story_{video.id}", on_click=open_video, args=(video.id,))
-
-
 def _open(video_id: str) -> None:
     open_video(video_id)
+    st.rerun()
+
+
+def _compare(a: str, b: str) -> None:
+    compare(a, b)
     st.rerun()

@@ -10,6 +10,7 @@ from core.request import VideoRequest
 from core.studio import Studio
 from core.video import Video, is_id
 from pages.parts.audition_card import audition_card
+from pages.parts.compared import compare_from, is_here
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
 from pages.parts.shell import POLL_S, shown_errors
@@ -79,7 +80,7 @@ def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> Job | None
                 video = opened.video(job.id)
             except (NotFound, DamagedVideo, ReadOnly):
                 continue
-            _show_result(video, job.reason)
+            _show_result(opened, video, job.reason)
             return job
         if job.state in ENDED and len(failures) < SHOWN_FAILURES:
             ended_card(job)
@@ -87,11 +88,13 @@ def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> Job | None
     return failures[-1] if failures else None
 
 
-def _show_result(video: Video, remark: str) -> None:
+def _show_result(opened: Studio, video: Video, remark: str) -> None:
     with st.container(border=True):
         show_video(video)
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
+        if video.parent is not None and is_here(opened, video.parent):
+            compare_from(video.parent, video.id, "compare_stage")
         with st.container(gap=None):
             st.text(video.request.prompt)
             st.caption(f"{plain(video.request.model or '')} · seed {video.request.seed}"

@@ -1,0 +1,153 @@
+"""Where a video came from and what was made from it: the family of one video, as far as it is known.
+
+A sidecar names the parent, and remembers what the parent was asked for and who came before it (`Origin`). So the
+story goes on where a video in between is gone. Damaged data may name a video its own ancestor: nobody is named
+twice.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from core.errors import StudioError
+from core.library.library import Library
+from core.request import Change, VideoRequest, changes
+from core.video import ANCESTORS, Origin, Video
+
+REGENERATE, REMIX = "regenerate", "remix"
+SHOWN = 12  # siblings and children; more are counted
+
+
+@dataclass(frozen=True)
+class Kin:
+    """One video of a family.
+
+    Attributes:
+        video: None when it is not in the library, or cannot be read.
+        kind: how it came from its parent, "" when that is not known or it has none.
+        request, created: of the video, as far as its children remember them; None and "" when they do not.
+        changes: from the request of its parent to its own; None when one of the two is not known.
+        children: how many videos were made from it.
+    """
+
+    id: str
+    video: Video | None
+    kind: str = ""
+    request: VideoRequest | None = None
+    created: str = ""
+    changes: tuple[Change, ...] | None = None
+    children: int = 0
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The family of a video.
+
+    Attributes:
+        ancestors: the oldest first, the parent last.
+        siblings, children: the newest first, at most `SHOWN`; more_siblings, more_children: how many besides.
+    """
+
+    ancestors: tuple[Kin, ...]
+    itself: Kin
+    siblings: tuple[Kin, ...]
+    children: tuple[Kin, ...]
+    more_siblings: int = 0
+    more_children: int = 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing is known of any relative."""
+        return not self.ancestors and not self.siblings and not self.children
+
+
+def origin_of(library: Library, parent_id: str | None, kind: str) -> Origin | None:
+    """What a video that is about to be made from `parent_id` is to remember of it."""
+    if parent_id is None:
+        return None
+    try:
+        parent = library.get(parent_id)
+    except StudioError:
+        return Origin(kind)
+    before = (parent.parent,) if parent.parent else ()
+    earlier = parent.origin.ancestors if parent.origin else ()
+    return Origin(kind, parent.created, parent.request if parent.recipe else None, (*before, *earlier)[:ANCESTORS])
+
+
+def lineage(library: Library, video: Video) -> Lineage:
+    """The family of a video of the library."""
+    line = list(_upwards(library, video))
+    parent = line[0] if line else None
+    siblings = [one for one in library.made_from(video.parent) if one != video.id] if video.parent else []
+    children = [one for one in library.made_from(video.id) if one != video.id]
+    itself = _kin(library, video, parent.request if parent else None)
+    return Lineage(
+        ancestors=tuple(reversed(_with_changes(line))), itself=itself,
+        siblings=tuple(_known(library, siblings[:SHOWN], parent.request if parent else None)),
+        children=tuple(_known(library, children[:SHOWN], video.request)),
+        more_siblings=max(0, len(siblings) - SHOWN), more_children=max(0, len(children) - SHOWN))
+
+
+def _upwards(library: Library, video: Video) -> Iterator[Kin]:
+    """The parent, its parent, and so on; where one is gone, the next that is remembered."""
+    seen = {video.id}
+    below: Video | None = video
+    while below is not None and len(seen) <= ANCESTORS:
+        remembered = [below.parent, *(below.origin.ancestors if below.origin else ())]
+        origin, below = below.origin, None
+        for number, video_id in enumerate(remembered):
+            if video_id is None or video_id in seen:
+                return
+            seen.add(video_id)
+            found = _read(library, video_id)
+            if found is not None:
+                yield Kin(video_id, found, request=found.request, created=found.created,
+                          children=len(library.made_from(video_id)))
+                below = found
+                break
+            known = origin if number == 0 else None  # only of the parent more than the id is remembered
+            yield Kin(video_id, None, request=known.request if known else None,
+                      created=known.created if known else "", children=len(library.made_from(video_id)))
+
+
+def _with_changes(line: list[Kin]) -> list[Kin]:
+    """Each with how it came from the one above it, and what changed; the youngest first."""
+    requests = [*(kin.request for kin in line[1:]), None]
+    return [replace(kin, kind=_kind(kin.video, before) if kin.video else "", changes=_changed(before, kin.request))
+            for kin, before in zip(line, requests, strict=False)]
+
+
+def _known(library: Library, ids: Iterable[str], parent: VideoRequest | None) -> Iterator[Kin]:
+    for video_id in ids:
+        found = _read(library, video_id)
+        if found is None:
+            yield Kin(video_id, None, children=len(library.made_from(video_id)))
+        else:
+            yield _kin(library, found, parent)
+
+
+def _kin(library: Library, video: Video, parent: VideoRequest | None) -> Kin:
+    before = parent or (video.origin.request if video.origin else None)
+    return Kin(video.id, video, _kind(video, before), video.request, video.created,
+               _changed(before, video.request) if video.parent else None, len(library.made_from(video.id)))
+
+
+def _kind(video: Video, parent: VideoRequest | None) -> str:
+    """How a video came from its parent. Sidecars older than `Origin` show it by verdict or request."""
+    if video.parent is None:
+        return ""
+    if video.origin is not None:
+        return video.origin.kind
+    if video.verdict is not None:
+        return REGENERATE
+    return "" if parent is None else REGENERATE if parent == video.request else REMIX
+
+
+def _changed(before: VideoRequest | None, after: VideoRequest | None) -> tuple[Change, ...] | None:
+    return None if before is None or after is None else changes(before, after)
+
+
+def _read(library: Library, video_id: str) -> Video | None:
+    try:
+        return library.get(video_id)
+    except StudioError:
+        return None

@@ -1,0 +1,60 @@
+"""Choosing what an opened video is compared with: its relatives, or whatever is found."""
+
+from collections.abc import Iterable
+
+import streamlit as st
+
+from core.library.query import Query
+from core.studio import Studio
+from core.video import Video, is_id
+from pages.parts.compared import compare, is_here
+from pages.parts.words import age, shorten
+
+OFFERED = 6
+
+
+def compare_with(opened: Studio, video: Video) -> None:
+    """Draw the button and, behind it, the choice."""
+    with st.popover("Compare with another video", icon=":material/compare:", key="compare_with", width="stretch"):
+        text = st.text_input("Search", key=f"compare_q_{video.id}", type="search", icon=":material/search:",
+                             placeholder="Search prompts and tags, or paste an id")
+        found = _found(opened, video, text.strip())
+        if not found:
+            st.caption("No other video matches.")
+        for other in found:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.image(f"/app/static/poster/{other.id}.webp", width=48, alt="")
+                with st.container(gap=None, width="stretch"):
+                    st.text(shorten(other.request.prompt, 60))
+                    st.caption(f"{_kin(video, other)}{_seed(other)}{age(other.created)}")
+                st.button("Compare", key=f"compare_{other.id}", on_click=compare, args=in_order(video, other))
+
+
+def in_order(one: Video, other: Video) -> tuple[str, str]:
+    """A and B: a parent before its child, else the older one first."""
+    if one.parent == other.id or (other.parent != one.id and (other.created, other.id) < (one.created, one.id)):
+        return other.id, one.id
+    return one.id, other.id
+
+
+def _found(opened: Studio, video: Video, text: str) -> list[Video]:
+    """What is offered: with nothing searched for, the relatives first, then the newest."""
+    if is_id(text):
+        return [opened.video(text)] if is_here(opened, text) and text != video.id else []
+    offered: Iterable[Video] = opened.search(Query(text=text, page_size=2 * OFFERED)).videos
+    if not text:
+        parent = [opened.video(video.parent)] if video.parent and is_here(opened, video.parent) else []
+        children = opened.search(Query(parent=video.id, page_size=OFFERED)).videos
+        offered = [*parent, *children, *offered]
+    different = {other.id: other for other in offered if other.id != video.id and is_here(opened, other.id)}
+    return list(different.values())[:OFFERED]
+
+
+def _seed(video: Video) -> str:
+    return f"seed {video.request.seed} · " if video.recipe else "from outside · "
+
+
+def _kin(video: Video, other: Video) -> str:
+    if video.parent == other.id:
+        return "its parent · "
+    return "made from it · " if other.parent == video.id else ""

@@ -1,0 +1,109 @@
+"""The story of an opened video: the tree it stands in, to walk."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.library.lineage import REGENERATE, REMIX, Kin, lineage
+from core.studio import Studio
+from core.video import Video
+from pages.parts.compare_with import in_order
+from pages.parts.compared import compare
+from pages.parts.shell import style
+from pages.parts.video_card import open_video
+from pages.parts.words import FIELDS, VERDICT_COLORS, VERDICT_ICONS, age, plain, shorten
+
+DEEPEST = 4  # rows further down are not moved further to the right
+_KINDS = {REGENERATE: "Regenerated", REMIX: "Remixed"}
+_INDENT = "".join(
+    f'[class*="st-key-kin_{depth}_"] {{ margin-left: {depth}rem; width: calc(100% - {depth}rem); }}'
+    for depth in range(1, DEEPEST + 1))
+_ITSELF = '[class*="st-key-kin_"][class*="_itself"] { border-left: 3px solid #0f8299; padding-left: 0.5rem; }'
+
+
+def story(opened: Studio, video: Video) -> None:
+    """Draw where the video came from, what else was made from there, and what was made from it."""
+    family = lineage(opened.library, video)
+    if family.alone:
+        return
+    style(_INDENT + _ITSELF)
+    with st.container(key="story", gap="small"):
+        st.markdown("**Story**")
+        for depth, kin in enumerate(family.ancestors):
+            _row(kin, depth, video)
+        depth = len(family.ancestors)
+        _itself(family.itself, depth)
+        for kin in family.children:
+            _row(kin, depth + 1, video)
+        _more(family.more_children, "made from it")
+        if family.siblings:
+            st.caption("Made from the same video")
+            for kin in family.siblings:
+                _row(kin, depth, video)
+            _more(family.more_siblings, "made from the same video")
+
+
+def edge(kin: Kin) -> str:
+    """How a video came from its parent and what was changed: `Remixed: seed 1 → 2, prompt changed`."""
+    how = _KINDS.get(kin.kind, "Made from another video" if kin.kind or (kin.video and kin.video.parent) else "")
+    if kin.changes is None or kin.kind == REGENERATE:
+        return how
+    said = ", ".join(_change(change.name, change.before, change.after) for change in kin.changes)
+    return ": ".join(filter(None, (how, said or "the same settings")))
+
+
+def _change(name: str, before: object, after: object) -> str:
+    title = FIELDS[name].lower()
+    if name in ("prompt", "negative_prompt"):
+        return f"{title} changed"
+    short = [f"{value:g}" if isinstance(value, float) else shorten(str(value), 24) for value in (before, after)]
+    return f"{title} {short[0]} → {short[1]}"
+
+
+def _row(kin: Kin, depth: int, beside: Video) -> None:
+    with _place(kin, depth, ""):
+        if kin.video is None:
+            _gone(kin)
+            return
+        _words(kin, kin.video)
+        with st.container(horizontal=True, gap="xsmall", width="content"):
+            st.button("", icon=":material/compare:", key=f"story_compare_{kin.id}", help="Compare with this video",
+                      on_click=compare, args=in_order(kin.video, beside))
+            st.button("", icon=":material/play_arrow:", key=f"story_{kin.id}", help="Open",
+                      on_click=open_video, args=(kin.id,))
+
+
+def _place(kin: Kin, depth: int, suffix: str) -> DeltaGenerator:
+    return st.container(horizontal=True, vertical_alignment="center", gap="small",
+                        key=f"kin_{min(depth, DEEPEST)}_{kin.id}{suffix}")
+
+
+def _itself(kin: Kin, depth: int) -> None:
+    with _place(kin, depth, "_itself"):
+        if kin.video is not None:
+            _words(kin, kin.video, "This video")
+
+
+def _words(kin: Kin, video: Video, name: str = "") -> None:
+    """The poster, what it shows, how it came about, and its verdict."""
+    st.image(f"/app/static/poster/{video.id}.webp", width=52, alt="")
+    with st.container(gap=None, width="stretch"):
+        st.text(shorten(video.request.prompt, 80))
+        more = f"{kin.children} made from it" if kin.children and not name else ""
+        st.caption(" · ".join(plain(part) for part in (name, edge(kin), age(video.created), more) if part))
+        if video.verdict is not None:
+            kind = video.verdict.verdict
+            st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
+
+
+def _gone(kin: Kin) -> None:
+    """A video that is not here: what its children remember of it."""
+    st.markdown(":material/visibility_off:", width=52)
+    with st.container(gap=None, width="stretch"):
+        st.text(shorten(kin.request.prompt, 80) if kin.request else kin.id)
+        known = edge(kin), f"seed {kin.request.seed}" if kin.request else "", kin.created and age(kin.created)
+        st.caption(" · ".join(plain(part) for part in ("Not in the library any more", *known) if part))
+
+
+def _more(count: int, what: str) -> None:
+    if count:
+        st.caption(f"and {count:,} more {what}")
