@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.console import follow, report, say, show
+from core.console import follow, report, say, show, show_trash
 from core.doctor import examine
 from core.errors import BadRequest, StudioError
 from core.jobs.ledger import Job
@@ -148,10 +148,27 @@ def export(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def delete(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Remove a video and its files."""
+    """Move a video into the trash; with --for-good remove it, from the library or from the trash."""
     with open_studio(settings, "visit") as studio:
-        studio.delete(arguments.id)
-        show({"deleted": arguments.id}, [f"Deleted {arguments.id}."], arguments.json)
+        trashed = studio.many.delete_one(arguments.id, arguments.for_good)
+        line = f"{arguments.id} is in the trash." if trashed else f"Deleted {arguments.id}."
+        show({"deleted": arguments.id, "trashed": trashed}, [line], arguments.json)
+    return 0
+
+
+def trash(settings: Settings, arguments: argparse.Namespace) -> int:
+    """What is in the trash, what was deleted last first."""
+    with open_studio(settings, "visit") as studio:
+        show_trash(studio.many.trash(page_size=arguments.limit), arguments.json)
+    return 0
+
+
+def restore(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Bring a video back from the trash."""
+    with open_studio(settings, "visit") as studio:
+        video = studio.many.restore_one(arguments.id)
+        path = studio.library.mp4_path(video.id)
+        show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
     return 0
 
 
@@ -240,7 +257,11 @@ def parser() -> argparse.ArgumentParser:
     exporting.add_argument("--model")
     exporting.add_argument("--tag", action="append", default=[], help="may be given several times")
     exporting.add_argument("--favorite", action="store_true")
-    command("delete", delete).add_argument("id")
+    deleting = command("delete", delete)
+    deleting.add_argument("id")
+    deleting.add_argument("--for-good", action="store_true", help="past the trash, or out of it")
+    command("trash", trash).add_argument("--limit", type=int, default=50)
+    command("restore", restore).add_argument("id")
     for name, run in (("reindex", reindex), ("models", models), ("doctor", doctor),
                       ("dispatch", dispatch), ("bench", bench)):
         command(name, run)

@@ -9,6 +9,7 @@ from typing import Any
 from core.jobs.ledger import Job
 from core.library.arrival import REFUSED
 from core.library.exchange import Step
+from core.library.trash import TrashPage
 from core.studio import Studio
 
 
@@ -71,3 +72,12 @@ def report(steps: Iterable[Step], as_json: bool) -> int:
     show(document, [", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()) or "No videos."],
          as_json)
     return 1 if refused else 0
+
+
+def show_trash(page: TrashPage, as_json: bool) -> None:
+    """What is in the trash: a line, or an object, for each video."""
+    rows = [{"id": each.id, "deleted": each.deleted, "bytes": each.bytes,
+             "prompt": each.video.request.prompt if each.video else None} for each in page.videos]
+    lines = [f"{row['id']}  deleted {row['deleted'][:16].replace('T', ' ')} UTC  {(row['prompt'] or '')[:60]}"
+             for row in rows]
+    show({"total": page.total, "bytes": page.bytes, "videos": rows}, lines or ["The trash is empty."], as_json)

@@ -15,13 +15,17 @@ PUBLISH = (
 )
 CHANGE = ("change:sidecar-part", "change:sidecar", "change:index")
 DELETE = ("delete:index", "delete:mp4", "delete:sidecar", "delete:poster")
-LIBRARY_POINTS = PUBLISH + CHANGE + DELETE
+TRASH = ("trash:index", "trash:mp4", "trash:json", "trash:poster", "trash:animation")
+RESTORE = ("restore:animation", "restore:poster", "restore:json", "restore:mp4", "restore:index")
+ERASE = ("erase:mp4", "erase:json", "erase:poster", "erase:animation")
+LIBRARY_POINTS = PUBLISH + CHANGE + DELETE + TRASH + RESTORE + ERASE
 JOB_POINTS = (
     "jobs:claimed", "jobs:started", "jobs:progress", "jobs:finished", "jobs:committing", "jobs:verdict",
     "jobs:published", "jobs:done",
 )
 PAUSE_POINTS = ("jobs:checkpoint", "jobs:pausing", "jobs:paused")
-POINTS = LIBRARY_POINTS + JOB_POINTS + PAUSE_POINTS
+BULK_POINTS = ("bulk:video", "bulk:noted")
+POINTS = LIBRARY_POINTS + JOB_POINTS + PAUSE_POINTS + BULK_POINTS
 
 
 def reach(name: str, fault: str = fault_point()) -> None:  # noqa: B008  (the environment is read once)

@@ -7,12 +7,14 @@ when nobody else does.
 
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from core.errors import NewerLibrary, ReadOnly, StudioError
+from core.jobs.bulk_work import BulkWork
 from core.jobs.dispatcher import Dispatcher
 from core.jobs.executors import ProcessExecutor
 from core.jobs.ledger import Ledger
@@ -55,7 +57,7 @@ class Leading:
                 return
         except NewerLibrary as error:
             self.problem, role = str(error), "visit"
-        self.library = Library(settings.data_dir, writable=False)
+        self.library = Library(settings.data_dir, False, settings.trash_days)
         if role == "run":
             threading.Thread(target=self._stand_by, name="stand-by", daemon=True).start()
 
@@ -84,7 +86,7 @@ class Leading:
             return False
         with ExitStack() as undo:
             undo.callback(self._lock.release)
-            library = Library(self._settings.data_dir, writable=True)
+            library = Library(self._settings.data_dir, True, self._settings.trash_days)
             undo.callback(library.close)
             executor = ProcessExecutor(self._settings)
             undo.callback(executor.close)
@@ -132,11 +134,27 @@ class Leading:
 
     def _change_alone(self, kind: str, arguments: dict[str, Any]) -> Any:
         """Nobody leads: own the library for the length of one change."""
+        with self._alone() as library:
+            return change_library(library, kind, arguments)
+
+    @contextmanager
+    def _alone(self) -> Iterator[Library]:
         with ExitStack() as undo:
             undo.callback(self._lock.release)
-            library = Library(self._settings.data_dir, writable=True)
+            library = Library(self._settings.data_dir, True, self._settings.trash_days)
             undo.callback(library.close)
-            return change_library(library, kind, arguments)
+            yield library
+
+    def work_off(self) -> None:
+        """See to it that the bulks of the ledger are worked off: by whoever leads, or, where nobody does, now."""
+        with self._changing:
+            if self.dispatcher is not None:
+                self.dispatcher.wake()
+            elif self._acquire():
+                with self._alone() as library:
+                    work = BulkWork(self._ledger.bulks, library)
+                    while work.tick():
+                        pass
 
     def close(self) -> None:
         """Stop the worker, write the index, let go of the data directory. Safe to call twice."""

@@ -58,6 +58,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("T2V_DISPATCH", "1", _switch, "0: this process only reads and submits; another one runs the jobs."),
     Setting("T2V_MAX_QUEUED", "200", _count, "Jobs that may wait; one more is refused."),
     Setting("T2V_MIN_FREE_MB", "500", _count, "Free disk (MB) below which new jobs are refused."),
+    Setting("T2V_TRASH_DAYS", "30", _count, "Days a deleted video stays in the trash; 0: keep no trash."),
     Setting("T2V_WORKER_TIMEOUT_S", "60", _count, "Seconds without an answer after which a worker is replaced."),
 )
 
@@ -97,6 +98,7 @@ class Settings:
     dispatch: bool
     max_queued: int
     min_free_mb: int
+    trash_days: int
     worker_timeout_s: int
 
     @classmethod

@@ -27,6 +27,7 @@ from core.library.files import disk_errors
 from core.library.library import Facets, Finding, Library
 from core.library.query import Page, Query
 from core.library.searches import SavedSearches
+from core.many import Many
 from core.models import ModelSpec, catalog, default_model
 from core.readiness import readiness
 from core.receipt import Environment
@@ -59,6 +60,7 @@ class Studio:
             self.derived = Derived(settings.data_dir / "derived")
             self.transfer = Transfer(self._leading, self.derived)
             self.comparisons = Comparisons(lambda: self.library, self.derived)
+            self.many = Many(settings, self.ledger, self._leading, self.regenerate)
             undo.pop_all()
         self.beforehand = Beforehand(settings, self.worker, lambda: self.library)
 
@@ -236,9 +238,9 @@ class Studio:
         """The values that occur in the library, for the filters to offer."""
         return self.library.facets()
 
-    def delete(self, video_id: str) -> None:
-        """Remove a video and its files."""
-        self._leading.change("delete", {"id": video_id})
+    def delete(self, video_id: str) -> bool:
+        """Move a video into the trash, or remove it when none is kept; whether it is in the trash now."""
+        return self.many.delete_one(video_id)
 
     def change(self, video_id: str, tags: tuple[str, ...] | None = None, favorite: bool | None = None) -> Video:
         """Set tags or favourite, in the sidecar first."""
@@ -271,10 +273,7 @@ class Studio:
 
     def add_examples(self) -> int:
         """Import every shipped example; returns how many there are."""
-        videos = shipped()
-        for video in videos:
-            self.transfer.import_mp4(shipped_path(video.id))
-        return len(videos)
+        return len([self.transfer.import_mp4(shipped_path(video.id)) for video in shipped()])
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Transfer:
             BadRequest: the folder is not one to export into.
             DiskFull, ReadOnly, StudioError: the disk said no; what was copied before is whole.
         """
-        return export(self._leading.library, self._leading.library.ids(query), folder)
+        return export(self._leading.library, self._leading.library.found(query), folder)
 
     # In
 

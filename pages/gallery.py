@@ -8,12 +8,14 @@ from core.library.query import Page, Query
 from core.models import ModelSpec
 from core.studio import Studio
 from pages.parts.compared import compared, stop_comparing
+from pages.parts.deeds import done_row
 from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
 from pages.parts.job_card import job_card
 from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
 from pages.parts.saved_searches import saved_searches
-from pages.parts.shell import GENERATE, POLL_S, UNFINISHED, guard, shown_errors, studio, top_row
+from pages.parts.selection import pick_button, picking, selection_bar, tick_box, tick_table, toggle
+from pages.parts.shell import GENERATE, POLL_S, TRASH, UNFINISHED, guard, shown_errors, studio, top_row
 from pages.parts.transfer import transfer, transfer_button
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
@@ -31,17 +33,26 @@ def browse(opened: Studio) -> Query:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         filtered = active_filters(found(page))
         if page.videos:
-            transfer_button("transfer")
+            with st.container(horizontal=True, vertical_alignment="center", width="content"):
+                if not picking():
+                    pick_button()
+                transfer_button("transfer")
     making(opened)
-    if not page.videos:
+    bar = st.container(key="selection_place")
+    if not page.videos and not picking():
         nothing(opened, filtered)
         return query
     above = st.container()
     number = page_number(page.pages)
     if number != page.page:
         page = opened.search(replace(query, page=number))
+    if picking():
+        with bar:
+            selection_bar(opened, query, page)
     with above:
-        if wants_table():
+        if wants_table() and picking():
+            tick_table(page, models)
+        elif wants_table():
             video_table(page.videos, models, page.damaged)
         else:
             grid(page, models)
@@ -59,7 +70,8 @@ def grid(page: Page, models: dict[str, ModelSpec]) -> None:
     with st.grid(5, min_column_width=150):
         for video in page.videos:
             spec = models.get(video.request.model or "")
-            video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged)
+            video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged,
+                       *((tick_box, toggle) if picking() else ()))
 
 
 def notices(opened: Studio) -> None:
@@ -112,6 +124,7 @@ with shown_errors():
         top_row("Back to the video" if asked else "Gallery", stop_comparing)
     else:
         top_row("Gallery", close if asked else None)
+    done_row(studio())
     if asked or pair:
         above = st.container()
         with st.expander("Search the gallery", icon=":material/search:"):
@@ -124,3 +137,4 @@ with shown_errors():
                 opened_video(studio(), asked, searched)
     else:
         transfer(studio(), browse(studio()))
+        st.page_link(TRASH, label="Trash and disk use", icon=":material/delete:")

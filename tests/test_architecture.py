@@ -47,7 +47,7 @@ def room_of(module: str) -> str:
             return room
     rooms = {"core.doctor": "doctor", "core.__main__": "command", "core.console": "command", **dict.fromkeys((
         "core.studio", "core.acceptance", "core.beforehand", "core.readiness", "core.leading",
-        "core.transfer"), "studio")}
+        "core.transfer", "core.many", "core.disk"), "studio")}
     if module.split(".")[0] == "core":
         return rooms[module]  # a new room of core must be named here
     return "pages"

@@ -174,12 +174,13 @@ def server_url(screen: Screen) -> str:
     return re.match(r"https?://[^/]+", screen.page.url).group()
 
 
-def test_delete_asks_once_and_the_video_is_gone(screen):
+def test_a_deleted_video_is_gone_until_it_is_undone(screen):
     made = screen.go().generate("to be deleted")
     screen.go(f"/gallery?video={made}")
     screen.at("delete").get_by_role("button", name="Delete").first.click()
-    screen.sees("This cannot be undone.").press("delete_for_good").sees("The video is deleted.")
-    screen.go("/gallery")
+    screen.sees("The video is in the trash.").press("undo").sees_not("The video is in the trash.")
+    assert screen.playing()["source"].endswith(f"{made}.mp4")
+    screen.strike("Delete").sees("The video is in the trash.").go("/gallery")
     expect(screen.at("g_q")).to_be_visible()
     expect(screen.at(f"card_{made}")).to_have_count(0)
 
@@ -194,8 +195,7 @@ def test_an_opened_video_is_walked_starred_tagged_and_deleted_with_the_keyboard(
     expect(tags.get_by_text("far left", exact=True).first).to_be_visible()
     screen.reload().sees("★ Favourite").sees("1 of ")
     expect(tags.get_by_text("far left", exact=True).first).to_be_visible()
-    screen.strike("Delete").sees("This cannot be undone.").strike("Escape").sees_not("This cannot be undone.")
-    screen.strike("Delete").press("delete_for_good").sees("The video is deleted.")
+    screen.strike("Delete").sees("The video is in the trash.")
     expect(screen.page.locator(f".st-key-tags_{other}")).to_have_count(0)
     assert f"video={other}" not in screen.page.url
 

@@ -86,6 +86,12 @@ def test_the_index_is_made_again_and_a_video_deleted(core, made, tmp_path):
     assert [row["id"] for row in json.loads(core("list", "--json", data_dir=tmp_path).stdout)] == [made["id"]]
     assert core("delete", made["id"], data_dir=tmp_path).returncode == 0
     assert json.loads(core("list", "--json", data_dir=tmp_path).stdout) == []
+    (trashed,) = json.loads(core("trash", "--json", data_dir=tmp_path).stdout)["videos"]
+    assert (trashed["id"], trashed["prompt"]) == (made["id"], made["request"]["prompt"])
+    back = json.loads(core("restore", made["id"], "--json", data_dir=tmp_path).stdout)
+    assert back["request"] == made["request"] and Path(back["path"]).is_file()
+    assert core("delete", made["id"], "--for-good", data_dir=tmp_path).returncode == 0
+    assert json.loads(core("trash", "--json", data_dir=tmp_path).stdout)["total"] == 0
     assert not list(tmp_path.rglob("*.mp4"))
 
 

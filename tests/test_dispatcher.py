@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import drawn
@@ -446,7 +447,16 @@ def test_a_deletion_that_a_crash_left_unanswered_is_answered(house):
     house.library.delete(job.id)
     house.ledger.requeue_commands()
     house.dispatcher.tick()
-    assert house.ledger.command_result(command) == {}
+    assert house.ledger.command_result(command) == {"trashed": True}
+
+
+def test_the_leader_removes_what_has_been_in_the_trash_for_long_enough(house):
+    old, young = (house.finish(house.add(prompt)) for prompt in ("old", "young"))
+    for job, days in ((old, house.library.deleting.days), (young, house.library.deleting.days - 1)):
+        house.library.delete(job.id, datetime.now(UTC) - timedelta(days=days, minutes=1))
+    again = Dispatcher(house.ledger, house.library, house.executor, house.settings)
+    again.tick()
+    assert [each.id for each in house.library.trash.content()] == [young.id]
 
 
 def test_an_idle_worker_loads_the_default_model_that_is_on_this_machine(tmp_path, monkeypatch):

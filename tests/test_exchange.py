@@ -207,7 +207,7 @@ def pour(*args):
     if sys.argv[3] in str(args[1]):
         os.kill(os.getpid(), signal.SIGKILL)
 exchange._pour = pour
-for step in exchange.export(library, library.ids(Query()), Path(sys.argv[2])):
+for step in exchange.export(library, library.found(Query()), Path(sys.argv[2])):
     pass
 """
 

@@ -167,15 +167,18 @@ def test_impossible_tags_are_refused(library, tags):
     assert library.get(plain.id) == plain
 
 
-def test_deleting_removes_every_file(library, tmp_path):
+def test_deleting_without_a_trash_removes_every_file(tmp_path):
+    library = Library(tmp_path, writable=True, trash_days=0)
     one, two = fill(library, 2)
-    library.delete(one.id)
+    assert not library.delete(one.id)
     assert library.search(Query()).videos == (two,)
     assert not any(one.id in name for name in files(tmp_path))
-    for asking in (library.get, library.delete, library.mp4_path, library.poster_path, library.change):
+    for asking in (library.get, library.delete, library.mp4_path, library.poster_path, library.change,
+                   library.deleting.restore, library.deleting.erase):
         with pytest.raises(NotFound):
             asking(one.id)
     assert library.publish(one, mp4()[0]) == one
+    library.close()
 
 
 @pytest.mark.parametrize("id", [
@@ -184,7 +187,7 @@ def test_deleting_removes_every_file(library, tmp_path):
 ])
 def test_what_is_not_an_id_never_becomes_a_path(library, id):
     for asking in (library.mp4_path, library.sidecar_path, library.poster_path, library.animation_path,
-                   library.get, library.delete, library.change):
+                   library.get, library.delete, library.change, library.deleting.restore, library.deleting.erase):
         with pytest.raises(NotFound, match="not the id"):
             asking(id)
     with pytest.raises(NotFound):
@@ -196,7 +199,9 @@ def test_a_library_that_may_not_be_changed_says_so(library, tmp_path):
     before = files(tmp_path)
     reader = Library(tmp_path, writable=False)
     changes = [lambda: reader.publish(plain, mp4()[0]), lambda: reader.change(plain.id, favorite=True),
-               lambda: reader.delete(plain.id), reader.reindex, lambda: reader.import_mp4(tmp_path / "x.mp4")]
+               lambda: reader.delete(plain.id), reader.reindex, lambda: reader.deleting.restore(plain.id),
+               lambda: reader.deleting.erase(plain.id), lambda: reader.deleting.expire(1),
+               lambda: reader.import_mp4(tmp_path / "x.mp4")]
     for change in changes:
         with pytest.raises(ReadOnly, match="Another studio"):
             change()

@@ -1,4 +1,5 @@
-"""kill -9 at every point of publish, change and delete: a video is whole or absent, and the next try succeeds."""
+"""kill -9 at every point of publish, change, delete, restore and erase: a video is whole in one place or absent,
+and the next try succeeds."""
 
 import json
 import os
@@ -6,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from samples import mp4, video
+from samples import IDENTICAL, mp4, video
 
 from core import faults
 from core.library import clip
@@ -18,7 +21,8 @@ from core.library.query import Query
 from core.video import Video
 
 ROOT = Path(__file__).resolve().parent.parent
-OLD = video("an old one", id="20261122-000001-abcdef")
+OLD = video("an old one", id="20261122-000001-abcdef", tags=("kept",), favorite=True, verdict=IDENTICAL,
+            parent="20261121-000001-abcdef")
 NEW = video("a new one", id="20261122-000002-abcdef", tags=("born with it",))
 
 DEED = """
@@ -27,14 +31,18 @@ from pathlib import Path
 from core.library.library import Library
 from core.video import Video
 folder, deed = Path(sys.argv[1]), sys.argv[2]
-library = Library(folder / "data", writable=True)
+library = Library(folder / "data", writable=True, trash_days=0 if deed == "delete" else 30)
 if deed == "publish":
     document = json.loads((folder / "new.json").read_bytes())
     library.publish(Video.from_document(document), (folder / "new.mp4").read_bytes())
 elif deed == "change":
-    library.change(sys.argv[3], tags=["changed"], favorite=True)
+    library.change(sys.argv[3], tags=["changed"], favorite=False)
 else:
     library.delete(sys.argv[3])
+    if deed == "restore":
+        library.deleting.restore(sys.argv[3])
+    if deed == "erase":
+        library.deleting.erase(sys.argv[3])
 library.close()
 """
 
@@ -57,11 +65,21 @@ def run(folder: Path, deed: str, fault: str) -> int:
 
 
 def promises_hold(library: Library) -> list[Video]:
-    """No MP4 without a sidecar, no row without a playable file, nothing half-written; the videos, newest first."""
-    names = {path.name for path in (library.data_dir / "library").rglob("*") if path.is_file()}
-    assert not any(name.endswith(".part") for name in names)
-    ids = {name.partition(".")[0] for name in names}
-    assert names == {id + suffix for id in ids for suffix in (".mp4", ".json", ".poster.webp", ".animation.webp")}
+    """No MP4 without a sidecar, no row without a playable file, nothing half-written, also in the trash, and no
+    video in both; the videos of the library, newest first."""
+    def whole(names: list[str]) -> set[str]:
+        ids = {name.partition(".")[0] for name in names}
+        suffixes = (".mp4", ".json", ".poster.webp", ".animation.webp")
+        assert sorted(names) == sorted(id + suffix for id in ids for suffix in suffixes)
+        return ids
+
+    paths = [path for path in (library.data_dir / "library").rglob("*") if path.is_file()]
+    trashed = whole([path.name for path in paths if "trash" in path.parts])
+    ids = whole([path.name for path in paths if "trash" not in path.parts])
+    assert {each.id for each in library.trash.page().videos} == trashed and not trashed & ids
+    for each in library.trash.page().videos:
+        assert each.video is not None and each.bytes == each.video.result.bytes
+        assert len(clip.read(library.trash.path(each.id, ".mp4")).frames) == 8
     page = library.search(Query())
     assert {each.id for each in page.videos} == ids and page.damaged == ()
     assert library.verify() == []
@@ -97,16 +115,58 @@ def test_a_process_killed_at_any_point_leaves_a_whole_library(before, tmp_path, 
         assert promises_hold(library) == [NEW, OLD]
     elif deed == "change":
         changed = point != "change:sidecar-part"
-        assert (videos[0].tags, videos[0].favorite) == ((("changed",), True) if changed else ((), False))
+        assert (videos[0].tags, videos[0].favorite) == ((("changed",), False) if changed else (("kept",), True))
         assert library.search(Query("changed")).total == changed
-        assert library.change(OLD.id, tags=["changed"], favorite=True).favorite
+        assert not library.change(OLD.id, tags=["changed"], favorite=False).favorite
         assert len(promises_hold(library)) == 1
-    else:
+    elif deed == "delete":
         assert [each.id for each in videos] == ([OLD.id] if point == "delete:index" else [])
-        if videos:
-            library.delete(OLD.id)
-        assert promises_hold(library) == []
+        assert not library.trash.has(OLD.id)
         assert library.publish(OLD, mp4()[0]) == OLD
+    else:
+        here = point in ("trash:index", "restore:mp4", "restore:index")
+        assert videos == ([OLD] if here else [])
+        assert library.trash.has(OLD.id) == (not here and deed != "erase")
+        if here:
+            assert library.delete(OLD.id)
+        if deed == "erase":
+            assert library.publish(OLD, mp4()[0]) == OLD
+        else:
+            assert library.deleting.restore(OLD.id) == OLD
+        assert promises_hold(library) == [OLD]
+    library.close()
+
+
+@pytest.mark.parametrize("point", [*faults.TRASH, *faults.RESTORE, *faults.ERASE])
+def test_trash_and_library_agree_also_when_the_index_is_older_than_the_crash(before, tmp_path, point):
+    folder = tmp_path / "copy"
+    shutil.copytree(before, folder)
+    stale = (folder / "data" / "index.json").read_bytes()
+    deed = point.partition(":")[0]
+    assert run(folder, deed, point) == -signal.SIGKILL
+    (folder / "data" / "index.json").write_bytes(stale)
+    library = opened(folder)
+    here = point in ("trash:index", "restore:mp4", "restore:index")
+    assert promises_hold(library) == ([OLD] if here else []) and library.report.lost == 0
+    library.close()
+
+
+@pytest.mark.parametrize("point", faults.TRASH)
+def test_a_second_deletion_cut_short_leaves_one_copy_in_the_trash(before, tmp_path, point):
+    folder = tmp_path / "copy"
+    shutil.copytree(before, folder)
+    library = opened(folder)
+    library.delete(OLD.id, datetime(2026, 1, 1, tzinfo=UTC))
+    newer = replace(OLD, tags=("newer",))
+    library.publish(newer, mp4()[0])
+    library.close()
+    assert run(folder, "trash", point) == -signal.SIGKILL
+    library = opened(folder)
+    if point == "trash:index":
+        assert library.delete(OLD.id)
+    assert promises_hold(library) == []
+    assert len(list((folder / "data" / "library" / "trash").iterdir())) == 1
+    assert library.deleting.restore(OLD.id) == newer
     library.close()
 
 

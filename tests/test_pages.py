@@ -314,7 +314,7 @@ def test_a_large_form_is_made_in_sight_before_it_is_offered(studio, monkeypatch)
 def test_an_empty_gallery_says_what_to_do(studio):
     at = page("gallery")
     assert "No videos yet" in said(at)
-    assert [link.label for link in at.get("page_link")] == ["Generate a video"]
+    assert [link.label for link in at.get("page_link")] == ["Generate a video", "Trash and disk use"]
 
 
 def test_the_newest_video_comes_first_and_24_stand_on_a_page(studio):
@@ -578,8 +578,27 @@ def test_what_will_differ_is_said_before_regenerating(studio):
     assert "another version of torch (2.5.0 → " in at.info[0].value.replace("\\", "")
 
 
-def test_delete_asks_once(studio):
-    video = keep(studio)
+@pytest.fixture
+def no_trash(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """The studio of the pages, keeping no trash."""
+    monkeypatch.setenv("T2V_TRASH_DAYS", "0")
+    shell.studio.clear()
+    return shell.studio()
+
+
+def test_a_deleted_video_is_one_press_away_from_being_back(studio):
+    video = keep(studio, tags=("kept",))
+    at = press(page("gallery", video=video.id), "delete")
+    assert "The video is in the trash." in said(at) and studio.search(Query()).total == 0
+    at = press(at, "undo")
+    assert studio.video(video.id) == video and not at_button(at, "undo") and at_button(at, f"open_{video.id}")
+    at = press(press(page("gallery", video=video.id), "delete"), "done_read")
+    assert not at_button(at, "undo") and studio.many.trash().total == 1
+    assert "is in the trash" in page("gallery", video=video.id).error[0].value
+
+
+def test_where_no_trash_is_kept_delete_asks_once(no_trash):
+    studio, video = no_trash, keep(no_trash)
     at = page("gallery", video=video.id)
     assert not at_button(at, "delete_for_good")
     at = press(at, "delete")
@@ -615,8 +634,16 @@ def test_the_neighbours_in_the_search_are_one_press_away(studio):
     assert not at_button(page("gallery", g_q="square", video=newest), "next")
 
 
-def test_after_a_deletion_the_neighbour_is_opened_and_not_asked_about(studio):
+def test_after_a_deletion_the_neighbour_is_opened_and_undo_opens_the_video_again(studio):
     newest, middle, oldest = three_in_a_row(studio)
+    at = press(page("gallery", g_q="ball", video=middle), "delete")
+    assert at.get("video")[0].url.endswith(f"{oldest}.mp4") and "2 of 2" in said(at)
+    at = press(at, "undo")
+    assert at.get("video")[0].url.endswith(f"{middle}.mp4") and "2 of 3" in said(at)
+
+
+def test_after_a_deletion_for_good_the_neighbour_is_opened_and_not_asked_about(no_trash):
+    newest, middle, oldest = three_in_a_row(no_trash)
     at = press(press(page("gallery", g_q="ball", video=middle), "delete"), "delete_for_good")
     assert at.get("video")[0].url.endswith(f"{oldest}.mp4") and "2 of 2" in said(at)
     assert not at_button(at, "delete_for_good")
@@ -624,8 +651,8 @@ def test_after_a_deletion_the_neighbour_is_opened_and_not_asked_about(studio):
     assert at.get("video")[0].url.endswith(f"{newest}.mp4") and "1 of 1" in said(at)
 
 
-def test_what_the_keyboard_does_on_an_opened_video(studio):
-    video = keep(studio)
+def test_what_the_keyboard_does_on_an_opened_video(no_trash):
+    video = keep(no_trash)
     at = press(page("gallery", video=video.id), "delete")
     keys = {button.key: button.proto.shortcut for button in at.button if button.proto.shortcut}
     assert keys == {"previous": "left", "next": "right", "favorite": "f", "delete": "delete", "keep": "escape"}

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import DiskFull, ReadOnly, StudioError
 
-SCHEMA = 3
+SCHEMA = 4
 BUSY_TIMEOUT_S = 10.0
 
 TABLES = """
@@ -60,9 +60,26 @@ CREATE TABLE commands (
 CREATE INDEX commands_by_state ON commands (state, id);
 """
 
+BULKS = """
+CREATE TABLE bulk_videos (id INTEGER PRIMARY KEY AUTOINCREMENT, videos TEXT NOT NULL);
+CREATE TABLE bulks (
+    id INTEGER PRIMARY KEY,
+    deed TEXT NOT NULL,
+    args TEXT NOT NULL,
+    total INTEGER NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0,
+    refusals INTEGER NOT NULL DEFAULT 0,
+    refused TEXT NOT NULL DEFAULT '[]',
+    stop_requested INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL,
+    ended TEXT
+)"""
+TABLES += BULKS
+
 STEPS = {1: """ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN phase_from INTEGER NOT NULL DEFAULT 0""",
-    2: "ALTER TABLE jobs ADD COLUMN audition TEXT NOT NULL DEFAULT ''"}
+    2: "ALTER TABLE jobs ADD COLUMN audition TEXT NOT NULL DEFAULT ''",
+    3: BULKS}
 """From each older schema to the one after it."""
 
 

@@ -7,9 +7,11 @@ at once when it is woken: by a submission in this process, or by a worker that h
 import logging
 import sys
 import threading
+import time
 from typing import Any
 
 from core.errors import BadRequest, NotFound, StudioError
+from core.jobs.bulk_work import BulkWork
 from core.jobs.executors import Executor
 from core.jobs.job import ACTIVE, DONE
 from core.jobs.job_files import checkpoints, previews
@@ -22,7 +24,8 @@ from core.library.changes import change_library
 from core.library.library import Library
 from core.settings import Settings
 
-BUSY_S, IDLE_S, TROUBLE_S = 0.1, 0.2, 0.5
+NEXT_PIECE_S, BUSY_S, IDLE_S, TROUBLE_S = 0.005, 0.1, 0.2, 0.5
+EMPTY_S, EMPTIED = 60.0, 20
 _LOG = logging.getLogger(__name__)
 
 
@@ -50,7 +53,9 @@ class Dispatcher:
         self._lanes = [Lane(worker, ledger, library, executor, settings, cancel_grace_s)
                        for worker in executor.workers()]
         self._files = (previews(settings.data_dir), checkpoints(settings.data_dir))
+        self._bulk_work = BulkWork(ledger.bulks, library)
         self._recovered = False
+        self._empty_at = 0.0
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self.run, name="dispatcher", daemon=True)
@@ -93,22 +98,25 @@ class Dispatcher:
                                 f"({type(error).__name__}: {error}). Restart the studio; no job is lost.")
 
     def tick(self) -> float:
-        """One round: recover (the first time), obey one command, look at each worker. Seconds to wait after it."""
+        """One round: recover (the first time), obey one command, look at each worker, do a piece of what is to be
+        done to many videos. Seconds to wait after it."""
         busy = False
         try:
             if not self._recovered:
                 self._recover()
             self._obey()
             self._tidy()
+            self._empty_trash()
             for lane in self._lanes:
                 busy = lane.tick() or busy
+            working = self._bulk_work.tick()
         except (StudioError, OSError) as error:
             if str(error) != self.trouble:
                 _LOG.warning("The jobs have to wait: %s", error)
             self.trouble = str(error)
             return TROUBLE_S
         self.trouble = ""
-        return BUSY_S if busy else IDLE_S
+        return NEXT_PIECE_S if working else BUSY_S if busy else IDLE_S
 
     def _recover(self) -> None:
         """What a crash left running is done when its video is whole, else queued again or set aside."""
@@ -131,6 +139,11 @@ class Dispatcher:
                 if not unfinished:
                     files.forget(job_id)
 
+    def _empty_trash(self) -> None:
+        """Remove a few of those that were in the trash for long enough; once a minute look for more."""
+        if time.monotonic() >= self._empty_at and self._library.deleting.expire(EMPTIED) < EMPTIED:
+            self._empty_at = time.monotonic() + EMPTY_S
+
     def _obey(self) -> None:
         """Do one thing that another process asked for, and answer it."""
         command = self._ledger.next_command()
@@ -146,7 +159,7 @@ class Dispatcher:
             return change_library(self._library, command.kind, command.args)
         except NotFound:
             if command.kind == "delete" and command.attempt > 1:
-                return {}  # a crash came between the deletion and its answer
+                return {"trashed": self._library.trash.has(command.args["id"])}  # a crash came before the answer
             raise
         except (KeyError, TypeError, ValueError) as error:
             raise BadRequest("request", f"The command {command.kind!r} lacks something: {error}.") from error

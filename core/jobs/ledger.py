@@ -19,6 +19,7 @@ from typing import Any
 from core import errors
 from core.audition import Audition
 from core.errors import BadRequest, NotFound, StudioError
+from core.jobs.bulks import Bulks
 from core.jobs.command import Command
 from core.jobs.database import Database, readable_rows
 from core.jobs.job import ACTIVE, COMMITTING, ENDED, PAUSED, QUEUED, RETRYABLE, STATES, UNFINISHED, Job, now
@@ -51,6 +52,7 @@ class Ledger:
             ReadOnly: it was written by a newer studio.
         """
         self._database = Database(path)
+        self.bulks = Bulks(self._database)
         self.notice = ""
         if self._database.damaged:
             self.notice = self._read_back(self._database.damaged)
@@ -262,6 +264,7 @@ class Ledger:
         self._database.write("UPDATE commands SET state = 'queued' WHERE state = 'running'")
         yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="milliseconds")
         self._database.write("DELETE FROM commands WHERE state != 'queued' AND created < ?", (yesterday,))
+        self.bulks.forget(yesterday)
 
     def _read_back(self, damaged: Path) -> str:
         """Save the jobs that had not ended from a damaged file; the sentence to show."""

@@ -51,9 +51,9 @@ class Catalogue:
         place = _place(entries, query.around) if query.around else None
         return Page(tuple(video for video, _ in shown), len(entries), number, pages, size, damaged, place)
 
-    def ids(self, query: Query) -> tuple[str, ...]:
-        """The ids of all that match, in the order asked for; no sidecar is read."""
-        return tuple(entry.id for entry in self._answer(replace(query, page=1, page_size=1, around=""))[0])
+    def found(self, query: Query) -> dict[str, int]:
+        """The ids of all videos that match, in order, each with the bytes of its MP4. Raises as `search`."""
+        return {entry.id: entry.bytes for entry in self._answer(replace(query, page=1, page_size=1, around=""))[0]}
 
     def facets(self) -> Facets:
         """The values that occur, for the filters to offer."""

@@ -1,6 +1,7 @@
 """What may be changed in a library, by name: the words in which another process asks the leader for it."""
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,26 @@ def change_library(library: Library, kind: str, arguments: dict[str, Any]) -> An
     """Do one change and return its answer as JSON.
 
     Args:
-        kind: "delete" {id}, "change" {id, tags, favorite}, "import" {path, name, unknown, owner},
-            "merge" {videos: [{path, beside, twin}], unknown}, "reindex" {}.
+        kind: "delete" {id, moment}, "restore" {id}, "erase" {id}, "change" {id, tags, favorite, add, remove},
+            "import" {path, name, unknown, owner}, "merge" {videos: [{path, beside, twin}], unknown},
+            "reindex" {}. What is not named is not changed; a moment is ISO 8601.
 
     Raises:
         BadRequest: an unknown kind; and what the library itself raises.
     """
     if kind == "delete":
-        library.delete(arguments["id"])
+        moment = arguments.get("moment")
+        return {"trashed": library.delete(arguments["id"], moment and datetime.fromisoformat(moment))}
+    if kind == "restore":
+        return library.deleting.restore(arguments["id"]).document()
+    if kind == "erase":
+        library.deleting.erase(arguments["id"])
         return {}
     if kind == "change":
         tags = arguments.get("tags")
         return library.change(arguments["id"], None if tags is None else tuple(tags),
-                              arguments.get("favorite")).document()
+                              arguments.get("favorite"), arguments.get("add", ()),
+                              arguments.get("remove", ())).document()
     if kind == "import":
         return _kept(library.import_mp4(Path(arguments["path"]), arguments.get("name", ""),
                                         arguments.get("unknown", False), arguments.get("owner", "")))

@@ -9,6 +9,8 @@ from pathlib import Path
 from core.errors import DamagedVideo, NotFound, ReadOnly
 from core.library.files import PART, file_sha256
 from core.library.shelf import MP4, SIDECAR, Folder, Shelf
+from core.library.trash import Trash
+from core.video import Video
 
 _SETTLED_S = 60  # a younger file may still be on its way when another process writes the library
 
@@ -26,13 +28,38 @@ class Finding:
 _RESTORE = "Import a copy of the MP4, or delete the video."
 
 
+def whole(shelf: Shelf, trash: Trash, video_id: str, indexed: bool) -> Video:
+    """One video, from its sidecar. `indexed`: the index knows it.
+
+    Raises:
+        NotFound: no such video here. DamagedVideo: a file of it is missing or unreadable.
+        ReadOnly: written by a newer studio.
+    """
+    here = {suffix for suffix in (MP4, SIDECAR) if shelf.has(video_id, suffix)}
+    if MP4 not in here and trash.has(video_id):
+        raise NotFound(f"The video {video_id} is in the trash. Restore it to use it.")
+    if not here or (here == {SIDECAR} and not indexed):
+        raise NotFound(f"There is no video {video_id}.")
+    if MP4 not in here:
+        raise DamagedVideo(f"The MP4 of {video_id} is missing. Import a copy of it, or delete the video.")
+    if SIDECAR not in here:
+        raise DamagedVideo(f"The sidecar of {video_id} is missing. Reindex makes it again from the MP4.")
+    return shelf.read(video_id)
+
+
 def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, settled: bool) -> Iterator[Finding]:
     """Everything amiss with these videos (None: all), oldest month first.
 
     Args:
         still: while it is entered nobody writes; entered once a folder, for a moment.
         settled: False: another process may be writing; what looks like its work is passed over.
+
+    Raises:
+        NotFound: one of the ids is not a video's.
     """
+    for video_id in ids or ():
+        if not shelf.has(video_id, MP4) and not shelf.has(video_id, SIDECAR):
+            raise NotFound(f"There is no video {video_id}.")
     for path in shelf.folders():
         with still:
             folder = shelf.folder(path)

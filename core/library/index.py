@@ -11,7 +11,8 @@ The file stays an ordinary TinyDB file: `TinyDB("index.json").search(where("seed
 import threading
 import time
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ class Index:
         self._flushing = threading.Lock()  # over the file; taken before _lock, never after
         self._timer: threading.Timer | None = None
         self._closed = False
+        self._together = 0
         self._flush_s = 0.0
         self._flushed = 0
         self._by_id: dict[str, Entry] = {}
@@ -133,6 +135,17 @@ class Index:
             self._hold(entries)
         if self._writable:
             self._flush_soon()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Changes made inside are written in the background, also while the file is small."""
+        with self._lock:
+            self._together += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._together -= 1
 
     def refresh(self) -> bool:
         """In a reader: read the file again when it has changed. Returns whether it was read."""
@@ -226,7 +239,7 @@ class Index:
 
     def _flush_soon(self) -> None:
         """Write now while that takes no time, else in the background, at most a twentieth of the time."""
-        if len(self._oldest) > INLINE_ROWS:
+        if self._together or len(self._oldest) > INLINE_ROWS:
             self._start_timer(max(DELAY_S, 20 * self._flush_s))
         elif not self._flush_calmly():
             self._start_timer(RETRY_S)

@@ -2,15 +2,17 @@
 
     publish: poster, animation → sidecar → MP4 (from here on the video exists) → index row
     change:  sidecar → index row
-    delete:  index row → MP4 (from here on the video is gone) → sidecar → poster, animation
+    delete:  index row → MP4 (from here on the video is in the trash, or gone) → sidecar → poster, animation
+    restore: animation, poster → sidecar → MP4 (from here on the video exists) → index row
 
 Each file is written beside its place, forced to the disk and renamed. A crash anywhere leaves a video whole or
 absent; what else is left is cleared away when the library is opened again (core/library/recovery.py).
 """
 
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 
 from core.errors import ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly
@@ -19,7 +21,8 @@ from core.library import arrival as arrivals
 from core.library import sidecar
 from core.library.arrival import ADDED, HEALED, HERE, Arrival, Kept
 from core.library.catalogue import Catalogue
-from core.library.check import Finding, examine
+from core.library.check import Finding, examine, whole
+from core.library.deleting import Deleting
 from core.library.entry import Entry
 from core.library.facets import Facets
 from core.library.files import disk_errors, file_sha256
@@ -28,6 +31,7 @@ from core.library.query import Page, Query
 from core.library.recovery import Report, Sweep
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
 from core.library.tags import clean_tags
+from core.library.trash import Trash
 from core.video import Video
 
 _READER = "Another studio owns this library; this one can read it and submit jobs, but not change it."
@@ -38,18 +42,22 @@ class Library:
 
     Args:
         data_dir: holds `library/` and `index.json`; made when missing and writable.
-        writable: False: every change raises ReadOnly (True raises
-            NewerLibrary when a newer studio wrote it), and the index file is read again when it has changed.
+        writable: False: every change raises ReadOnly, and the index file is read again when it has changed. True
+            raises NewerLibrary when a newer studio wrote it.
+        trash_days: how long a deleted video stays in the trash; 0: it is removed at once.
 
     Attributes:
         report: what opening had to mend; None when not writable.
+        trash: the deleted videos, to look at; deleting: the ways in and out of it.
     """
 
-    def __init__(self, data_dir: Path, writable: bool) -> None:
+    def __init__(self, data_dir: Path, writable: bool, trash_days: int = 30) -> None:
         self.data_dir = Path(data_dir)
         self.writable = writable
         self.report: Report | None = None
         self._shelf = Shelf(self.data_dir / "library")
+        self.trash = Trash(self._shelf)
+        self.deleting = Deleting(self._shelf, self.trash, trash_days, self._change, lambda: self._catalogue)
         self._changing = threading.RLock()
         if writable:
             with disk_errors(str(self.data_dir)):
@@ -93,10 +101,10 @@ class Library:
         """Whether anything of a video of that id is here."""
         return self._shelf.has(video_id, MP4) or self._shelf.has(video_id, SIDECAR)
 
-    def ids(self, query: Query) -> tuple[str, ...]:
-        """The ids of all videos that match, on whichever page. Raises BadRequest: an unknown order."""
+    def found(self, query: Query) -> dict[str, int]:
+        """The ids of all videos that match, in order, each with the bytes of its MP4."""
         self._refresh()
-        return self._catalogue.ids(query)
+        return self._catalogue.found(query)
 
     def facets(self) -> Facets:
         """The values that occur in the library, for the filters to offer."""
@@ -111,19 +119,9 @@ class Library:
     def get(self, video_id: str) -> Video:
         """One video, from its sidecar: the truth.
 
-        Raises:
-            NotFound: no such video.
-            DamagedVideo: the sidecar or the MP4 is missing or unreadable.
-            ReadOnly: written by a newer studio.
+        Raises NotFound; DamagedVideo: a file is missing or unreadable; ReadOnly: a newer studio wrote it.
         """
-        here = {suffix for suffix in (MP4, SIDECAR) if self._shelf.has(video_id, suffix)}
-        if not here or (here == {SIDECAR} and self._index.get(video_id) is None):
-            raise NotFound(f"There is no video {video_id}.")
-        if MP4 not in here:
-            raise DamagedVideo(f"The MP4 of {video_id} is missing. Import a copy of it, or delete the video.")
-        if SIDECAR not in here:
-            raise DamagedVideo(f"The sidecar of {video_id} is missing. Reindex makes it again from the MP4.")
-        return self._shelf.read(video_id)
+        return whole(self._shelf, self.trash, video_id, self._index.get(video_id) is not None)
 
     def mp4_path(self, video_id: str) -> Path:
         """The MP4 of a video. This and its three sisters raise NotFound when there is none."""
@@ -142,17 +140,9 @@ class Library:
         return self._shelf.existing(video_id, ANIMATION)
 
     def verify(self, ids: Iterable[str] | None = None) -> list[Finding]:
-        """Compare files with sidecars, every byte; all videos when no ids are given.
-
-        Raises:
-            NotFound: one of the ids is not a video's.
-        """
-        chosen = None if ids is None else set(ids)
-        for video_id in chosen or ():
-            if not any(self._shelf.has(video_id, suffix) for suffix in (MP4, SIDECAR)):
-                raise NotFound(f"There is no video {video_id}.")
+        """Compare files with sidecars, every byte; all videos when no ids are given. Raises NotFound."""
         still: AbstractContextManager = self._changing if self.writable else nullcontext()
-        return list(examine(self._shelf, chosen, still, settled=self.writable))
+        return list(examine(self._shelf, None if ids is None else set(ids), still, settled=self.writable))
 
     # Changing
 
@@ -162,8 +152,7 @@ class Library:
         Args:
             video: its result says the size and the SHA-256 of `mp4`.
 
-        Returns:
-            What the library holds now: with the tags of the copy that was there before, if one was.
+        Returns: what the library holds now, with the tags of the copy that was there before, if one was.
 
         Raises:
             ClipError: the bytes are not the video, or another video has that id.
@@ -180,9 +169,9 @@ class Library:
             known = stored is not None and stored.result.mp4_sha256 == wanted
             if self._shelf.has(video.id, MP4):
                 kept = file_sha256(self._shelf.path(video.id, MP4))
-                whole = kept == wanted if known else arrivals.repacked(
+                same = kept == wanted if known else arrivals.repacked(
                     stored, kept, self._shelf.path(video.id, MP4), arrival)
-                if stored is not None and whole:
+                if stored is not None and same:
                     self._catalogue.put(stored)
                     return Kept(stored, HERE)
                 if kept != wanted and not known:
@@ -195,37 +184,36 @@ class Library:
             reach("publish:index")
         return Kept(video, outcome)
 
-    def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None) -> Video:
-        """Set tags or favourite (None: as it is), in the sidecar first.
+    def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None,
+               add: Iterable[str] = (), remove: Iterable[str] = ()) -> Video:
+        """Set tags or favourite (None: as it is), or `add` and `remove` single tags; in the sidecar first.
 
         Raises:
             BadRequest: a tag is too long, or there are too many.
             NotFound, DamagedVideo, ReadOnly, DiskFull.
         """
-        self._may_change()
-        wanted = None if tags is None else clean_tags(tags)
-        with self._changing:
-            self.get(video_id)
+        wanted, gone = None if tags is None else clean_tags(tags), set(clean_tags(remove))
+        with self._change():
+            before = self.get(video_id)
+            if add or gone:
+                there = before.tags if wanted is None else wanted
+                wanted = clean_tags([*(tag for tag in there if tag not in gone), *add])
             document = sidecar.load(self._shelf.path(video_id, SIDECAR).read_bytes())  # keys unknown here survive
             if wanted is not None:
                 document["tags"] = list(wanted)
             if favorite is not None:
                 document["favorite"] = bool(favorite)
             video = sidecar.video_of(document)
+            if video == before:
+                return before
             self._shelf.write_sidecar(video_id, sidecar.dump(document), "change")
             self._catalogue.put(video)
             reach("change:index")
         return video
 
-    def delete(self, video_id: str) -> None:
-        """Remove a video and its files. Raises NotFound, ReadOnly."""
-        self._may_change()
-        with self._changing:
-            if not any(self._shelf.has(video_id, suffix) for suffix in (MP4, SIDECAR)):
-                raise NotFound(f"There is no video {video_id}.")
-            self._catalogue.remove(video_id)
-            reach("delete:index")
-            self._shelf.remove(video_id)
+    def delete(self, video_id: str, moment: datetime | None = None) -> bool:
+        """Move a video into the trash, or remove it when none is kept; see `Deleting.delete`."""
+        return self.deleting.delete(video_id, moment)
 
     def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> Kept:
         """Keep a copy of an MP4 of this or another studio, from the settings inside it, under its own id.
@@ -273,12 +261,21 @@ class Library:
 
     def reindex(self) -> Report:
         """Make the index again from the sidecars, and mend what opening mends. Raises ReadOnly."""
-        self._may_change()
-        with self._changing:
+        with self._change():
             self._catalogue = Catalogue(self._index, self._shelf)
             return Sweep(self._shelf, self._index, trust=False, mend=True).run()
 
+    def together(self) -> AbstractContextManager[None]:
+        """The index file is written after all the changes made inside, not after each."""
+        return self._index.together()
+
     # Inside
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        self._may_change()
+        with self._changing:
+            yield
 
     def _may_change(self) -> None:
         if self.newer:

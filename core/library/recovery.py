@@ -1,7 +1,8 @@
 """What opening a library mends: leftovers of a crash, and an index that is missing, damaged or out of step.
 
-The MP4 is the commit point. A sidecar beside an `.mp4.part` is a publish or a delete that a crash cut short, and
-goes; any other without an MP4 lost it to another hand, and is kept aside in `library/lost`.
+The MP4 is the commit point. Files whose MP4 is in the trash follow it there. A sidecar beside an `.mp4.part` is a
+publish or a delete that a crash cut short, and goes; any other without an MP4 lost it to another hand, and is kept
+aside in `library/lost`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from core.library.entry import Entry
 from core.library.files import disk_errors, file_sha256, write_file
 from core.library.index import Index
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf
+from core.library.trash import Trash
 from core.library.uncollected import uncollected
 
 
@@ -62,6 +64,8 @@ class Sweep:
         """Mend, renew the index, and say what was done."""
         before = {entry.id for entry in self._index.all()}
         why = self._index.problem
+        if self._mend:
+            self._count["leftovers"] += Trash(self._shelf).settle()
         for path in self._shelf.folders():
             with disk_errors(str(path)):
                 self._folder(self._shelf.folder(path))
@@ -142,10 +146,9 @@ class Sweep:
             if f"{video_id}{MP4}" in folder.unfinished:
                 self._remove(path)
             else:
-                aside = self._shelf.root / "lost"
-                aside.mkdir(exist_ok=True)
-                path.replace(aside / path.name)
+                self._shelf.set_aside(video_id)
                 self._count["lost"] += 1
+                return
         for suffix in (POSTER, ANIMATION):
             if video_id in folder.having[suffix]:
                 self._remove(self._shelf.path(video_id, suffix))

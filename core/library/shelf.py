@@ -175,6 +175,16 @@ class Shelf:
             gone.unlink(missing_ok=True)
             sync_folder(path.parent)
 
+    def set_aside(self, video_id: str) -> None:
+        """Move the sidecar of a video without MP4 to `lost`, and remove its pictures."""
+        path, aside = self.path(video_id, SIDECAR), self.root / "lost"
+        with disk_errors(str(self.root)):
+            if path.is_file():
+                aside.mkdir(exist_ok=True)
+                path.replace(aside / path.name)
+            self.path(video_id, POSTER).unlink(missing_ok=True)
+            self.path(video_id, ANIMATION).unlink(missing_ok=True)
+
     def _part(self, video_id: str) -> Path:
         return self.path(video_id, MP4 + PART)
 
@@ -186,6 +196,12 @@ class Shelf:
                 self.path(video_id, suffix).unlink(missing_ok=True)
         except OSError:
             return
+
+
+def named(name: str) -> tuple[str, str]:
+    """The id and the suffix of a file's name; two empty texts when the library gives no such name."""
+    video_id, suffix = name[:_ID_LENGTH], name[_ID_LENGTH:]
+    return (video_id, suffix) if suffix in SUFFIXES and is_id(video_id) else ("", "")
 
 
 def _month(video_id: str) -> str:

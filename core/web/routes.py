@@ -5,6 +5,7 @@
     /app/static/poster/{id}.webp    /app/static/animation/{id}.webp
     /app/static/export/{kind}/{id}  the video as a GIF, as WebM, its frames as PNG; made when it is asked for
     /app/static/comparison/{id}_{id}.mp4   two videos side by side, once they were compared
+    /app/static/archive/{name}.zip  many videos and their settings as one ZIP, made while it is sent
     /app/static/preview/{id}.webp   how a running job looks now
     /app/static/audition/{id}.webp  the contact sheet of a seed audition
     /app/static/example/{id}.mp4    a video that ships with the studio
@@ -17,15 +18,17 @@ refuses what is not one. `/app/static/` is the prefix that Streamlit's media ele
 import re
 import unicodedata
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from core.errors import ClipError, DiskFull, StudioError
 from core.library.renditions import RENDITIONS
 from core.studio import Studio
+from core.web.archive import archive, members
 
 SLUG_LENGTH = 48
 _KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -51,6 +54,7 @@ def routes(studio: Callable[[], Studio]) -> list[Route]:
         Route("/app/static/animation/{id}.webp", media.animation),
         Route("/app/static/export/{kind}/{id}", media.rendition),
         Route("/app/static/comparison/{a}_{b}.mp4", media.comparison),
+        Route("/app/static/archive/{name}.zip", media.archive),
         Route("/app/static/preview/{id}.webp", media.preview),
         Route("/app/static/audition/{id}.webp", media.audition),
         Route("/app/static/example/{id}.mp4", media.example),
@@ -75,8 +79,8 @@ class Media:
                           _REVALIDATED)
 
     def poster(self, request: Request) -> Response:
-        """A still picture of the video."""
-        return self._file(request, lambda id: self._studio().library.poster_path(id), "image/webp", _KEPT)
+        """A still picture of the video, also of one in the trash."""
+        return self._file(request, lambda id: self._studio().many.poster_path(id), "image/webp", _KEPT)
 
     def animation(self, request: Request) -> Response:
         """The video as a small moving picture."""
@@ -98,6 +102,17 @@ class Media:
         except StudioError:
             return self.nothing(request)
         return self._send(request, path, "video/mp4", _REVALIDATED, f"comparison-{a}-{b}.mp4")
+
+    def archive(self, request: Request) -> Response:
+        """The videos that `Many.pack` offered under that name."""
+        try:
+            chosen = self._studio().many.packed(request.path_params["name"])
+        except StudioError as error:
+            return PlainTextResponse(str(error), status_code=404, headers={**_FRESH, **_SAFE})
+        named = f"attachment; filename=\"{len(chosen)}-videos-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip\""
+        pieces = () if request.method == "HEAD" else archive(members(self._studio().library, chosen, slug))
+        return StreamingResponse(pieces, media_type="application/zip",
+                                 headers={**_FRESH, **_SAFE, "Content-Disposition": named})
 
     def preview(self, request: Request) -> Response:
         """How a running job looks now."""

@@ -12,6 +12,7 @@ from core.library.query import Place, Query
 from core.library.tags import MAX_COUNT
 from core.studio import Studio
 from core.video import Video
+from pages.parts.deeds import deleted
 from pages.parts.shell import studio
 from pages.parts.video_card import open_video, star
 from pages.parts.words import plain
@@ -20,6 +21,7 @@ from pages.parts.words import plain
 def head(opened: Studio, video_id: str, query: Query, video: Video | None) -> None:
     """Draw the head. `query`: the search whose results are walked; `video`: None when it cannot be read."""
     place = opened.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
+    neighbour = place.next or place.previous
     with st.container(horizontal=True, vertical_alignment="center", key="head"):
         if place.number:
             _walk("Previous", "chevron_left", "Left", place.previous)
@@ -28,10 +30,11 @@ def head(opened: Studio, video_id: str, query: Query, video: Video | None) -> No
         st.space("stretch")
         if video is not None:
             _favorite(video)
-        st.button("Delete", icon=":material/delete:", key="delete", shortcut="Delete", on_click=_ask,
-                  args=(video_id,))
+        undoable = video is not None and opened.settings.trash_days > 0
+        st.button("Delete", icon=":material/delete:", key="delete", shortcut="Delete",
+                  on_click=_remove if undoable else _ask, args=(video_id, neighbour) if undoable else (video_id,))
     if st.session_state.get("delete_asked") == video_id:
-        _confirm(video_id, place.next or place.previous)
+        _confirm(video_id, neighbour)
 
 
 def _walk(label: str, icon: str, shortcut: str, video_id: str | None) -> None:
@@ -55,7 +58,7 @@ def _ask(video_id: str) -> None:
 
 
 def _confirm(video_id: str, neighbour: str | None) -> None:
-    """Ask once. When it is deleted, its neighbour is opened."""
+    """Ask once, where nothing can bring it back."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="confirm"):
         st.text("Delete this video, its recipe and its poster? This cannot be undone.", width="stretch")
         st.button("Keep it", key="keep", shortcut="Escape", on_click=_ask, args=("",))
@@ -64,12 +67,15 @@ def _confirm(video_id: str, neighbour: str | None) -> None:
 
 
 def _remove(video_id: str, neighbour: str | None) -> None:
+    """Delete the video, and open its neighbour."""
     try:
-        studio().delete(video_id)
+        trashed = studio().delete(video_id)
     except StudioError as error:
         st.toast(plain(str(error)), icon=":material/error:", duration="long")
         return
-    st.toast("The video is deleted.", icon=":material/delete:")
+    deleted((video_id,) if trashed else ())
+    if not trashed:
+        st.toast("The video is deleted.", icon=":material/delete:")
     if neighbour is None:
         close()
     else:

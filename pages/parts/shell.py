@@ -16,7 +16,7 @@ from pages.parts.streamlit_private import turn_off_page_discovery
 from pages.parts.words import FIELDS, plain, size
 
 TITLE = "Text-to-Video Studio"
-GENERATE, GALLERY, QUEUE = "pages/generate.py", "pages/gallery.py", "pages/queue.py"
+GENERATE, GALLERY, QUEUE, TRASH = "pages/generate.py", "pages/gallery.py", "pages/queue.py", "pages/trash.py"
 POLL_S = 0.5
 
 _ICON = """<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32" viewBox="0 0 32 32">
@@ -43,6 +43,11 @@ div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 12
 [class*="st-key-poster_"] [class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
 [class*="st-key-poster_"] [class*="st-key-open_"] * { width: 100%; height: 100%; }
 [class*="st-key-poster_"] [class*="st-key-open_"] button { opacity: 0; }
+[class*="st-key-card_"] { position: relative; }
+div[class*="st-key-pick_2"] { position: absolute; top: 1.2rem; left: 1.2rem; z-index: 3; padding: 0.15rem 0.3rem;
+  border-radius: 6px; background: rgba(127, 127, 127, 0.35); backdrop-filter: blur(8px); width: auto; }
+@media (min-width: 641px) { [data-testid="stLayoutWrapper"]:has(> .st-key-selection_place) { position: sticky;
+  top: 3.2rem; z-index: 10; backdrop-filter: blur(16px); border-radius: 8px; } }
 [class*="st-key-poster_"]:has(button:focus-visible) { outline: 3px solid #0f8299; border-radius: 8px; }
 </style>"""
 
@@ -90,6 +95,7 @@ def navigate() -> None:
                 help="Every video you kept: find, play, make again."),
         st.Page(QUEUE, title=f"Queue ({waiting})" if waiting else "Queue", icon=":material/list_alt:",
                 url_path="queue", help="What runs, what waits, what ended."),
+        st.Page(TRASH, title="Trash", icon=":material/delete:", url_path="trash", visibility="hidden"),
     ], position="top").run()
 
 

@@ -1,6 +1,6 @@
 """A video in the gallery's grid: its poster, two lines of prompt, and what one click can do with it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import streamlit as st
 
@@ -28,9 +28,17 @@ def moving(video_ids: Iterable[str]) -> None:
     style(f"{still} and (hover: hover) {{\n{hovered}\n}}\n{still} {{\n{focused}\n}}")
 
 
-def video_card(video: Video, model_title: str, damaged: bool) -> None:
-    """Draw one card. `damaged`: a file of it is missing or unreadable, which is shown in place of the poster."""
+def video_card(video: Video, model_title: str, damaged: bool, box: Callable[[Video], None] | None = None,
+               press: Callable[[Video], None] | None = None) -> None:
+    """Draw one card.
+
+    Args:
+        damaged: a file of it is missing or unreadable, which is shown in place of the poster.
+        box: drawn upon the poster; press: what a press on the poster does. None: no box; the video is opened.
+    """
     with st.container(border=True, key=f"card_{video.id}", gap="xsmall"):
+        if box is not None:
+            box(video)
         if damaged:
             with st.container(key=f"missing_{video.id}", horizontal_alignment="center",
                               vertical_alignment="center"):
@@ -39,7 +47,7 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
             if not damaged:
                 st.image(f"/app/static/poster/{video.id}.webp", width="stretch", alt="")
             st.button(f"Open: {plain(shorten(video.request.prompt, 80))}", key=f"open_{video.id}",
-                      on_click=open_video, args=(video.id,))
+                      on_click=press or _open, args=(video,))
         with st.container(key=f"words_{video.id}"):
             st.text(shorten(video.request.prompt, 72))
         seed = f"{plain(model_title)} · seed {short_seed(video.request.seed)}"
@@ -56,6 +64,10 @@ def video_card(video: Video, model_title: str, damaged: bool) -> None:
             if video.verdict is not None:
                 kind = video.verdict.verdict
                 st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
+
+
+def _open(video: Video) -> None:
+    open_video(video.id)
 
 
 def short_tags(tags: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
 """The videos of a page as a table, for those who look by numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,20 @@ def video_table(videos: Sequence[Video], models: dict[str, ModelSpec], damaged: 
     if shown.selection.rows:
         open_video(videos[shown.selection.rows[0]].id)
         st.rerun()
+
+
+def table_to_choose_from(videos: Sequence[Video], models: dict[str, ModelSpec], damaged: Sequence[str],
+                         chosen: Collection[str], key: str) -> set[str]:
+    """Draw the table with a box in each row; the ids of those that are ticked.
+
+    Args:
+        chosen: what is ticked when a table of this `key` is drawn for the first time.
+    """
+    rows = [number for number, video in enumerate(videos) if video.id in chosen]
+    shown = st.dataframe(table_rows(videos, models, damaged), key=key, on_select="rerun", hide_index=True,
+                         selection_mode="multi-row", selection_default={"selection": {"rows": rows}},
+                         row_height=ROW_PX, height=ROW_PX * len(videos) + 40, column_config=_COLUMNS)
+    return {videos[row].id for row in shown.selection.rows if row < len(videos)}
 
 
 def table_rows(videos: Sequence[Video], models: dict[str, ModelSpec],

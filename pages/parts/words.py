@@ -59,6 +59,11 @@ def size(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
+def some(count: int, noun: str) -> str:
+    """`1 video`, `1,204 videos`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def since(created: str, now: datetime | None = None) -> float:
     """Seconds from an ISO 8601 time until now; 0 when it cannot be read."""
     try:

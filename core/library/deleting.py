@@ -1,0 +1,77 @@
+"""Deletes videos of a library and brings them back: index and files together."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+from core.errors import NotFound
+from core.faults import reach
+from core.library.catalogue import Catalogue
+from core.library.shelf import MP4, SIDECAR, Shelf
+from core.library.trash import Trash
+from core.video import Video
+
+
+class Deleting:
+    """What can be deleted from `shelf`, and brought back from `trash`.
+
+    Args:
+        changing: entered for each change; raises ReadOnly where nothing may be changed.
+        catalogue: what the library knows of its videos.
+        days: how long a deleted video stays in the trash; 0: it is removed at once.
+    """
+
+    def __init__(self, shelf: Shelf, trash: Trash, days: int, changing: Callable[[], AbstractContextManager],
+                 catalogue: Callable[[], Catalogue]) -> None:
+        self.days = days
+        self._shelf = shelf
+        self._trash = trash
+        self._changing = changing
+        self._catalogue = catalogue
+
+    def delete(self, video_id: str, moment: datetime | None = None) -> bool:
+        """Move a video into the trash, or remove it when none is kept; whether it is in the trash now.
+
+        Of a video without MP4 the sidecar goes to `library/lost`. Raises NotFound, ReadOnly, StudioError.
+
+        Args:
+            moment: of the deletion; what is deleted together has the same.
+        """
+        with self._changing():
+            if not any(self._shelf.has(video_id, suffix) for suffix in (MP4, SIDECAR)):
+                where = " It is in the trash." if self._trash.has(video_id) else ""
+                raise NotFound(f"There is no video {video_id}.{where}")
+            self._catalogue().remove(video_id)
+            if not self.days:
+                reach("delete:index")
+                self._shelf.remove(video_id)
+            elif self._shelf.has(video_id, MP4):
+                reach("trash:index")
+                self._trash.put(video_id, moment or datetime.now(UTC))
+                return True
+            else:
+                self._shelf.set_aside(video_id)
+        return False
+
+    def restore(self, video_id: str) -> Video:
+        """Bring a video back from the trash with all it had; one that is in the library is returned as it is.
+
+        Raises:
+            NotFound: it is in neither. ReadOnly. StudioError: a copy of it is in both.
+        """
+        with self._changing():
+            if self._trash.has(video_id):
+                self._trash.restore(video_id)
+                self._catalogue().put(self._shelf.read(video_id))
+                reach("restore:index")
+            return self._shelf.read(video_id)
+
+    def erase(self, video_id: str) -> None:
+        """Remove a video from the trash for good. Raises NotFound, ReadOnly, StudioError."""
+        with self._changing():
+            self._trash.erase(video_id)
+
+    def expire(self, limit: int, now: datetime | None = None) -> int:
+        """Remove from the trash what has lain there for `days` days, at most `limit` videos; how many."""
+        with self._changing():
+            return self._trash.expire(self.days, now or datetime.now(UTC), limit)

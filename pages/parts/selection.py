@@ -1,0 +1,179 @@
+"""Which videos are chosen, over all pages and filters, and what can be done with all of them.
+
+The selection is kept by id in the session: ticking draws on it, turning pages and filtering leave it as it is.
+"""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.library.query import Page, Query
+from core.library.tags import MAX_COUNT
+from core.many import Many
+from core.models import ModelSpec
+from core.studio import Studio
+from core.video import Video
+from pages.parts.deeds import begun, queued
+from pages.parts.shell import show_error, studio
+from pages.parts.video_table import table_to_choose_from
+from pages.parts.words import plain, size, some
+
+
+def picking() -> bool:
+    """Whether videos are being chosen now."""
+    return st.session_state.get("picking", False)
+
+
+def picked() -> dict[str, int]:
+    """The chosen videos: id → bytes of the MP4."""
+    return st.session_state.setdefault("picked", {})
+
+
+def pick_button() -> None:
+    """The way in."""
+    st.button("Select", icon=":material/check_box:", type="tertiary", key="pick", on_click=_pick, args=(True,),
+              help="Choose videos to tag, download, regenerate or delete together")
+
+
+def _pick(on: bool) -> None:
+    st.session_state.picking = on
+    if not on:
+        _pick_none()
+
+
+def toggle(video: Video) -> None:
+    """Choose a video, or not any more."""
+    _choose(video, video.id not in picked())
+
+
+def _choose(video: Video, on: bool) -> None:
+    if on:
+        picked()[video.id] = video.result.bytes
+    else:
+        picked().pop(video.id, None)
+
+
+def tick_box(video: Video) -> None:
+    """The box on a card. What it shows is what is chosen."""
+    key = f"pick_{video.id}"
+    st.session_state[key] = video.id in picked()
+    st.checkbox(f"Select: {plain(video.request.prompt[:80])}", key=key, label_visibility="collapsed",
+                on_change=toggle, args=(video,))
+
+
+def tick_table(page: Page, models: dict[str, ModelSpec]) -> None:
+    """The page as a table with a box in each row. What is ticked there is what is chosen of this page."""
+    ids = [video.id for video in page.videos]
+    # a table keeps its ticks as long as its key is the same: another page or another way to choose begins anew
+    key = f"table_{st.session_state.get('chosen_elsewhere', 0)}_{hash(tuple(ids))}"
+    ticked = table_to_choose_from(page.videos, models, page.damaged, picked(), key)
+    if ticked != {video_id for video_id in ids if video_id in picked()}:
+        for video in page.videos:
+            _choose(video, video.id in ticked)
+        st.rerun()
+
+
+def _elsewhere() -> None:
+    st.session_state.chosen_elsewhere = st.session_state.get("chosen_elsewhere", 0) + 1
+
+
+def selection_bar(opened: Studio, query: Query, page: Page) -> None:
+    """How many are chosen and how large they are, ways to choose more, and what to do with them."""
+    chosen = picked()
+    with st.container(border=True, key="selection", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            large = f" · {size(sum(chosen.values()))}" if chosen else ""
+            st.markdown(f"**{len(chosen):,} selected**{large}", width="content")
+            st.button("Select page", type="tertiary", key="pick_page", on_click=_pick_page, args=(page,))
+            if page.pages > 1:
+                st.button(f"Select all {page.total:,}", type="tertiary", key="pick_all", on_click=_pick_all,
+                          args=(query,), help="Every video that was found, on all pages")
+            st.button("Clear", type="tertiary", key="pick_none", on_click=_pick_none, disabled=not chosen)
+            st.space("stretch")
+            st.button("Done", icon=":material/close:", key="picked_done", on_click=_pick, args=(False,))
+        if chosen:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="deeds"):
+                _deeds(opened, chosen)
+
+
+def _pick_page(page: Page) -> None:
+    _elsewhere()
+    for video in page.videos:
+        _choose(video, True)
+
+
+def _pick_all(query: Query) -> None:
+    _elsewhere()
+    picked().update(studio().many.found(query))
+
+
+def _pick_none() -> None:
+    _elsewhere()
+    picked().clear()
+
+
+def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
+    with st.popover("Tags", icon=":material/sell:", key="deed_tags"):
+        _tags(opened)
+    with st.popover("Favourite", icon=":material/star:", key="deed_favorite"):
+        st.button("Mark as favourites", key="deed_star", width="stretch", on_click=_change,
+                  args=({"favorite": True},))
+        st.button("Not favourites any more", key="deed_unstar", width="stretch", on_click=_change,
+                  args=({"favorite": False},))
+    st.link_button("Download ZIP", f"/app/static/archive/{opened.many.pack(chosen)}.zip",
+                   icon=":material/download:", help="The MP4 and the settings of each, in one file of about "
+                   f"{size(sum(chosen.values()))}")
+    with st.popover("Regenerate", icon=":material/replay:", key="deed_regenerate"):
+        st.text(f"{some(len(chosen), 'video')} will be made again with the same seed, one after the other.")
+        st.button(f"Queue {some(len(chosen), 'job')}", type="primary", key="deed_queue", on_click=_regenerate)
+    if len(chosen) == 2:
+        st.button("Compare", icon=":material/compare:", key="deed_compare", on_click=_compare)
+    if opened.settings.trash_days:
+        st.button("Delete", icon=":material/delete:", key="deed_delete", on_click=_delete)
+        return
+    with st.popover("Delete", icon=":material/delete:", key="deed_delete_asked"):
+        st.text(f"Delete {some(len(chosen), 'video')}? This cannot be undone.")
+        st.button("Delete for good", type="primary", key="deed_delete", on_click=_delete)
+
+
+def _tags(opened: Studio) -> None:
+    tags = list(opened.facets().tags)
+    st.multiselect("Add", tags, key="deed_add", accept_new_options=True, max_selections=MAX_COUNT,
+                   select_all=False, placeholder="A tag, or several")
+    st.multiselect("Remove", tags, key="deed_remove", select_all=False, placeholder="A tag, or several")
+    wanted = {"add": st.session_state.deed_add, "remove": st.session_state.deed_remove}
+    st.button("Apply", type="primary", key="deed_tag", disabled=not any(wanted.values()), on_click=_change,
+              args=(wanted,))
+
+
+def _change(wanted: dict[str, object]) -> None:
+    _begin(lambda many: many.change(list(picked()), **wanted).id)
+    for key in ("deed_add", "deed_remove"):
+        if "add" in wanted:
+            st.session_state[key] = []
+
+
+def _delete() -> None:
+    if _begin(lambda many: many.delete(list(picked())).id):
+        _pick_none()
+
+
+def _begin(deed: Callable[[Many], int]) -> bool:
+    try:
+        begun(deed(studio().many))
+    except StudioError as error:
+        show_error(error)
+        return False
+    return True
+
+
+def _regenerate() -> None:
+    try:
+        queued(studio().many.regenerate(list(picked())))
+    except StudioError as error:
+        show_error(error)
+
+
+def _compare() -> None:
+    st.query_params["compare"] = ",".join(picked())

@@ -1,0 +1,91 @@
+"""Trash: what was deleted, when it goes for good, and the disk that everything takes."""
+
+from datetime import datetime, timedelta
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.library.trash import Trashed
+from core.studio import Studio
+from pages.parts.deeds import begun, done_row
+from pages.parts.filters import page_number
+from pages.parts.shell import GALLERY, guard, show_error, shown_errors, studio, top_row
+from pages.parts.words import age, plain, shorten, size, some
+
+guard()
+
+
+def trash(opened: Studio) -> None:
+    """The videos of the trash as cards."""
+    page = opened.many.trash()
+    if not page.total:
+        with st.container(border=True, horizontal_alignment="center"):
+            st.text("The trash is empty." if opened.settings.trash_days else
+                    "No trash is kept here (T2V_TRASH_DAYS is 0): what is deleted is gone.", width="content")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{some(page.total, 'video')} · {size(page.bytes)}. Each is removed for "
+                   f"good {some(opened.settings.trash_days, 'day')} after it was deleted.", width="content")
+        with st.popover("Empty the trash", icon=":material/delete_forever:", key="empty_asked"):
+            st.text(f"Delete {some(page.total, 'video')} for good? This cannot be undone.")
+            st.button("Delete for good", type="primary", key="empty", on_click=_empty)
+    above = st.container()
+    page = opened.many.trash(page_number(page.pages))
+    with above, st.grid(5, min_column_width=150):
+        for each in page.videos:
+            card(each, opened.settings.trash_days)
+
+
+def card(trashed: Trashed, days: int) -> None:
+    """One of them: what it was, when it goes, and the two ways out."""
+    with st.container(border=True, key=f"trashed_{trashed.id}", gap="xsmall"):
+        st.image(f"/app/static/poster/{trashed.id}.webp", width="stretch", alt="")
+        with st.container(key=f"words_{trashed.id}"):
+            st.text(shorten(trashed.video.request.prompt, 72) if trashed.video else "Its settings cannot be read.")
+        goes = datetime.fromisoformat(trashed.deleted) + timedelta(days=days)
+        st.caption(f"Deleted {age(trashed.deleted)}  \nRemoved on {goes:%Y-%m-%d}")
+        with st.container(horizontal=True, gap="xsmall"):
+            st.button("Restore", icon=":material/restore_from_trash:", key=f"restore_{trashed.id}",
+                      on_click=_leave, args=(trashed.id, "restore"))
+            with st.popover("", icon=":material/delete_forever:", key=f"erase_asked_{trashed.id}",
+                            help="Delete for good"):
+                st.text("Delete this video for good? This cannot be undone.")
+                st.button("Delete for good", type="primary", key=f"erase_{trashed.id}", on_click=_leave,
+                          args=(trashed.id, "erase"))
+
+
+def _leave(video_id: str, deed: str) -> None:
+    many = studio().many
+    try:
+        if deed == "restore":
+            many.restore_one(video_id)
+        else:
+            many.erase_one(video_id)
+    except StudioError as error:
+        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+
+
+def _empty() -> None:
+    try:
+        begun(studio().many.empty_trash().id)
+    except StudioError as error:
+        show_error(error)
+
+
+def disk(opened: Studio) -> None:
+    """What the disk is used for."""
+    with st.spinner("Looking at the disk …"):
+        used = opened.many.disk()
+    st.markdown("**Disk**")
+    with st.grid(4, min_column_width=140, key="disk"):
+        for title, count in (("Library", used.library), ("Trash", used.trash), ("Models", used.models),
+                             ("Free", used.free)):
+            st.metric(title, size(count))
+
+
+with shown_errors():
+    top_row("Trash")
+    st.page_link(GALLERY, label="Back to the gallery", icon=":material/arrow_back:")
+    done_row(studio())
+    trash(studio())
+    disk(studio())
