@@ -134,7 +134,7 @@ def test_a_deleted_parent_is_told_of_in_the_story(studio):  # noqa: F811
     studio.delete(parent.id)
     at = page("gallery", video=remix.id)
     told = said(at).replace("\\", "")
-    assert "Not in the library any more" in told and "Remixed: steps 20 → 30" in told
+    assert "Not in this library, or damaged" in told and "Remixed: steps 20 → 30" in told
     assert at_button(at, f"story_{root.id}") and not at_button(at, f"story_{parent.id}")
 
 
@@ -172,3 +172,10 @@ def test_a_finished_regeneration_is_compared_from_its_card_the_stage_and_the_ope
     studio.delete(parent.id)
     assert not at_button(page("queue"), f"compare_job_{job.id}") and not at_button(page(), "compare_stage")
     assert not at_button(page("gallery", video=job.id), "compare_parent")
+
+
+def test_a_parent_whose_sidecar_is_damaged_does_not_break_the_page_of_its_child(studio):  # noqa: F811
+    root, parent, _again, remix, _child = family(studio)
+    studio.library.sidecar_path(parent.id).write_text("{")
+    at = page("gallery", video=remix.id)
+    assert not at.error and "Not in this library, or damaged" in said(at) and at_button(at, f"story_{root.id}")

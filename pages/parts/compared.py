@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.errors import BadRequest, NotFound
+from core.errors import BadRequest, StudioError
 from core.library.comparison import Comparison
 from core.library.panels import DIFFERENCE, A, B
 from core.receipt import causes
@@ -30,11 +30,14 @@ def compare_from(a: str, b: str, key: str) -> None:
 
 
 def is_here(opened: Studio, video_id: str | None) -> bool:
-    """Whether the library has that video, to compare with."""
-    try:
-        return video_id is not None and opened.library.mp4_path(video_id).is_file()
-    except NotFound:
+    """Whether the library has that video, whole, to compare with."""
+    if video_id is None:
         return False
+    try:
+        opened.video(video_id)
+    except StudioError:
+        return False
+    return True
 
 
 def stop_comparing() -> None:

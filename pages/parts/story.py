@@ -10,13 +10,14 @@ from pages.parts.compare_with import in_order
 from pages.parts.compared import compare
 from pages.parts.shell import style
 from pages.parts.video_card import open_video
-from pages.parts.words import FIELDS, VERDICT_COLORS, VERDICT_ICONS, age, plain, shorten
+from pages.parts.words import FIELDS, VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
 
 DEEPEST = 4  # rows further down are not moved further to the right
 _KINDS = {REGENERATE: "Regenerated", REMIX: "Remixed"}
 _INDENT = "".join(
-    f'[class*="st-key-kin_{depth}_"] {{ margin-left: {depth}rem; width: calc(100% - {depth}rem); }}'
-    for depth in range(1, DEEPEST + 1))
+    f'[class*="st-key-kin_{depth}_"] {{ --in: calc({depth} * var(--step)); margin-left: var(--in); '
+    "width: calc(100% - var(--in)); }" for depth in range(1, DEEPEST + 1))
+_STEP = ".st-key-story { --step: 1rem; } @media (max-width: 640px) { .st-key-story { --step: 0.4rem; } } "
 _ITSELF = '[class*="st-key-kin_"][class*="_itself"] { border-left: 3px solid #0f8299; padding-left: 0.5rem; }'
 
 
@@ -25,7 +26,7 @@ def story(opened: Studio, video: Video) -> None:
     family = lineage(opened.library, video)
     if family.alone:
         return
-    style(_INDENT + _ITSELF)
+    style(_STEP + _INDENT + _ITSELF)
     with st.container(key="story", gap="small"):
         st.markdown("**Story**")
         for depth, kin in enumerate(family.ancestors):
@@ -55,8 +56,13 @@ def _change(name: str, before: object, after: object) -> str:
     title = FIELDS[name].lower()
     if name in ("prompt", "negative_prompt"):
         return f"{title} changed"
-    short = [f"{value:g}" if isinstance(value, float) else shorten(str(value), 24) for value in (before, after)]
-    return f"{title} {short[0]} → {short[1]}"
+    return f"{title} {_short(name, before)} → {_short(name, after)}"
+
+
+def _short(name: str, value: object) -> str:
+    if name == "seed":
+        return short_seed(value if isinstance(value, int) else None)
+    return f"{value:g}" if isinstance(value, float) else shorten(str(value), 24)
 
 
 def _row(kin: Kin, depth: int, beside: Video) -> None:
@@ -100,8 +106,9 @@ def _gone(kin: Kin) -> None:
     st.markdown(":material/visibility_off:", width=52)
     with st.container(gap=None, width="stretch"):
         st.text(shorten(kin.request.prompt, 80) if kin.request else kin.id)
-        known = edge(kin), f"seed {kin.request.seed}" if kin.request else "", kin.created and age(kin.created)
-        st.caption(" · ".join(plain(part) for part in ("Not in the library any more", *known) if part))
+        seed = f"seed {short_seed(kin.request.seed)}" if kin.request else ""
+        known = edge(kin), seed, kin.created and age(kin.created)
+        st.caption(" · ".join(plain(part) for part in ("Not in this library, or damaged", *known) if part))
 
 
 def _more(count: int, what: str) -> None:
