@@ -644,6 +644,19 @@ def test_a_damaged_video_is_healed_by_its_good_copy(library, tmp_path):
     assert library.import_mp4(library.mp4_path(made.id)) == Kept(made, "healed") and library.verify() == []
 
 
+def test_an_mp4_that_was_lost_over_a_restart_comes_back_with_its_tags(library, tmp_path):
+    made, data = with_recipe(video(tags=("mine",), favorite=True, verdict=IDENTICAL))
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(data)
+    library.publish(made, data)
+    library.mp4_path(made.id).unlink()
+    opened = again(library)
+    assert opened.report.lost == 1 and opened.search(Query()).total == 0
+    assert opened.import_mp4(copy) == Kept(made, "healed") and opened.verify() == []
+    assert list((tmp_path / "library" / "lost").iterdir()) == []
+    opened.close()
+
+
 def compact(document: dict) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 

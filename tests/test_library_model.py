@@ -1,4 +1,4 @@
-"""Random sequences of library operations, restarts, crashes and index losses do what two dictionaries would do."""
+"""Random sequences of library operations, restarts, crashes and index losses do what dictionaries would do."""
 
 import os
 import shutil
@@ -6,48 +6,82 @@ import signal
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from samples import mp4, video
+from samples import IDENTICAL, moving, video, with_recipe
+from test_arrival import foreign
 
 from core import faults
-from core.errors import NotFound, StudioError
+from core.errors import NewerLibrary, NotFound, StudioError
+from core.library import exchange
+from core.library.exchange import Twins
+from core.library.index import FORMAT
 from core.library.library import Library
 from core.library.query import Query
 from core.video import Video
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 IDS = [f"202611{day}-000000-abcdef" for day in ("01", "02", "03")] + ["20261201-000000-abcdef"]
-some_id = st.sampled_from(IDS)
+CHILD = "20261202-000000-abcdef"  # an identical regeneration of the last of them
+some_id = st.sampled_from([*IDS, CHILD])
+Kept = dict[str, Video]
 
 
-def fresh(id: str) -> Video:
-    return video(f"prompt {id}", id=id, created=f"{id[:4]}-{id[4:6]}-{id[6:8]}T00:00:00+00:00")
+@cache
+def made(id: str) -> tuple[Video, bytes]:
+    """A video of that id with frames, settings and a file of its own; the child has the frames of its parent."""
+    number = IDS.index(id) if id in IDS else len(IDS) - 1
+    plain = video(f"prompt {number}", id=id, seed=number, num_frames=4 + number,
+                  created=f"{id[:4]}-{id[4:6]}-{id[6:8]}T00:00:00+00:00", parent=IDS[-1] if id == CHILD else None)
+    plain = replace(plain, receipt=replace(plain.receipt, frames_sha256=f"{number:064x}"))
+    whole, data = with_recipe(plain, moving(4 + number, 16, 16))
+    return replace(whole, verdict=IDENTICAL if id == CHILD else None), data
+
+
+@cache
+def foreign_mp4() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return foreign(Path(folder) / "sea.mp4", frames=moving(3, 16, 16)).read_bytes()
+
+
+def newest_first(kept: Kept) -> tuple[Video, ...]:
+    return tuple(sorted(kept.values(), key=lambda each: (each.created, each.id), reverse=True))
+
+
+def joined(here: Video, there: Video) -> Video:
+    """Two records of one video: no tag is lost, a favourite of either is one."""
+    return replace(here, tags=tuple(dict.fromkeys((*here.tags, *there.tags))),
+                   favorite=here.favorite or there.favorite)
 
 
 class LibraryAgainstDictionary(RuleBasedStateMachine):
-    """`self.kept` is what the library must hold, `self.trashed` what its trash must: id → Video."""
+    """`self.kept` is what the library must hold, `self.trashed` what its trash must, `self.others` what another
+    library must: id → Video."""
 
     @initialize()
     def open_empty(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="t2v-model-"))
-        self.kept: dict[str, Video] = {}
-        self.trashed: dict[str, Video] = {}
+        self.data = self.folder / "data"
+        self.kept: Kept = {}
+        self.trashed: Kept = {}
+        self.others: Kept = {}
         self.old_index: bytes | None = None
-        self.library = Library(self.folder, writable=True)
-        self.reader = Library(self.folder, writable=False)
+        self.library = Library(self.data, writable=True)
+        self.reader = Library(self.data, writable=False)
+        self.other = Library(self.folder / "other", writable=True)
         for id in IDS[1:]:
             self.publish(id)
 
     @rule(id=some_id)
     def publish(self, id: str) -> None:
+        """Also the end of a regeneration, with its verdict."""
         self.remember_the_index()
-        self.kept.setdefault(id, fresh(id))
-        assert self.library.publish(fresh(id), mp4()[0]) == self.kept[id]
+        assert self.library.publish(*made(id)) == self.kept.setdefault(id, made(id)[0])
 
     @rule(id=some_id, tags=st.lists(st.sampled_from(["a", "b", "ü"]), unique=True), favorite=st.booleans())
     def change(self, id: str, tags: list[str], favorite: bool) -> None:
@@ -59,9 +93,11 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         else:
             assert (self.kept[id].tags, self.kept[id].favorite) == (tuple(tags), favorite)
 
-    @rule(id=some_id)
-    def delete(self, id: str) -> None:
+    @rule(which=st.integers(0, 9))
+    def delete(self, which: int) -> None:
         self.remember_the_index()
+        there = sorted({*IDS, CHILD, *self.kept})
+        id = there[which % len(there)]
         try:
             self.library.delete(id)
         except NotFound:
@@ -100,6 +136,62 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         assert len(left) == len(self.trashed) - gone
         self.trashed = {id: self.trashed[id] for id in left}
 
+    @rule(id=some_id)
+    def import_a_copy(self, id: str) -> None:
+        path = self.folder / "copy.mp4"
+        path.write_bytes(made(id)[1])
+        wanted = self.kept.setdefault(id, replace(made(id)[0], verdict=None))
+        assert self.library.import_mp4(path).video == wanted
+
+    @rule()
+    def import_a_foreign_one(self) -> None:
+        path = self.folder / "sea.mp4"
+        path.write_bytes(foreign_mp4())
+        found = self.library.import_mp4(path, unknown=True).video
+        known = [each for each in self.kept.values() if not each.recipe]
+        assert not found.recipe and known in ([], [found])
+        self.kept[found.id] = found
+
+    @rule(id=some_id, damage=st.sampled_from(["mp4", "mp4 gone", "sidecar", "sidecar gone"]))
+    def damage_and_heal(self, id: str, damage: str) -> None:
+        if id not in self.kept or id in self.trashed:
+            return
+        path = self.library.mp4_path(id) if damage.startswith("mp4") else self.library.sidecar_path(id)
+        path.unlink() if damage.endswith("gone") else path.write_bytes(b"x")
+        assert self.library.search(Query()).damaged == (id,) and len(self.library.verify()) == 1
+        (self.folder / "copy.mp4").write_bytes(made(id)[1])
+        assert self.library.import_mp4(self.folder / "copy.mp4").outcome == "healed"
+        if damage.startswith("sidecar"):  # what was only in the sidecar is lost with it
+            self.kept[id] = replace(made(id)[0], verdict=None)
+
+    @rule()
+    def carry_to_the_other_library(self) -> None:
+        self.carry(self.library, self.kept, self.other, self.others)
+
+    @rule()
+    def carry_back(self) -> None:
+        self.remember_the_index()
+        self.carry(self.other, self.others, self.library, self.kept)
+
+    def carry(self, source: Library, theirs: Kept, target: Library, ours: Kept) -> None:
+        """Export all of one library and import it into the other."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        for step in exchange.export(source, list(source.found(Query())), folder):
+            assert step.outcome == exchange.COPIED
+        found = exchange.find(folder)
+        assert {each.video.id: each.video for each in found} == theirs
+        twins = Twins(target, set(theirs))
+        for each in found:
+            target.merge(each.path, each.beside, twins.of(each.video))
+        alike = {each.receipt.frames_sha256: each.id for each in newest_first(ours)[::-1]
+                 if each.id not in theirs and each.recipe}
+        same_file = {each.result.mp4_sha256: each.id for each in ours.values() if not each.recipe}
+        for each in theirs.values():
+            twin = alike.get(each.receipt.frames_sha256) if each.recipe else same_file.get(each.result.mp4_sha256)
+            id = each.id if each.id in ours or twin is None else twin
+            ours[id] = joined(ours[id], each) if id in ours else each
+        shutil.rmtree(folder)
+
     @rule(id=some_id, point=st.sampled_from(sorted({*faults.LIBRARY_POINTS} - {*faults.DELETE})))
     def crash(self, id: str, point: str) -> None:
         """A process dies at `point` of a deed: it is done, or nothing has happened."""
@@ -117,7 +209,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         killed = os.waitpid(child, 0)[1] == signal.SIGKILL
         before = self.kept, self.trashed
         after = self.expected(deed, id)
-        self.library = Library(self.folder, writable=True)
+        self.library = Library(self.data, writable=True)
         found = ({each.id: each for each in self.library.search(Query()).videos},
                  {each.id: each.video for each in self.library.trash.page().videos})
         assert found in ([before, after] if killed else [after])
@@ -125,16 +217,16 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
 
     def do(self, deed: str, id: str) -> None:
         if deed == "publish":
-            self.library.publish(fresh(id), mp4()[0])
+            self.library.publish(*made(id))
         elif deed == "change":
             self.library.change(id, tags=["a"], favorite=True)
         else:
             getattr(self.library.deleting, deed)(id)
 
-    def expected(self, deed: str, id: str) -> tuple[dict[str, Video], dict[str, Video]]:
+    def expected(self, deed: str, id: str) -> tuple[Kept, Kept]:
         kept, trashed = dict(self.kept), dict(self.trashed)
         if deed == "publish":
-            kept.setdefault(id, fresh(id))
+            kept.setdefault(id, made(id)[0])
         elif deed == "change" and id in kept:
             kept[id] = replace(kept[id], tags=("a",), favorite=True)
         elif deed == "delete" and id in kept:
@@ -146,13 +238,13 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         return kept, trashed
 
     def remember_the_index(self) -> None:
-        path = self.folder / "index.json"
+        path = self.data / "index.json"
         self.old_index = path.read_bytes() if path.exists() else None
 
-    @rule(how=st.sampled_from(["old", "lost", "garbled", "old", "half", "kept"]))
+    @rule(how=st.sampled_from(["old", "lost", "garbled", "old", "half", "earlier", "kept"]))
     def restart(self, how: str) -> None:
         self.library.close()
-        path = self.folder / "index.json"
+        path = self.data / "index.json"
         if how == "lost":
             path.unlink(missing_ok=True)
         elif how == "garbled":
@@ -161,10 +253,26 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
             path.write_bytes(self.old_index)
         elif how == "half" and path.exists():
             path.write_bytes(path.read_bytes()[:-7])
+        elif how == "earlier" and path.exists():
+            path.write_bytes(path.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":1'))
         for part in ("20261101-000000-ffffff.mp4.part", "20261101-000000-ffffff.json"):
-            if (self.folder / "library" / "2026-11").is_dir():
-                (self.folder / "library" / "2026-11" / part).write_bytes(b"{}")
-        self.library = Library(self.folder, writable=True)
+            if (self.data / "library" / "2026-11").is_dir():
+                (self.data / "library" / "2026-11" / part).write_bytes(b"{}")
+        self.library = Library(self.data, writable=True)
+
+    @rule()
+    def a_newer_studio_was_here(self) -> None:
+        self.library.close()
+        path = self.data / "index.json"
+        good = path.read_bytes()
+        path.write_bytes(good.replace(b'"format":%d' % FORMAT, b'"format":99'))
+        with pytest.raises(NewerLibrary):
+            Library(self.data, writable=True)
+        looked_at = Library(self.data, writable=False)
+        assert looked_at.search(Query()).videos == newest_first(self.kept)
+        looked_at.close()
+        path.write_bytes(good)
+        self.library = Library(self.data, writable=True)
 
     @rule()
     def reindex(self) -> None:
@@ -172,26 +280,29 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
 
     @invariant()
     def both_hold_exactly_what_they_must(self) -> None:
-        if not hasattr(self, "library"):
+        if not hasattr(self, "other"):
             return
-        newest_first = tuple(self.kept[id] for id in sorted(self.kept, reverse=True))
+        shown = newest_first(self.kept)
         page = self.library.search(Query())
-        assert (page.videos, page.damaged) == (newest_first, ())
-        assert self.reader.search(Query()).videos == newest_first
+        assert (page.videos, page.damaged) == (shown, ())
+        assert self.reader.search(Query()).videos == shown
         for tag in ("a", "b", "ü"):
-            tagged = tuple(each for each in newest_first if tag in each.tags)
+            tagged = tuple(each for each in shown if tag in each.tags)
             assert self.library.search(Query(tags=(tag,))).videos == tagged
-        starred = tuple(each for each in newest_first if each.favorite)
+        starred = tuple(each for each in shown if each.favorite)
         assert self.library.search(Query(favorite=True)).videos == starred
+        unknown = tuple(each for each in shown if not each.recipe)
+        assert self.library.search(Query(recipe=False)).videos == unknown
         assert self.library.verify() == []
+        assert self.other.search(Query()).videos == newest_first(self.others)
         assert {each.id: each.video for each in self.reader.trash.page().videos} == self.trashed
 
     def teardown(self) -> None:
-        if hasattr(self, "library"):
-            self.library.close()
-            self.reader.close()
+        if hasattr(self, "other"):
+            for opened in (self.library, self.reader, self.other):
+                opened.close()
             shutil.rmtree(self.folder)
 
 
-LibraryAgainstDictionary.TestCase.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)
+LibraryAgainstDictionary.TestCase.settings = settings(max_examples=30, stateful_step_count=14, deadline=None)
 TestLibraryAgainstDictionary = LibraryAgainstDictionary.TestCase

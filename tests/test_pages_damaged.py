@@ -1,7 +1,8 @@
 """What is damaged, missing or newer is shown as such, once, with what can be done."""
 
 import pytest
-from test_pages import keep, page, press, said, studio  # noqa: F401  (a fixture)
+import samples
+from test_pages import healthy, keep, page, press, said, studio  # noqa: F401  (a fixture)
 
 from core.errors import NewerLibrary
 from core.library.index import FORMAT
@@ -40,3 +41,41 @@ def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):  # no
     library = Library(path.parent, writable=True)
     assert library.get(kept.id) == kept
     library.close()
+
+
+def shown_as_damaged(studio, video_id: str) -> bool:  # noqa: F811
+    """On its card, and by the filter that asks the disk."""
+    assert "missing or damaged" in said(page("gallery"))
+    return f"open_{video_id}" in {button.key for button in page("gallery", g_damaged="true").button}
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "exchanged"])
+def test_a_damaged_mp4_is_shown_as_such_and_a_good_copy_brings_it_back_with_its_tags(studio, damage):  # noqa: F811
+    kept = keep(studio, "a red ball", tags=("mine",))
+    path = studio.library.mp4_path(kept.id)
+    good = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(good[:500] if damage == "cut short" else samples.mp4(8, 128, 128)[0])
+    assert shown_as_damaged(studio, kept.id)
+    at = page("gallery", video=kept.id)
+    assert "Import a copy" in at.error[0].value and not at.get("video")
+    assert {"delete", "mend"} <= {button.key for button in at.button}
+    if damage != "gone":
+        assert any("its sidecar says" in caption.value for caption in at.caption)  # every byte was looked at
+        other, data = samples.with_recipe(samples.video("another", seed=5))
+        healthy(at.file_uploader(key=f"copy_{kept.id}").set_value([("other.mp4", data, "video/mp4")]).run())
+        assert "is another video" in at.warning[-1].value and studio.video(other.id) == other
+    healthy(at.file_uploader(key=f"copy_{kept.id}").set_value([("good.mp4", good, "video/mp4")]).run())
+    assert at.get("video") and not at.error
+    assert studio.video(kept.id) == kept and studio.verify() == []
+
+
+def test_a_missing_sidecar_is_made_again_from_the_page(studio):  # noqa: F811
+    kept = keep(studio, "a red ball")
+    studio.library.sidecar_path(kept.id).unlink()
+    at = page("gallery", video=kept.id)
+    assert "sidecar" in at.error[0].value
+    press(at, "mend")
+    assert not at.error and studio.video(kept.id) == kept

@@ -9,14 +9,12 @@ Each reads the file once, decodes every frame, and raises a sentence instead of 
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import ClipError, DamagedVideo, Foreign
 from core.library import clip, sidecar
-from core.library.entry import Entry
 from core.request import VideoRequest
 from core.video import NO_RECEIPT, Result, Runtime, Video, new_id
 
@@ -108,22 +106,6 @@ def without_recipe(path: Path, name: str = "", owner: str = "") -> Arrival:
                   request=VideoRequest(named), receipt=NO_RECEIPT, result=_result(about, data), runtime=Runtime(),
                   recipe=False)
     return Arrival(video, data, decoded)
-
-
-def known_by_file(arrival: Arrival, entries: Iterable[Entry], read: Callable[[str], Video | None]) -> Arrival:
-    """A video without a recipe has no id of its own: the same file, if it is here already, gives it one."""
-    for entry in () if arrival.video.recipe else entries:
-        if entry.mp4_sha256 == arrival.video.result.mp4_sha256:
-            known = read(entry.id)
-            return arrival if known is None else replace(arrival, video=known)
-    return arrival
-
-
-def repacked(here: Video | None, here_sha256: str, here_mp4: Path, arrival: Arrival) -> bool:
-    """Whether the arrival is only another packing of the video that is here, whose file is whole."""
-    if here is None or here_sha256 != here.result.mp4_sha256 or here.request != arrival.video.request:
-        return False
-    return clip.read(here_mp4).video_sha256 == arrival.decoded.video_sha256 != ""
 
 
 def checked(video: Video, mp4: bytes) -> clip.Clip:

@@ -13,7 +13,7 @@ from core.library.entry import Entry
 from core.library.facets import Facets, Tally
 from core.library.index import Index
 from core.library.query import Page, Place, Query, matching
-from core.library.shelf import MP4, Shelf
+from core.library.shelf import Shelf
 from core.video import Video
 
 _CACHED_VIDEOS = 2048
@@ -123,7 +123,8 @@ class Catalogue:
             folder = self._shelf.folder(path)
             whole |= {video_id: folder.stamps[video_id] for video_id in folder.whole}
         return [entry for entry in entries
-                if entry.id not in whole or (whole[entry.id] != entry.sidecar_ns and not self._reads(entry.id))]
+                if entry.id not in whole or self._shelf.size(entry.id) != entry.bytes
+                or (whole[entry.id] != entry.sidecar_ns and not self._reads(entry.id))]
 
     def _reads(self, video_id: str) -> bool:
         try:
@@ -134,14 +135,15 @@ class Catalogue:
 
     def _whole(self, entry: Entry) -> tuple[Video, bool]:
         """The video of a row, and whether its files are there; without its sidecar what the row knows of it."""
-        stamp, video = self._videos.get(entry.id, (None, None))
-        if video is None or stamp != entry.sidecar_ns:
-            try:
+        known, video = self._videos.get(entry.id, (None, None))
+        try:
+            stamp = self._shelf.stamp(entry.id)  # another hand may have been at it since
+            if video is None or stamp != known:
                 video = self._shelf.read(entry.id)
-            except (NotFound, DamagedVideo, ReadOnly):
-                return entry.video(), False
-            self._remember(video, entry.sidecar_ns)
-        return video, self._shelf.has(entry.id, MP4)
+                self._remember(video, stamp)
+        except (NotFound, DamagedVideo, ReadOnly, OSError):
+            return entry.video(), False
+        return video, self._shelf.size(entry.id) == video.result.bytes
 
     def _remember(self, video: Video, stamp: int) -> None:
         if len(self._videos) >= _CACHED_VIDEOS:

@@ -44,7 +44,11 @@ def whole(shelf: Shelf, trash: Trash, video_id: str, indexed: bool) -> Video:
         raise DamagedVideo(f"The MP4 of {video_id} is missing. Import a copy of it, or delete the video.")
     if SIDECAR not in here:
         raise DamagedVideo(f"The sidecar of {video_id} is missing. Reindex makes it again from the MP4.")
-    return shelf.read(video_id)
+    video = shelf.read(video_id)
+    if shelf.size(video_id) != video.result.bytes:
+        raise DamagedVideo(f"The MP4 of {video_id} is not as long as it was written: it is cut short, or another "
+                           "file. Import a copy of it, or delete the video.")
+    return video
 
 
 def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, settled: bool) -> Iterator[Finding]:

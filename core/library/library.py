@@ -15,18 +15,19 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
-from core.errors import ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly
+from core.errors import NewerLibrary, ReadOnly
 from core.faults import reach
 from core.library import arrival as arrivals
 from core.library import sidecar
-from core.library.arrival import ADDED, HEALED, HERE, Arrival, Kept
+from core.library.arrival import HERE, Arrival, Kept
 from core.library.catalogue import Catalogue
 from core.library.check import Finding, examine, whole
 from core.library.deleting import Deleting
 from core.library.entry import Entry
 from core.library.facets import Facets
-from core.library.files import disk_errors, file_sha256
+from core.library.files import disk_errors
 from core.library.index import Index
+from core.library.keeping import keep
 from core.library.query import Page, Query
 from core.library.recovery import Report, Sweep
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
@@ -99,7 +100,11 @@ class Library:
 
     def has(self, video_id: str) -> bool:
         """Whether anything of a video of that id is here."""
-        return self._shelf.has(video_id, MP4) or self._shelf.has(video_id, SIDECAR)
+        return self._shelf.has(video_id, MP4) or self.has_sidecar(video_id)
+
+    def has_sidecar(self, video_id: str) -> bool:
+        """Whether its sidecar is here, in whatever state."""
+        return self._shelf.has(video_id, SIDECAR)
 
     def found(self, query: Query) -> dict[str, int]:
         """The ids of all videos that match, in order, each with the bytes of its MP4."""
@@ -119,7 +124,7 @@ class Library:
     def get(self, video_id: str) -> Video:
         """One video, from its sidecar: the truth.
 
-        Raises NotFound; DamagedVideo: a file is missing or unreadable; ReadOnly: a newer studio wrote it.
+        Raises NotFound; DamagedVideo: a file is missing, unreadable or cut; ReadOnly: a newer studio wrote it.
         """
         return whole(self._shelf, self.trash, video_id, self._index.get(video_id) is not None)
 
@@ -161,28 +166,6 @@ class Library:
         """
         self._may_change()
         return self._keep(Arrival(video, mp4, arrivals.checked(video, mp4))).video
-
-    def _keep(self, arrival: Arrival) -> Kept:
-        video, outcome = arrival.video, ADDED
-        with self._changing:
-            stored, wanted = self._stored(video.id), video.result.mp4_sha256
-            known = stored is not None and stored.result.mp4_sha256 == wanted
-            if self._shelf.has(video.id, MP4):
-                kept = file_sha256(self._shelf.path(video.id, MP4))
-                same = kept == wanted if known else arrivals.repacked(
-                    stored, kept, self._shelf.path(video.id, MP4), arrival)
-                if stored is not None and same:
-                    self._catalogue.put(stored)
-                    return Kept(stored, HERE)
-                if kept != wanted and not known:
-                    raise ClipError(f"Another video is already kept as {video.id}; nothing was changed.")
-                outcome = HEALED
-            if known and self._index.get(video.id) is not None:
-                video, outcome = stored, HEALED  # its MP4 was damaged or lost: it comes back with its tags
-            self._shelf.write(video, arrival.mp4, arrival.decoded)
-            self._catalogue.put(video)
-            reach("publish:index")
-        return Kept(video, outcome)
 
     def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None,
                add: Iterable[str] = (), remove: Iterable[str] = ()) -> Video:
@@ -229,11 +212,11 @@ class Library:
             ClipError: not a video, or another video has its id.
         """
         self._may_change()
-        return self._take_in(arrivals.from_outside(path, name, unknown, owner))
+        return self._keep(arrivals.from_outside(path, name, unknown, owner))
 
-    def _take_in(self, arrival: Arrival) -> Kept:
+    def _keep(self, arrival: Arrival) -> Kept:
         with self._changing:
-            return self._keep(arrivals.known_by_file(arrival, self._index.all(), self._stored))
+            return keep(arrival, self._shelf, self._index, self._catalogue)
 
     def merge(self, path: Path, beside: Path | None = None, twin: str | None = None,
               unknown: bool = False) -> Kept:
@@ -252,7 +235,7 @@ class Library:
         self._may_change()
         arrival = arrivals.from_beside(path, beside)
         with self._changing:
-            kept = self._take_in(arrival) if twin is None else Kept(self.get(twin), HERE)
+            kept = self._keep(arrival) if twin is None else Kept(self.get(twin), HERE)
             tags = clean_tags((*kept.video.tags, *arrival.video.tags))
             favorite = kept.video.favorite or arrival.video.favorite
             if (tags, favorite) == (kept.video.tags, kept.video.favorite):
@@ -282,13 +265,6 @@ class Library:
             raise NewerLibrary(self.newer)
         if not self.writable:
             raise ReadOnly(_READER)
-
-    def _stored(self, video_id: str) -> Video | None:
-        """What the sidecar says, None when there is no readable one. Raises ReadOnly when it is newer."""
-        try:
-            return self._shelf.read(video_id)
-        except (NotFound, DamagedVideo):
-            return None
 
     def _refresh(self) -> None:
         if self._index.refresh():

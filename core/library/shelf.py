@@ -20,6 +20,7 @@ from core.video import ID, Video, is_id
 
 MP4, SIDECAR, POSTER, ANIMATION = ".mp4", ".json", ".poster.webp", ".animation.webp"
 SUFFIXES = frozenset((MP4, SIDECAR, POSTER, ANIMATION))
+LOST = "lost"  # a folder beside the months: sidecars whose MP4 disappeared
 _ID_LENGTH = len("20261122-081301-a1b2c3")
 
 
@@ -98,6 +99,13 @@ class Shelf:
         """Whether that file of that video is there."""
         return self.path(video_id, suffix).is_file()
 
+    def size(self, video_id: str) -> int:
+        """How many bytes its MP4 has; -1 without one."""
+        try:
+            return self.path(video_id, MP4).stat().st_size
+        except OSError:
+            return -1
+
     def existing(self, video_id: str, suffix: str) -> Path:
         """Like `path`; raises NotFound when there is no such file, too."""
         path = self.path(video_id, suffix)
@@ -124,6 +132,15 @@ class Shelf:
             raise DamagedVideo(f"The sidecar of {video_id} is that of another video, {video.id}.")
         return video
 
+    def lost(self, video: Video) -> Video | None:
+        """The video as its sidecar knew it when its MP4 was lost; None unless that was the same file."""
+        try:
+            kept = sidecar.video_of(sidecar.load((self.root / LOST / f"{video.id}{SIDECAR}").read_bytes()))
+        except (OSError, StudioError):
+            return None
+        same = (kept.id, kept.result.mp4_sha256) == (video.id, video.result.mp4_sha256)
+        return kept if same else None
+
     def stamp(self, video_id: str) -> int:
         """When the sidecar was last written, in nanoseconds as the file system says."""
         return self.path(video_id, SIDECAR).stat().st_mtime_ns
@@ -149,6 +166,8 @@ class Shelf:
             self.write_sidecar(video.id, sidecar.dump(video.document()), "publish")
             write_file(self.path(video.id, MP4), mp4, lambda: reach("publish:mp4-part"))
             reach("publish:mp4")
+            with disk_errors(str(self.root / LOST)):
+                (self.root / LOST / f"{video.id}{SIDECAR}").unlink(missing_ok=True)
         except StudioError:
             self._discard(video.id)
             raise
@@ -177,7 +196,7 @@ class Shelf:
 
     def set_aside(self, video_id: str) -> None:
         """Move the sidecar of a video without MP4 to `lost`, and remove its pictures."""
-        path, aside = self.path(video_id, SIDECAR), self.root / "lost"
+        path, aside = self.path(video_id, SIDECAR), self.root / LOST
         with disk_errors(str(self.root)):
             if path.is_file():
                 aside.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ from core.studio import Studio
 from core.video import Video
 from pages.parts.compare_with import compare_with
 from pages.parts.compared import compare, is_here
+from pages.parts.damaged_video import damaged_video
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.keys import opened_keys
 from pages.parts.opened_head import head, tags_field
@@ -27,7 +28,11 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
     except NotFound as error:
         show_error(error)
         return
-    except (DamagedVideo, ReadOnly) as error:
+    except DamagedVideo as error:
+        head(opened, video_id, query, None)
+        damaged_video(opened, video_id, error)
+        return
+    except ReadOnly as error:
         head(opened, video_id, query, None)
         show_error(error)
         return
