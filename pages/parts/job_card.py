@@ -78,11 +78,7 @@ def ended_card(job: Job) -> None:
                 st.text(shorten(job.request.prompt, 160))
                 st.caption(_ended_line(job))
             if job.state == DONE:
-                if job.parent is not None and is_here(studio(), job.parent):
-                    compare_from(job.parent, job.id, f"compare_job_{job.id}")
-                if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
-                    page, name = (GALLERY, "video") if job.audition is None else (GENERATE, "job")
-                    st.switch_page(page, query_params={name: job.id})
+                _lead_on(job)
             else:
                 _mend(job)
         if job.state == DONE and job.reason:
@@ -90,6 +86,16 @@ def ended_card(job: Job) -> None:
         elif job.state != CANCELLED and job.reason:
             show = st.warning if job.state == INTERRUPTED else st.error
             show(plain(job.reason), icon=":material/error:")
+
+
+def _lead_on(job: Job) -> None:
+    """The way to what was made, and to a comparison with what it was made from."""
+    with st.container(horizontal=True, width="content", gap="xsmall"):
+        if job.audition is None and job.parent is not None and is_here(studio(), job.parent):
+            compare_from(job.parent, job.id, f"compare_job_{job.id}")
+        if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
+            page, name = (GALLERY, "video") if job.audition is None else (GENERATE, "job")
+            st.switch_page(page, query_params={name: job.id})
 
 
 def _mend(job: Job) -> None:
