@@ -19,6 +19,7 @@ from core.errors import BadRequest, StudioError
 from core.jobs.ledger import Job
 from core.library.query import Query
 from core.models import SCHEDULERS
+from core.modes import MODES
 from core.request import VideoRequest
 from core.settings import REPOSITORY, Settings
 from core.studio import Studio, open_studio
@@ -276,6 +277,7 @@ def _request_options(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(f"--{name}", type=int)
     sub.add_argument("--guidance-scale", type=float)
     sub.add_argument("--scheduler", help=f"one of {', '.join(SCHEDULERS)}")
+    sub.add_argument("--mode", help=f"one of {', '.join(MODES)}")
 
 
 def main(argv: list[str] | None = None) -> int:

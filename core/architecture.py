@@ -96,7 +96,7 @@ class Tally:
     Attributes:
         flops: floating-point operations.
         weights: numbers that are learnt.
-        largest: those of the largest single layer.
+        largest: those of the largest layer of the UNet: a resnet with all that follows it.
     """
 
     def __init__(self) -> None:
@@ -106,10 +106,8 @@ class Tally:
 
     def linear(self, rows: int, wide: int, out: int, *, bias: bool = True) -> None:
         """`rows` vectors of `wide` numbers become `rows` of `out`."""
-        weights = wide * out + (out if bias else 0)
         self.flops += 2 * rows * wide * out
-        self.weights += weights
-        self.largest = max(self.largest, weights)
+        self.weights += wide * out + (out if bias else 0)
 
     def conv(self, places: int, wide: int, out: int, kernel: int = 9) -> None:
         """A convolution with `places` outputs a channel, `kernel` inputs a channel each."""
@@ -166,12 +164,14 @@ def unet_tally(shape: UNetShape, batch: int, frames: int, height: int, width: in
     area = [high * wide for high, wide in areas]
 
     def layer(level: int, wide: int, out: int, cross: bool) -> None:
+        before = tally.weights
         tally.resnet(images, area[level], wide, out, time)
         for _ in range(4):
             tally.norm(out)
             tally.conv(images * area[level], out, out, 3)
         if cross:
             attentions(level, out)
+        tally.largest = max(tally.largest, tally.weights - before)
 
     def attentions(level: int, out: int) -> None:
         tally.norm(out)

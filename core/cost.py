@@ -1,6 +1,9 @@
 """What a video costs, before it is made: floating-point operations and bytes, from a model's configuration."""
 
+import bisect
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from core.architecture import Architecture, UNetShape, decoder_tally, text_tally, unet_tally
 
@@ -8,7 +11,8 @@ DECODED_PIXELS = 1 << 18
 """About how many pixels the VAE decodes at once: its activations would otherwise be the peak of memory."""
 
 RESIDENT, MODEL_OFFLOAD, SEQUENTIAL_OFFLOAD = MEMORY_MODES = ("resident", "model offload", "sequential offload")
-"""Where the weights are, fastest first: all on the GPU; only the part that works; only the layer that works."""
+"""Where the weights are, fastest first: all on the GPU; only the part that works (text encoder, UNet, VAE); of the
+UNet only the layer that works. The others wait in main memory."""
 
 HALF, SINGLE = 2, 4
 """Bytes a value takes: float16 on a GPU, float32 on a CPU."""
@@ -40,7 +44,7 @@ class Memory:
         text, unet, vae: weights of the parts.
         denoising: the most that one call of the UNet holds beside the weights.
         decoding: the same of the VAE, which decodes a few frames at a time.
-        largest_layer: weights of the largest single layer.
+        largest_layer: weights of the UNet's largest layer: a resnet with all that follows it.
         reserved: what is taken whatever is made.
     """
 
@@ -63,7 +67,7 @@ class Memory:
             return self.reserved + self.weights + max(self.denoising, self.decoding)
         if memory_mode == MODEL_OFFLOAD:
             return self.reserved + max(self.text, self.unet + self.denoising, self.vae + self.decoding)
-        return self.reserved + self.largest_layer + max(self.denoising, self.decoding)
+        return self.reserved + max(self.text, self.largest_layer + self.denoising, self.vae + self.decoding)
 
 
 def work(model: Architecture, num_frames: int, height: int, width: int, num_inference_steps: int,
@@ -95,13 +99,60 @@ def memory(model: Architecture, num_frames: int, height: int, width: int, guidan
     places = prompts * num_frames * (height // model.pixels_per_latent) * (width // model.pixels_per_latent)
     read = prompts * num_frames * model.text.max_position_embeddings * model.unet.cross_attention_dim
     chunk = min(num_frames, max(1, DECODED_PIXELS // (height * width)))
-    text, unet = text_tally(model.text, 0), unet_tally(model.unet, 0, 0, 0, 0, 0)
-    vae = decoder_tally(model.vae, 0, 0, 0)
+    text, unet, vae, largest = _weights(model)
     return Memory(
-        text=size * text.weights, unet=size * unet.weights, vae=size * vae.weights,
+        text=size * text, unet=size * unet, vae=size * vae,
         denoising=size * (places * _values_a_place(model.unet) + read),
         decoding=size * chunk * height * width * 3 * model.vae.block_out_channels[:2][-1],
-        largest_layer=size * max(part.largest for part in (text, unet, vae)), reserved=RESERVED_BYTES[device])
+        largest_layer=size * largest, reserved=RESERVED_BYTES[device])
+
+
+@lru_cache
+def _weights(model: Architecture) -> tuple[int, int, int, int]:
+    """Numbers of the text encoder, the UNet, the VAE, and the UNet's largest layer."""
+    unet = unet_tally(model.unet, 0, 0, 0, 0, 0)
+    return text_tally(model.text, 0).weights, unet.weights, decoder_tally(model.vae, 0, 0, 0).weights, unet.largest
+
+
+def memory_mode(needs: Memory, free_bytes: int | None) -> str | None:
+    """The fastest of `MEMORY_MODES` that fits into `free_bytes`, or None where none does.
+
+    Args:
+        free_bytes: with nothing of the model there yet; None: not known, or main memory, which has no other place
+            for the weights: resident.
+    """
+    if free_bytes is None:
+        return RESIDENT
+    return next((mode for mode in MEMORY_MODES if needs.needed(mode) <= free_bytes), None)
+
+
+def nearest_that_fits(model: Architecture, num_frames: int, height: int, width: int, guidance_scale: float,
+                      device: str, free_bytes: int) -> tuple[tuple[int, int, int], ...]:
+    """What would fit into `free_bytes` in place of a video that does not, as (frames, height, width).
+
+    The most frames of that size, and the largest size of about that shape with that many frames; where neither
+    fits, the largest size with one frame; where that does not, nothing.
+    """
+    side = model.pixels_per_latent
+
+    def sized(rows: int) -> tuple[int, int]:
+        return rows * side, max(side, round(width * rows / height) * side)
+
+    def fits(frames: int, size: tuple[int, int]) -> bool:
+        return memory_mode(memory(model, frames, *size, guidance_scale, device), free_bytes) is not None
+
+    frames = _most(num_frames - 1, lambda count: fits(count, (height, width)))
+    rows = _most((height - 1) // side, lambda rows: fits(num_frames, sized(rows)))
+    found = [(frames, height, width)] * bool(frames) + [(num_frames, *sized(rows))] * bool(rows)
+    if not found:
+        rows = _most((height - 1) // side, lambda rows: fits(1, sized(rows)))
+        found = [(1, *sized(rows))] * bool(rows)
+    return tuple(found)
+
+
+def _most(high: int, fits: Callable[[int], bool]) -> int:
+    """The largest number from 1 to `high` that fits, where all smaller ones do; 0 where none does."""
+    return bisect.bisect_left(range(1, high + 1), True, key=lambda number: not fits(number))
 
 
 def _values_a_place(shape: UNetShape) -> int:

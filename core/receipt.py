@@ -59,6 +59,8 @@ class Receipt:
         scheduler_config: the scheduler's own configuration as it ran.
         loras: one object per LoRA: name, sha256, weight.
         environment: the machine and its packages.
+        method: the mode and its settings (`core.modes.ModeSpec.document`); receipts that are older than modes were
+            made by the reference.
     """
 
     noise_sha256: str
@@ -70,6 +72,7 @@ class Receipt:
     scheduler_config: dict[str, Any]
     environment: Environment
     loras: tuple[dict[str, Any], ...] = ()
+    method: dict[str, Any] = field(default_factory=lambda: {"mode": "reference"})
 
     def document(self) -> dict[str, Any]:
         """The receipt as a JSON object."""
@@ -155,11 +158,21 @@ def causes(before: Receipt, after: Receipt) -> tuple[str, ...]:
         names = sorted(n for n in set(before.scheduler_config) | set(after.scheduler_config)
                        if before.scheduler_config.get(n) != after.scheduler_config.get(n))
         found.append(f"another scheduler configuration ({', '.join(names)})")
+    if before.method != after.method:
+        found.append(_method_cause(before.method, after.method))
     if before.loras != after.loras:
         found.append("other LoRAs")
     if before.noise_sha256 != after.noise_sha256:
         found.append("the initial noise is not the same")
     return tuple(found) + environment_causes(before.environment, after.environment)
+
+
+def _method_cause(before: dict[str, Any], after: dict[str, Any]) -> str:
+    old, new = before.get("mode"), after.get("mode")
+    if old != new:
+        return f"another mode ({old} → {new})"
+    names = sorted(name for name in set(before) | set(after) if before.get(name) != after.get(name))
+    return f"other settings of the mode {new} ({', '.join(names)})"
 
 
 def verdict(before: Receipt, after: Receipt, psnr_db: float | None) -> Verdict:

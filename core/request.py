@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import BadRequest
 from core.models import NEGATIVE_PROMPT, SCHEDULERS, ModelSpec, Range, find
+from core.modes import EXACT, mode_of
 
 PROMPT_LIMIT = 2000
 SEED_BITS = 63
@@ -25,6 +26,7 @@ class VideoRequest:
         seed: 0 to 2**63 - 1.
         width, height: pixels.
         scheduler: a key of `core.models.SCHEDULERS`.
+        mode: a key of `core.modes.MODES`.
     """
 
     prompt: str
@@ -38,6 +40,7 @@ class VideoRequest:
     width: int | None = None
     height: int | None = None
     scheduler: str | None = None
+    mode: str | None = None
 
     def document(self) -> dict[str, Any]:
         """The request as a JSON object, keys in the order of the fields."""
@@ -84,7 +87,7 @@ def resolve(request: VideoRequest, models: dict[str, ModelSpec], default_model: 
     spec = find(models, request.model if request.model is not None else default_model)
     defaults = spec.defaults
     asked = {name: value for name, value in asdict(request).items() if value is not None}
-    full = VideoRequest(**{**asdict(defaults), "negative_prompt": NEGATIVE_PROMPT,
+    full = VideoRequest(**{**asdict(defaults), "negative_prompt": NEGATIVE_PROMPT, "mode": EXACT,
                            "seed": secrets.randbits(SEED_BITS), **asked, "model": spec.key})
     _check_text("prompt", full.prompt)
     if not full.prompt.strip():
@@ -97,6 +100,7 @@ def resolve(request: VideoRequest, models: dict[str, ModelSpec], default_model: 
     _check_number("seed", full.seed, Range(0, 2**SEED_BITS - 1), spec.title, whole=True)
     if full.scheduler not in SCHEDULERS:
         raise BadRequest("scheduler", f"{full.scheduler!r} is not offered; choose one of {', '.join(SCHEDULERS)}.")
+    mode_of(full.mode)
     return replace(full, guidance_scale=float(full.guidance_scale))
 
 

@@ -31,6 +31,12 @@ def _device(text: str) -> str:
     raise ValueError("must be auto, cpu, cuda or cuda:N")
 
 
+def _memory(text: str) -> str:
+    if text in ("auto", "resident", "model offload", "sequential offload"):
+        return text
+    raise ValueError("must be auto, resident, model offload or sequential offload")
+
+
 def _switch(text: str) -> bool:
     if text.lower() in ("1", "true", "yes", "on"):
         return True
@@ -53,6 +59,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("T2V_MODELS_DIR", str(REPOSITORY / "data" / "models"), Path, "Where model folders are looked for."),
     Setting("T2V_MODEL", "", str, "Model chosen at first; empty: ModelScope 1.7B on a GPU, else the demo."),
     Setting("T2V_DEVICE", "auto", _device, "auto, cpu, cuda or cuda:N."),
+    Setting("T2V_MEMORY", "auto", _memory,
+            "auto, resident, model offload or sequential offload: where the weights wait."),
     Setting("T2V_OFFLINE", "0", _switch, "1: never ask the model hub; use only what is on disk."),
     Setting("T2V_PRELOAD", "1", _switch, "1: load the default model at start when it is on disk."),
     Setting("T2V_DISPATCH", "1", _switch, "0: this process only reads and submits; another one runs the jobs."),
@@ -93,6 +101,7 @@ class Settings:
     models_dir: Path
     model: str
     device: str
+    memory: str
     offline: bool
     preload: bool
     dispatch: bool

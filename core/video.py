@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.errors import DamagedVideo, NoRecipe, ReadOnly
+from core.modes import REFERENCE
 from core.receipt import Environment, Receipt, Verdict
 from core.request import VideoRequest
 
@@ -82,7 +83,7 @@ class Origin:
         """Read what `document` wrote; raises KeyError, TypeError or AttributeError when it is something else."""
         request = document.get("request")
         return cls(document["kind"], document.get("created", ""),
-                   VideoRequest(**_known(VideoRequest, request)) if request else None,
+                   _request(request) if request else None,
                    tuple(document.get("ancestors", ())))
 
 
@@ -166,7 +167,7 @@ class Video:
                            runtime=Runtime(), recipe=False)
             return cls(
                 **kept, parent=document["parent"],
-                request=VideoRequest(**_known(VideoRequest, document["request"])),
+                request=_request(document["request"]),
                 receipt=Receipt.from_document(document["receipt"]),
                 runtime=Runtime(**_known(Runtime, document["runtime"])),
                 verdict=Verdict.from_document(verdict) if verdict else None,
@@ -174,6 +175,11 @@ class Video:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedVideo(f"The sidecar is damaged: {error}.") from error
+
+
+def _request(document: dict[str, Any]) -> VideoRequest:
+    """A request of a sidecar; one that is older than modes means the reference."""
+    return VideoRequest(**{"mode": REFERENCE, **_known(VideoRequest, document)})
 
 
 def _known(kind: type, document: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from core.video import Runtime, new_id
 
 AT_ONCE = Cadence(steps=1, seconds=0.0)
 MACHINE = Environment("cpu", "A drawing hand", "float32", "none", "resident", 1, {"studio": "0.1.0"})
-REQUEST = VideoRequest("a drawing", "", "drawn", 4, 3, 5.0, 8, 7, 32, 32, "ddim")
+REQUEST = VideoRequest("a drawing", "", "drawn", 4, 3, 5.0, 8, 7, 32, 32, "ddim", "exact")
 
 
 @dataclass(frozen=True)

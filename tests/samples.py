@@ -45,7 +45,8 @@ def video(prompt: str = "a red ball", *, id: str | None = None, created: str = "
     """A video whose file is `mp4()`; `changes` go to the request where it has such a field, else to the video."""
     request = VideoRequest(
         prompt=prompt, negative_prompt="blurry", model="demo", num_frames=8, num_inference_steps=20,
-        guidance_scale=5.0, fps=8, seed=1234, width=32, height=32, scheduler="dpmsolver++")
+        guidance_scale=5.0, fps=8, seed=1234, width=32, height=32, scheduler="dpmsolver++",
+        mode="exact")
     asked = {name: changes.pop(name) for name in list(changes) if name in VideoRequest.__dataclass_fields__}
     environment = Environment("cpu", "a processor", "float32", "math", "resident", 1, {"torch": "2.13.0"})
     receipt = Receipt("n" * 64, "f" * 64, "demo", "folder", "", "w" * 64, {"solver_order": 2}, environment)

@@ -23,7 +23,7 @@ from core.studio import open_studio
 from core.video import new_id
 
 REQUEST = drawn.REQUEST
-TINY = VideoRequest("a red ball", "", "tiny", 4, 9, 5.0, 8, 7, 32, 32, "dpmsolver++")
+TINY = VideoRequest("a red ball", "", "tiny", 4, 9, 5.0, 8, 7, 32, 32, "dpmsolver++", "exact")
 
 
 def pictures(sheet: bytes) -> list[np.ndarray]:

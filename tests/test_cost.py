@@ -183,3 +183,48 @@ def test_a_folder_that_cannot_be_read_is_taken_for_the_family(tmp_path):
     for damage in ("[]", "{", '{"block_out_channels": 4}'):
         (tmp_path / "m" / "unet" / "config.json").write_text(damage)
         assert architecture(tmp_path / "m") == MODELSCOPE
+
+
+def needs(gib_resident):
+    return cost.Memory(text=1 * GIB, unet=3 * GIB, vae=GIB // 2, denoising=int(gib_resident * GIB), decoding=0,
+                       largest_layer=GIB // 4, reserved=GIB)
+
+
+@pytest.mark.parametrize(("free", "mode"), [
+    (8.0, cost.RESIDENT), (7.5, cost.RESIDENT), (7.4, cost.MODEL_OFFLOAD), (6.0, cost.MODEL_OFFLOAD),
+    (5.9, cost.SEQUENTIAL_OFFLOAD), (3.25, cost.SEQUENTIAL_OFFLOAD), (3.2, None), (0, None)])
+def test_the_fastest_memory_mode_that_fits_is_chosen(free, mode):
+    assert cost.memory_mode(needs(2.0), int(free * GIB)) == mode
+
+
+def test_where_the_free_memory_is_not_known_the_weights_stay():
+    assert cost.memory_mode(needs(2.0), None) == cost.RESIDENT
+
+
+def test_modelscope_runs_on_small_cards_by_leaving_weights_outside():
+    def mode(free_gib, frames, height, width):
+        return cost.memory_mode(cost.memory(MODELSCOPE, frames, height, width, 9.0, "cuda"), int(free_gib * GIB))
+
+    assert mode(7.5, 24, 320, 576) == mode(5.5, 16, 256, 256) == cost.RESIDENT
+    assert mode(5.5, 24, 320, 576) != cost.RESIDENT
+    assert mode(2.5, 16, 256, 256) == cost.SEQUENTIAL_OFFLOAD
+
+
+@pytest.mark.parametrize("free_gib", [2.2, 3.0, 4.0, 6.0])
+def test_what_is_offered_instead_fits_and_one_more_frame_or_size_would_not(free_gib):
+    free, asked = int(free_gib * GIB), (64, 576, 1024)
+    found = cost.nearest_that_fits(MODELSCOPE, *asked, 9.0, "cuda", free)
+    assert found
+
+    def fits(frames, height, width):
+        return cost.memory_mode(cost.memory(MODELSCOPE, frames, height, width, 9.0, "cuda"), free) is not None
+
+    for frames, height, width in found:
+        assert fits(frames, height, width)
+        assert width / height == pytest.approx(1024 / 576, rel=0.1)
+        if (height, width) == asked[1:]:
+            assert not fits(frames + 1, height, width)
+
+
+def test_nothing_is_offered_where_nothing_fits():
+    assert cost.nearest_that_fits(MODELSCOPE, 16, 256, 256, 9.0, "cuda", GIB) == ()

@@ -30,7 +30,7 @@ from core.settings import Settings
 from core.video import Video
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim")
+TINY = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim", "exact")
 
 
 def settings_for(folder, models_dir=None):

@@ -12,8 +12,10 @@ from PIL import Image
 from tiny import make_checkpoint
 
 from core.diffusion import noise, preview, sampler
-from core.diffusion.engine import Engine, _StepReport, decode
+from core.diffusion.engine import Engine, _StepReport
+from core.diffusion.frames import decode
 from core.diffusion.loader import settle
+from core.diffusion.prediction import Reference
 from core.models import SCHEDULERS, catalog
 from core.request import VideoRequest, resolve
 from core.settings import Settings
@@ -42,7 +44,7 @@ def stock_pipeline(folder):
 
 def asked(models_dir, **values):
     request = {"prompt": "a red ball", "model": "tiny", "num_frames": 4, "num_inference_steps": 5, "width": 32,
-               "height": 32, "seed": 7, "guidance_scale": 6.0, **values}
+               "height": 32, "seed": 7, "guidance_scale": 6.0, "mode": "reference", **values}
     return resolve(VideoRequest(**request), catalog(models_dir))
 
 
@@ -114,7 +116,7 @@ def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypa
     seen = []
     with torch.inference_mode():
         whole = decode(engine._pipeline, latents, lambda _: None)
-        monkeypatch.setattr("core.diffusion.engine.DECODED_PIXELS", 2 * 48 * 40)
+        monkeypatch.setattr("core.diffusion.frames.DECODED_PIXELS", 2 * 48 * 40)
         pieces = decode(engine._pipeline, latents, seen.append)
     # the processor may sum a batch of two in another order than one of seven: the last level, here and there
     difference = np.abs(whole.astype(int) - pieces)
@@ -129,8 +131,9 @@ def test_every_scheduler_names_what_it_believes_the_clean_latents_to_be(engine):
     for key in SCHEDULERS:
         seen = []
         with torch.inference_mode():
-            latents = sampler.denoise(pipeline.unet, sampler.scheduler(key, pipeline.scheduler_config),
-                                      noise.draw(1, 3, 4, 4, 4), torch.zeros(1, 77, 16), 6, 1.0,
+            latents = sampler.denoise(Reference(pipeline.unet, torch.zeros(1, 77, 16), 1.0),
+                                      sampler.scheduler(key, pipeline.scheduler_config),
+                                      noise.draw(1, 3, 4, 4, 4), 6,
                                       lambda done, total, x, clean, seen=seen: seen.append((done, total, clean)))
         assert [entry[:2] for entry in seen] == [(k, 6) for k in range(1, 7)]
         last = seen[-1][2]

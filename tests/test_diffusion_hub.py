@@ -162,7 +162,7 @@ def test_a_model_of_the_hub_runs_and_its_receipt_names_repository_and_commit(pla
 
     monkeypatch.setitem(MODELS, SPEC.key, SPEC)
     engine = Engine(settings(tmp_path), place)
-    request = VideoRequest("a red ball", "", SPEC.key, 2, 2, 5.0, 8, 1, 32, 32, "ddim")
+    request = VideoRequest("a red ball", "", SPEC.key, 2, 2, 5.0, 8, 1, 32, 32, "ddim", "exact")
     receipt = engine.generate(request, lambda _: None).receipt
     assert (receipt.model_source, receipt.model_revision) == ("somebody/tiny", COMMIT)
 

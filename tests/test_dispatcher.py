@@ -318,7 +318,7 @@ def test_a_worker_that_cannot_start_neither_loops_nor_holds_up_the_queue_for_eve
 def test_kill_9_of_the_real_worker_in_mid_job_is_noticed_and_the_frames_are_the_same(tmp_path, models_dir):
     settings = settings_for(tmp_path, models_dir)
     house = House(tmp_path, settings, ProcessExecutor(settings))
-    request = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim")
+    request = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim", "exact")
     try:
         calm = house.finish(house.ledger.add(request), 180)
         job = house.ledger.add(request, parent=calm.id, kind="regenerate")

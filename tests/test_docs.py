@@ -8,6 +8,7 @@ import pytest
 from core.__main__ import parser
 from core.jobs import ledger
 from core.models import MODELS, SCHEDULERS
+from core.modes import MODES
 from core.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,12 @@ def test_every_command_is_documented(command):
 @pytest.mark.parametrize("key", SCHEDULERS)
 def test_every_scheduler_is_documented(key):
     assert f"`{key}`" in (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", MODES)
+def test_every_mode_is_documented(key):
+    assert f"`{key}`" in (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    assert f"`{key}`" in (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("state", ledger.STATES)

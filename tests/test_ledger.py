@@ -15,7 +15,7 @@ from core.progress import Progress
 from core.request import VideoRequest
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUEST = VideoRequest("a red ball", "blurry", "tiny", 4, 2, 5.0, 8, 2**63 - 1, 32, 32, "ddim")
+REQUEST = VideoRequest("a red ball", "blurry", "tiny", 4, 2, 5.0, 8, 2**63 - 1, 32, 32, "ddim", "exact")
 
 
 @pytest.fixture

@@ -603,7 +603,7 @@ def test_reindex_notices_files_that_came_and_went(library, tmp_path):
 
 def test_a_video_comes_back_from_its_mp4_alone(library, tmp_path):
     request = VideoRequest(HOSTILE["longest"], HOSTILE["newlines"], "demo", 8, 20, 7.123456789, 8, 2**63 - 1,
-                           33, 31, "ddim")
+                           33, 31, "ddim", "exact")
     made, data = with_recipe(replace(video(), request=request, owner="ann", parent=new_id()), moving(8, 31, 33))
     copy = tmp_path / "-copy of it.mp4"
     copy.write_bytes(data)

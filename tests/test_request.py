@@ -32,7 +32,7 @@ def test_an_empty_negative_prompt_is_kept_empty():
 
 
 def test_what_was_asked_is_never_changed():
-    asked = VideoRequest("x", "y", "modelscope-1.7b", 24, 30, 7.5, 6, 0, 320, 256, "ddim")
+    asked = VideoRequest("x", "y", "modelscope-1.7b", 24, 30, 7.5, 6, 0, 320, 256, "ddim", "fast")
     assert resolve(asked, MODELS) == asked
 
 
@@ -52,7 +52,7 @@ def test_drawn_seeds_differ_and_have_63_bits():
     ("prompt", ""), ("prompt", " \n "), ("prompt", "a" * (PROMPT_LIMIT + 1)), ("prompt", "nul\0"),
     ("prompt", "\ud800"), ("prompt", "bell\x07"), ("prompt", 7), ("negative_prompt", "b" * (PROMPT_LIMIT + 1)),
     ("negative_prompt", "\0"), ("model", "no-such-model"), ("model", 3), ("model", "../demo"),
-    ("scheduler", "heun"),
+    ("scheduler", "heun"), ("mode", "turbo"), ("mode", ""),
     ("num_frames", 0), ("num_frames", 33), ("num_frames", 16.0), ("num_frames", True), ("num_frames", "16"),
     ("num_inference_steps", 0), ("num_inference_steps", 101), ("guidance_scale", 0.5), ("guidance_scale", 31),
     ("guidance_scale", math.nan), ("guidance_scale", math.inf), ("fps", 0), ("fps", 61), ("fps", 7.5),

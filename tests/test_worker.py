@@ -23,7 +23,7 @@ from core.settings import Settings
 from core.video import Video
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUEST = VideoRequest("a red ball", "", "tiny", 4, 6, 5.0, 8, 7, 32, 32, "ddim")
+REQUEST = VideoRequest("a red ball", "", "tiny", 4, 6, 5.0, 8, 7, 32, 32, "ddim", "exact")
 
 
 def settings_for(data_dir, models_dir, **changes):

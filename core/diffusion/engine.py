@@ -10,12 +10,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from core import cost
+from core.architecture import architecture
 from core.diffusion import device as devices
-from core.diffusion import hub, loader, noise, preview, sampler
+from core.diffusion import hub, loader, noise, placement, preview, sampler
 from core.diffusion.failures import meaning
+from core.diffusion.frames import check_finite, check_not_flat, decode
+from core.diffusion.graphs import Graphed
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
-from core.errors import BadRequest, InvalidFrames, ModelUnavailable, OutOfMemory
+from core.diffusion.network import Network, channels_last
+from core.diffusion.prediction import Prediction, Reference, planned
+from core.errors import BadRequest, ModelUnavailable, OutOfMemory
 from core.models import NEGATIVE_PROMPT, catalog, find
+from core.modes import mode_of
 from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
@@ -25,12 +32,6 @@ from core.video import Runtime
 PREVIEW_INTERVAL_S = 0.25
 PREVIEW_COST = 50
 """A preview is made at most every `PREVIEW_INTERVAL_S`, and not before this many times its own cost has passed."""
-
-DECODED_PIXELS = 1 << 18
-"""About how many pixels the VAE decodes at once: its activations are the peak of memory, some 4 kB a pixel."""
-
-FLAT_LEVELS = 2
-"""A clip whose values stay within this many of 255 levels shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Engine:
         self._settings = settings
         self._place = place
         self._pipeline: loader.Pipeline | None = None
+        self._graphed: Graphed | None = None
         self._log = logging.getLogger(__name__)
         devices.quiet()
 
@@ -104,7 +106,7 @@ class Engine:
     def unload(self) -> None:
         """Let go of the warm model and its memory."""
         if self._pipeline is not None:
-            self._pipeline = None
+            self._pipeline = self._graphed = None
             self._give_back()
 
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
@@ -138,7 +140,21 @@ class Engine:
             self._log.exception("Generating failed")
         if isinstance(failure, OutOfMemory):
             self._give_back()
+            failure = self._with_what_fits(failure, request)
         raise failure
+
+    def _with_what_fits(self, failure: OutOfMemory, request: VideoRequest) -> OutOfMemory:
+        """The sentence of a failure with the nearest change that should fit, where that can be said."""
+        pipeline = self._pipeline
+        free = placement.free_bytes(pipeline.device)
+        changes = cost.nearest_that_fits(
+            architecture(pipeline.folder), request.num_frames, request.height, request.width,
+            request.guidance_scale, pipeline.device.type, free) if free else ()
+        if not changes:
+            return failure
+        offers = " or ".join(f"{frames} frame{'s' * (frames > 1)} of {width}×{height}"
+                             for frames, height, width in changes)
+        return OutOfMemory(f"{failure} About {free / 1e9:.1f} GB are free; {offers} should fit.")
 
     def _make(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
               on_checkpoint: OnCheckpoint) -> Generation:
@@ -147,35 +163,72 @@ class Engine:
         devices.reset_peak_memory(pipeline.device)
         started = time.perf_counter()
         drawn = self._draw(pipeline, request)
-        embeds, notes = embed(pipeline, request)
+        mode = mode_of(request.mode)
+        for part in (pipeline.unet, pipeline.vae):
+            channels_last(part, mode.network)
+        memory_mode = self._memory_mode(pipeline, request)
+        around = placement.visiting(pipeline.device)
+        if memory_mode == cost.RESIDENT:
+            around = placement.here
+        for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
+            part.to(pipeline.device if memory_mode == cost.RESIDENT else torch.device("cpu"))
+        with around(pipeline.text_encoder):
+            embeds, notes = embed(pipeline, request)
         scheduler = self._scheduler(pipeline, request.scheduler)
-        origin = Origin(request, pipeline.weights_sha256, sampler.config_of(scheduler),
-                        devices.environment(pipeline.device))
+        environment = replace(devices.environment(pipeline.device), memory_mode=memory_mode)
+        origin = Origin(request, pipeline.weights_sha256, sampler.config_of(scheduler), environment)
         state, remark = unpack(checkpoint, origin, pipeline.device) if checkpoint else (None, "")
         if state is not None:
-            remark = f"Continued after step {state.step} of {request.num_inference_steps}."
+            if state.step:
+                remark = f"Continued after step {state.step} of {request.num_inference_steps}."
             started -= state.elapsed_s
 
         def on_state(reached: LoopState) -> None:
             elapsed_s = time.perf_counter() - started
             on_checkpoint(reached.step, lambda: pack(replace(reached, elapsed_s=elapsed_s), origin))
 
-        latents = sampler.denoise(pipeline.unet, scheduler, drawn.to(pipeline.device, pipeline.dtype), embeds,
-                                  request.num_inference_steps, request.guidance_scale,
-                                  _StepReport(pipeline, on_progress), on_state, state)
-        _check_finite(latents)
+        layers = memory_mode == cost.SEQUENTIAL_OFFLOAD
+        with placement.here() if layers else around(pipeline.unet):
+            predict = self._prediction(pipeline, request, embeds, memory_mode, around)
+            latents = sampler.denoise(predict, scheduler, drawn.to(pipeline.device, pipeline.dtype),
+                                      request.num_inference_steps, _StepReport(pipeline, on_progress), on_state,
+                                      state)
+        check_finite(latents)
         denoised = time.perf_counter()
-        frames = decode(pipeline, latents, on_progress)
-        _check_not_flat(frames)
+        with around(pipeline.vae):
+            frames = decode(pipeline, latents, on_progress)
+        check_not_flat(frames)
         decoded = time.perf_counter()
         receipt = Receipt(
             noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames.tobytes()).hexdigest(),
             **vars(pipeline.loaded_model), scheduler_config=origin.scheduler_config,
-            environment=origin.environment)
+            environment=origin.environment, method=mode.document())
         runtime = Runtime(denoise_s=denoised - started, decode_s=decoded - denoised,
                           peak_memory_bytes=devices.peak_memory_bytes(pipeline.device))
         notes = (*notes, *filter(None, [remark]))
         return Generation(frames, receipt, runtime, notes)
+
+    def _prediction(self, pipeline: loader.Pipeline, request: VideoRequest, embeds: torch.Tensor, memory_mode: str,
+                    around: placement.Around) -> Prediction:
+        if not mode_of(request.mode).network or memory_mode != cost.RESIDENT:
+            self._graphed = None  # the weights move, and a recording knows where they were
+        if not mode_of(request.mode).network:
+            return Reference(pipeline.unet, embeds, request.guidance_scale)
+        network = Network(pipeline.unet, around if memory_mode == cost.SEQUENTIAL_OFFLOAD else placement.here)
+        if pipeline.device.type == "cuda" and memory_mode == cost.RESIDENT:
+            network = self._graphed = self._graphed or Graphed(network)
+        return planned(network, request, embeds)
+
+    def _memory_mode(self, pipeline: loader.Pipeline, request: VideoRequest) -> str:
+        """Where the weights are to be: as the settings say, or as the free memory of a GPU allows."""
+        chosen = self._settings.memory
+        if chosen == "auto":
+            free = placement.free_bytes(pipeline.device) if pipeline.device.type == "cuda" else None
+            needs = placement.needs(pipeline.folder, request, pipeline.device)
+            chosen = cost.memory_mode(needs, free) or cost.SEQUENTIAL_OFFLOAD  # the estimate may be wrong: try
+        if chosen == cost.SEQUENTIAL_OFFLOAD and not mode_of(request.mode).network:
+            return cost.MODEL_OFFLOAD  # the library's forward is one piece
+        return chosen
 
     def _draw(self, pipeline: loader.Pipeline, request: VideoRequest) -> torch.Tensor:
         factor = pipeline.pixels_per_latent
@@ -194,6 +247,7 @@ class Engine:
                                    f"{key} ({error}). Choose another scheduler.") from error
 
     def _give_back(self) -> None:
+        self._graphed = None  # its recordings hold their activations
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
@@ -211,7 +265,7 @@ class _StepReport:
 
     def __call__(self, done: int, total: int, latents: torch.Tensor, clean: torch.Tensor) -> None:
         if self._pipeline.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
-            _check_finite(latents)
+            check_finite(latents)
         picture = None
         started = self._clock()
         if done in (1, total) or started >= self._next_preview:
@@ -242,36 +296,3 @@ def embed(pipeline: loader.Pipeline, request: VideoRequest) -> tuple[torch.Tenso
         mask = tokens.attention_mask.to(pipeline.device) if asks_mask else None
         embeds.append(pipeline.text_encoder(tokens.input_ids.to(pipeline.device), attention_mask=mask)[0])
     return torch.cat(embeds).to(pipeline.dtype), tuple(notes)
-
-
-def decode(pipeline: loader.Pipeline, latents: torch.Tensor, on_progress: OnProgress) -> np.ndarray:
-    """Latents (1, C, F, h, w) as frames (F, H, W, 3) uint8, a few frames at a time.
-
-    The rounding is that of the stock pipeline: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest.
-    """
-    scaled = (1 / pipeline.vae.config.scaling_factor * latents)[0].permute(1, 0, 2, 3)
-    num_frames, _, height, width = scaled.shape
-    pixels = height * width * pipeline.pixels_per_latent**2
-    chunk = max(1, DECODED_PIXELS // pixels)
-    frames: list[np.ndarray] = []
-    for start in range(0, num_frames, chunk):
-        image = pipeline.vae.decode(scaled[start:start + chunk], return_dict=False)[0].float()
-        _check_finite(image)
-        colours = (image * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
-        for frame in (colours * 255).round().to(torch.uint8).cpu().numpy():
-            frames.append(frame)
-            on_progress(Progress("decoding", len(frames), num_frames))
-    return np.ascontiguousarray(np.stack(frames))
-
-
-def _check_finite(values: torch.Tensor) -> None:
-    if not bool(torch.isfinite(values).all()):
-        raise InvalidFrames("The model produced values that are not numbers, so there is no picture to keep. "
-                            "Try another scheduler, a lower guidance scale or more steps.")
-
-
-def _check_not_flat(frames: np.ndarray) -> None:
-    low, high = frames.min(axis=(0, 1, 2)).astype(int), frames.max(axis=(0, 1, 2)).astype(int)
-    if (high - low <= FLAT_LEVELS).all():
-        raise InvalidFrames("The model produced a clip of one flat colour. Try another seed, another prompt or "
-                            "more steps.")

@@ -13,9 +13,12 @@ from diffusers import AutoencoderKL, UNet3DConditionModel
 from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from core.architecture import architecture
+from core.cost import RESIDENT, memory, memory_mode
 from core.diffusion import checkpoint, hub, preview
 from core.diffusion.device import device_of, dtype_of
 from core.diffusion.failures import meaning
+from core.diffusion.placement import free_bytes
 from core.errors import ModelUnavailable
 from core.models import ModelSpec, model_folder
 from core.progress import OnProgress, Progress
@@ -25,7 +28,7 @@ from core.settings import Settings
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A loaded model: its parts, on `device` in `dtype`, and where they came from.
+    """A loaded model: its parts in `dtype`, the device it works on, and where they came from.
 
     Attributes:
         scheduler_config: what the checkpoint was trained with; `sampler.scheduler` builds on it.
@@ -104,9 +107,10 @@ def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
     weights_sha256 = checkpoint.sha256(folder, files + checkpoint.configurations(folder),
                                        lambda: on_progress(Progress("loading")))
     dtype = dtype_of(device)
+    rest = torch.device("cpu") if _weighs_too_much(folder, device) else device
     parts = {}
     for part, kind in (("text_encoder", CLIPTextModel), ("unet", UNet3DConditionModel), ("vae", AutoencoderKL)):
-        parts[part] = settle(_part(kind, folder / part, variants[part], dtype), device)
+        parts[part] = settle(_part(kind, folder / part, variants[part], dtype), rest)
         on_progress(Progress("loading"))
     hub_folder = model_folder(settings.models_dir, spec.key) is None
     return Pipeline(
@@ -118,6 +122,13 @@ def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
         preview_factors=preview.factors_for(
             folder, parts["unet"].config.in_channels, parts["vae"].config.scaling_factor),
     )
+
+
+def _weighs_too_much(folder: Path, device: torch.device) -> bool:
+    """Whether the weights alone would fill the device; they rest in main memory then, and visit it."""
+    free = free_bytes(device) if device.type == "cuda" else None
+    shape = memory(architecture(folder), 1, 8, 8, 1.0, device.type)
+    return memory_mode(shape, free) != RESIDENT
 
 
 def settle(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:

@@ -1,19 +1,22 @@
 """Noise becomes latents: the denoising loop, step by step.
 
 It is our own because `TextToVideoSDPipeline` is deprecated upstream and can neither report a step's result nor
-be left in the middle and gone on with later. Given the same latents it makes the same frames as that pipeline
-(tests/test_diffusion.py).
+be left in the middle and gone on with later. Given the same latents and its own UNet it makes the same frames as
+that pipeline (tests/test_diffusion.py).
 """
 
+import copy
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import diffusers
 import torch
 
 from core.diffusion.loop_state import LoopState
+from core.diffusion.prediction import Prediction
 from core.models import SCHEDULERS
 
 OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
@@ -21,7 +24,8 @@ OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
 latents (F, C, h, w), of the device and dtype of the model. May raise to stop."""
 
 OnState = Callable[[LoopState], None]
-"""Called after each step, after `OnStep`, with where the loop stands. May raise to stop."""
+"""Called after each step, after `OnStep`, with where the loop can be gone on with: after that step, or, where the
+next one uses what is kept from an earlier one, before that earlier one. May raise to stop."""
 
 
 def scheduler(key: str, config: dict[str, Any]) -> Any:
@@ -37,12 +41,10 @@ def scheduler(key: str, config: dict[str, Any]) -> Any:
 
 
 def denoise(
-    unet: torch.nn.Module,
+    predict: Prediction,
     scheduler: Any,
     noise: torch.Tensor,
-    embeds: torch.Tensor,
     num_inference_steps: int,
-    guidance_scale: float,
     on_step: OnStep,
     on_state: OnState = lambda _: None,
     state: LoopState | None = None,
@@ -52,8 +54,6 @@ def denoise(
     Args:
         scheduler: a fresh one.
         noise: (1, C, F, h, w), unit variance, of the model's device and dtype.
-        embeds: (2, tokens, width), the negative prompt's before the prompt's; (1, …) without guidance.
-        guidance_scale: used when `embeds` holds two prompts.
         state: go on from here, where everything else is the same; None: begin with `noise`.
 
     Returns:
@@ -64,18 +64,21 @@ def denoise(
     if state is not None:
         vars(scheduler).update(state.scheduler)
         latents, begin = _channels_first(state.latents), state.step
-    guided = embeds.shape[0] == 2
     timesteps = scheduler.timesteps
+    predict.begin(timesteps)
+    steps = len(timesteps)
+    leave = LoopState(begin, _frames_first(latents), copy.deepcopy(_held_by(scheduler)))
     for index, timestep in enumerate(timesteps[begin:], start=begin):
-        inputs = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, timestep)
-        output = unet(inputs, timestep, encoder_hidden_states=embeds, return_dict=False)[0]
-        if guided:
-            without, along = output.chunk(2)
-            output = without + guidance_scale * (along - without)
+        output = predict(scheduler.scale_model_input(latents, timestep), index)
         step = scheduler.step(_frames_first(output), timestep, _frames_first(latents))
         latents = _channels_first(step.prev_sample)
-        on_step(index + 1, len(timesteps), latents, _clean(scheduler, step))
-        on_state(LoopState(index + 1, step.prev_sample, _held_by(scheduler)))
+        on_step(index + 1, steps, latents, _clean(scheduler, step))
+        if index + 1 == steps or predict.whole(index + 1):
+            # what is kept for steps to come is not part of a state: one is left only where the next step is whole
+            leave = LoopState(index + 1, step.prev_sample, _held_by(scheduler))
+            if index + 2 < steps and not predict.whole(index + 2):
+                leave = replace(leave, scheduler=copy.deepcopy(leave.scheduler))  # it must outlast the next steps
+        on_state(leave)
     return latents
 
 

@@ -9,6 +9,7 @@ from core.jobs.model import Model
 from core.jobs.status import Head
 from core.library.clip import encode_bytes
 from core.library.sidecar import comment_of
+from core.modes import mode_of
 from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import LoadedModel
 from core.request import VideoRequest
@@ -69,7 +70,8 @@ class Renderer:
         on_progress(Progress("encoding", 0, count))
         video = Video(
             id=head.id, created=head.created, owner=head.owner, parent=head.parent, origin=head.origin,
-            request=request, receipt=made.receipt, runtime=replace(made.runtime, queued_s=round(head.queued_s, 3)),
+            request=replace(request, mode=mode_of(request.mode).key),  # queued before there were modes: none
+            receipt=made.receipt, runtime=replace(made.runtime, queued_s=round(head.queued_s, 3)),
             result=Result(count, width, height, request.fps, round(count / request.fps, 6), 0, ""),
         )
         started = time.perf_counter()

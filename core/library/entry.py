@@ -56,6 +56,7 @@ class Entry(NamedTuple):
     width: int
     height: int
     scheduler: str
+    mode: str
     loras: tuple[str, ...]
     bytes: int
     mp4_sha256: str
@@ -77,6 +78,7 @@ class Entry(NamedTuple):
             num_inference_steps=request.num_inference_steps or 0,
             guidance_scale=request.guidance_scale or 0.0, fps=result.fps, seed=request.seed or 0,
             width=result.width, height=result.height, scheduler=request.scheduler or "",
+            mode=request.mode or "",
             loras=tuple(str(lora.get("name", "")) for lora in video.receipt.loras),
             bytes=result.bytes, mp4_sha256=result.mp4_sha256, total_s=video.runtime.total_s,
             verdict=video.verdict.verdict if video.verdict else None, recipe=video.recipe, sidecar_ns=sidecar_ns,
@@ -100,7 +102,7 @@ class Entry(NamedTuple):
         if tuple(map(type, values)) not in _SHAPES:
             raise TypeError(f"{document!r:.80} is not a row")
         (video_id, created, owner, parent, prompt, negative, tags, favorite, model, num_frames, steps, guidance,
-         fps, seed, width, height, scheduler, loras, size, mp4_sha256, total_s, verdict, recipe,
+         fps, seed, width, height, scheduler, mode, loras, size, mp4_sha256, total_s, verdict, recipe,
          sidecar_ns) = values
         for texts in (tags, loras):
             if texts and set(map(type, texts)) != {str}:
@@ -109,8 +111,8 @@ class Entry(NamedTuple):
             raise ValueError(f"{video_id!r:.40} is not an id")
         return tuple.__new__(cls, (
             video_id, created, intern(owner), parent, prompt, intern(negative), tuple(tags), favorite,
-            intern(model), num_frames, steps, guidance, fps, seed, width, height, intern(scheduler), tuple(loras),
-            size, mp4_sha256, total_s, verdict, recipe, sidecar_ns, _shown(prompt, tags),
+            intern(model), num_frames, steps, guidance, fps, seed, width, height, intern(scheduler), intern(mode),
+            tuple(loras), size, mp4_sha256, total_s, verdict, recipe, sidecar_ns, _shown(prompt, tags),
             _fold_repeated(negative)))
 
     def video(self) -> Video:

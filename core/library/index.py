@@ -26,7 +26,7 @@ from core.library.entry import Entry
 from core.library.files import disk_errors, write_file
 from core.library.uncollected import uncollected
 
-FORMAT = 3
+FORMAT = 4
 INLINE_ROWS = 1000  # with more rows than this, writing the file is put off
 DELAY_S = 1.0
 RETRY_S = 30.0

@@ -24,10 +24,11 @@ _TYPES: dict[type, dict[str, Any]] = {
     VideoRequest: {
         "prompt": str, "negative_prompt": str, "model": str, "num_frames": int, "num_inference_steps": int,
         "guidance_scale": _NUMBER, "fps": int, "seed": int, "width": int, "height": int, "scheduler": str,
+        "mode": str,
     },
     Receipt: {
         "noise_sha256": str, "frames_sha256": str, "model": str, "model_source": str, "model_revision": str,
-        "weights_sha256": str, "scheduler_config": dict,
+        "weights_sha256": str, "scheduler_config": dict, "method": dict,
     },
     Environment: {
         "device": str, "device_name": str, "dtype": str, "attention_backend": str, "memory_mode": str,

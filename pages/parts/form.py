@@ -8,6 +8,8 @@ import streamlit as st
 
 from core.errors import StudioError
 from core.models import NEGATIVE_PROMPT, SCHEDULERS, ModelSpec, Range
+from core.modes import EXACT, MODES
+from core.receipt import EQUIVALENT, IDENTICAL
 from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
 from pages.parts.audition_card import audition_button, audition_settings
@@ -80,6 +82,10 @@ def fill_from(request: VideoRequest, models: dict[str, ModelSpec]) -> None:
         st.session_state.f_scheduler = models[st.session_state.f_model].defaults.scheduler
         st.session_state.f_replaced.append(
             ("scheduler", request.scheduler, SCHEDULERS[st.session_state.f_scheduler].title))
+    if request.mode not in MODES:
+        st.session_state.f_mode = EXACT
+        if request.mode is not None:
+            st.session_state.f_replaced.append(("mode", request.mode, MODES[EXACT].title))
     st.session_state.f_size = (request.width, request.height)
     st.session_state.f_failure = None
 
@@ -109,6 +115,7 @@ def _take_defaults() -> None:
     for name in ("num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height", "scheduler"):
         st.session_state[f"f_{name}"] = getattr(defaults, name)
     st.session_state.f_size = (defaults.width, defaults.height)
+    st.session_state.f_mode = EXACT
     st.session_state.setdefault("f_negative_prompt", NEGATIVE_PROMPT)
     st.session_state.setdefault("f_seed", "")
     st.session_state.f_failure = None
@@ -191,7 +198,10 @@ def _more_settings(spec: ModelSpec) -> None:
                               help="How closely the prompt is followed; 1 switches it off.")
         fps.number_input(_label("FPS", spec, "fps"), key="f_fps", value=None, step=1,
                          help="Frames per second of the file; it does not change the frames.", **KEEP)
-        st.selectbox("Scheduler", list(SCHEDULERS), key="f_scheduler", format_func=_scheduler_title, **KEEP)
+        scheduler, mode = st.columns(2)
+        scheduler.selectbox("Scheduler", list(SCHEDULERS), key="f_scheduler", format_func=_scheduler_title, **KEEP)
+        mode.selectbox("Mode", list(MODES), key="f_mode", format_func=_mode_title, **KEEP)
+        mode.caption(plain(MODES[st.session_state.get("f_mode", EXACT)].help))
         audition_settings(spec, KEEP)
         st.text_area("Negative prompt", key="f_negative_prompt", height=80,
                      help="What the video should not look like.", **KEEP)
@@ -204,6 +214,11 @@ def _scheduler_title(key: str) -> str:
     return f"{row.title} · deterministic" if row.deterministic else row.title
 
 
+def _mode_title(key: str) -> str:
+    """A mode, and what making its videos again on this machine comes to."""
+    return f"{MODES[key].title} · {IDENTICAL if MODES[key].repeats else EQUIVALENT} each time"
+
+
 def _request() -> VideoRequest:
     """What the form says. A seed that is no number is passed on as it is, to be refused with a sentence."""
     state = st.session_state
@@ -214,7 +229,7 @@ def _request() -> VideoRequest:
         num_frames=state.f_num_frames, num_inference_steps=state.f_num_inference_steps,
         guidance_scale=state.f_guidance_scale, fps=state.f_fps,
         seed=int(seed) if re.fullmatch(r"-?[0-9]{1,40}", seed) else (seed or None),  # type: ignore[arg-type]
-        width=width, height=height, scheduler=state.f_scheduler)
+        width=width, height=height, scheduler=state.f_scheduler, mode=state.get("f_mode"))
 
 
 def _parent() -> str | None:

@@ -6,6 +6,7 @@ from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
 from core.jobs.job import ENDED, Job
 from core.library.query import Query
 from core.models import SCHEDULERS
+from core.modes import MODES
 from core.studio import Studio
 from core.video import Video
 from pages.parts.compare_with import compare_with
@@ -134,6 +135,7 @@ def recipe_rows(video: Video) -> dict[str, str]:
         "Length": f"{video.result.duration_s:g} s at {video.result.fps} frames per second",
         "Steps": str(request.num_inference_steps), "Guidance": f"{request.guidance_scale:g}",
         "Scheduler": scheduler.title if scheduler else str(request.scheduler),
+        "Mode": MODES[request.mode].title if request.mode in MODES else str(request.mode),
         "Negative prompt": request.negative_prompt or "none",
         "Made on": f"{machine.device_name} ({machine.device}, {machine.dtype})",
         "Versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),

@@ -12,6 +12,7 @@ FIELDS = {
     "width": "Width", "height": "Height", "scheduler": "Scheduler", "seeds": "Seeds to try",
     "audition_steps": "Steps of a try",
     "folder": "Folder",
+    "mode": "Mode",
 }
 VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
 VERDICT_ICONS = {IDENTICAL: ":material/verified:", EQUIVALENT: ":material/check:", DRIFTED: ":material/warning:"}

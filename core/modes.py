@@ -1,0 +1,87 @@
+"""The modes a video can be made in, as rows: how near to the library's own arithmetic, and how fast."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import BadRequest
+
+REFERENCE, EXACT, FAST = "reference", "exact", "fast"
+
+
+@dataclass(frozen=True)
+class ModeSpec:
+    """One mode.
+
+    Attributes:
+        key: its name everywhere: request, sidecar, receipt, command line.
+        help: what a person gives up and gains, in one line.
+        network: made by `core.diffusion.network`, images with their channels last; else by the library's forward.
+        interval: of so many steps one is made whole; the others make only the last layers anew (DeepCache, Ma et
+            al. 2023, arXiv 2312.00858). 1: all are whole.
+        depth: how many of the last layers that is.
+        guided: from which part of the steps to which the prompt is compared with the negative prompt (Kynkäänniemi
+            et al. 2024, arXiv 2404.07724); outside it each step is half the work.
+        repeats: whether a machine that makes such a video again makes the same pixels (tests/test_modes.py,
+            tests/test_gpu.py); what does not is called equivalent before it is chosen.
+    """
+
+    key: str
+    title: str
+    help: str
+    network: bool = True
+    interval: int = 1
+    depth: int = 1
+    guided: tuple[float, float] = (0.0, 1.0)
+    repeats: bool = True
+
+    def document(self) -> dict[str, Any]:
+        """What a receipt says of the mode: everything of it that can change the frames."""
+        if not self.network:
+            return {"mode": self.key}
+        return {"mode": self.key, "layout": "channels last", "interval": self.interval, "depth": self.depth,
+                "guided": list(self.guided)}
+
+
+MODES: dict[str, ModeSpec] = {
+    row.key: row
+    for row in (
+        ModeSpec(EXACT, "Exact", "Every step in full, equal to the reference up to rounding."),
+        ModeSpec(FAST, "Fast", "Most of the model runs every third step only: quicker, and details may differ.",
+                 interval=3, depth=1, guided=(0.0, 1.0)),
+        ModeSpec(REFERENCE, "Reference", "The arithmetic of the diffusers library, bit for bit, and slower; "
+                                         "as videos were made before there were modes.", network=False),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan: made whole or with what is kept from the last whole one, with guidance or without."""
+
+    whole: bool = True
+    guided: bool = True
+
+
+def mode_of(key: str | None) -> ModeSpec:
+    """The row of `key`; None is what ran before there were modes.
+
+    Raises:
+        BadRequest: no such mode; the sentence lists those there are.
+    """
+    if key is None:
+        return MODES[REFERENCE]
+    if key not in MODES:
+        raise BadRequest("mode", f"{key!r} is not offered; choose one of {', '.join(MODES)}.")
+    return MODES[key]
+
+
+def plan(mode: ModeSpec, num_inference_steps: int, guidance_scale: float) -> tuple[Step, ...]:
+    """How each step is made. The first is whole, and so is one that needs more prompts than were kept."""
+    steps: list[Step] = []
+    since, kept_guided = 0, False
+    for index in range(num_inference_steps):
+        guided = guidance_scale > 1 and mode.guided[0] <= index / num_inference_steps < mode.guided[1]
+        whole = index == 0 or since + 1 >= mode.interval or (guided and not kept_guided)
+        since, kept_guided = (0, guided) if whole else (since + 1, kept_guided)
+        steps.append(Step(whole, guided))
+    return tuple(steps)

@@ -1,0 +1,85 @@
+"""Settings of fast mode against exact mode: how much faster, how near, and whether the prompt is followed.
+
+This is how the settings of the row "fast" of `core.modes` were chosen.
+"""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from core.diffusion import loader, noise, sampler
+from core.diffusion.engine import embed
+from core.diffusion.frames import decode
+from core.diffusion.network import Network, channels_last
+from core.diffusion.prediction import Planned
+from core.models import catalog
+from core.modes import EXACT, FAST, MODES, ModeSpec, plan
+from core.request import VideoRequest, resolve
+from core.settings import Settings
+from scripts.demo_model.measure import measure as seen_in
+from scripts.demo_model.prompts import single_prompts
+
+SETTINGS = ((2, 1, 1.0), (3, 1, 1.0), (4, 1, 1.0), (2, 2, 1.0), (3, 2, 1.0), (3, 3, 1.0), (1, 1, 0.6), (2, 1, 0.6),
+            (2, 2, 0.6), (2, 1, 0.8), (2, 2, 0.8))
+"""Interval, depth, and until which part of the steps there is guidance."""
+
+
+def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
+    """Make `repeats` videos of one shape with each setting, and with exact mode.
+
+    Returns:
+        For each setting: how many times faster (processor time of denoising), the mean PSNR against exact mode and
+        the least, and how often colour and background are those asked for.
+    """
+    settings = Settings.from_env(models_dir=models_dir)
+    pipeline = loader.load(catalog(settings.models_dir)["demo"], settings, lambda _: None)
+    channels_last(pipeline.unet, True)
+    channels_last(pipeline.vae, True)
+    chosen = MODES[FAST]
+    rows = {"exact": MODES[EXACT], "fast, as it is offered": chosen}
+    rows |= {f"interval {interval}, depth {depth}, guided to {until:.0%}": ModeSpec(
+        FAST, "", "", interval=interval, depth=depth, guided=(0.0, until)) for interval, depth, until in SETTINGS
+        if (interval, depth, (0.0, until)) != (chosen.interval, chosen.depth, chosen.guided)}
+    asked = single_prompts(max(repeats, 2))
+    exact: list[np.ndarray] = []
+    found: dict[str, Any] = {}
+    exact_s = 0.0
+    for title, mode in rows.items():
+        videos, seconds = zip(*(_made(pipeline, settings, mode, one.prompt, one.seed)
+                                for one in asked), strict=True)
+        spent = statistics.median(seconds)
+        if title == "exact":
+            exact, exact_s = list(videos), spent
+        looked = [seen_in(frames) for frames in videos]
+        right = statistics.mean((look.colour == one.clip.colour) + (look.background == one.clip.background)
+                                for look, one in zip(looked, asked, strict=True)) / 2
+        near = [_psnr(*pair) for pair in zip(videos, exact, strict=True)]
+        found[title] = (f"{exact_s / spent:4.2f}×  {statistics.mean(near):5.1f} dB (least {min(near):4.1f})  "
+                        f"{right:4.0%} right")
+    return found
+
+
+def _made(pipeline: loader.Pipeline, settings: Settings, mode: ModeSpec, prompt: str,
+          seed: int) -> tuple[np.ndarray, float]:
+    request = resolve(VideoRequest(prompt, model="demo", seed=seed), catalog(settings.models_dir))
+    with torch.inference_mode():
+        embeds, _ = embed(pipeline, request)
+        factor = pipeline.pixels_per_latent
+        drawn = noise.draw(seed, request.num_frames, pipeline.unet.config.in_channels, request.height // factor,
+                           request.width // factor)
+        started = time.process_time()
+        predict = Planned(Network(pipeline.unet), embeds, request.guidance_scale,
+                          plan(mode, request.num_inference_steps, request.guidance_scale), mode.depth)
+        latents = sampler.denoise(predict, sampler.scheduler(request.scheduler, pipeline.scheduler_config), drawn,
+                                  request.num_inference_steps, lambda *_: None)
+        spent = time.process_time() - started
+        return decode(pipeline, latents, lambda _: None), spent
+
+
+def _psnr(one: np.ndarray, other: np.ndarray) -> float:
+    error = float(np.mean((one.astype(float) - other) ** 2))
+    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))

@@ -1,0 +1,55 @@
+"""The benchmark of a GPU: runs where there is none, on a tiny model, and builds ModelScope to the weight."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from core.settings import REPOSITORY
+
+SCRIPT = [sys.executable, str(REPOSITORY / "scripts" / "bench_gpu")]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_one_line_says_so():
+    done = subprocess.run(SCRIPT, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "No CUDA GPU here: nothing is measured. --tiny runs the same code on the processor."]
+
+
+def test_the_same_code_on_a_tiny_model_prints_every_variant_and_writes_it_as_json(tmp_path):
+    path = tmp_path / "figures.json"
+    done = subprocess.run([*SCRIPT, "--tiny", "--json", str(path)], cwd=REPOSITORY, capture_output=True, text=True,
+                          check=True)
+    results = json.loads(path.read_text())
+    rows = {(row["variant"], row["num_frames"]): row for row in results["figures"]}
+    variants = {"exact, no graph", "fast, no graph", "exact, model offload", "exact, sequential offload",
+                "reference", "stock pipeline"}
+    assert {variant for variant, _ in rows} >= variants
+    for (variant, _), row in rows.items():
+        assert row["video_s"] > 0 and row["times_stock"] > 0 and row["times_floor"] > 0, row
+        assert variant in done.stdout
+        near = row["remark"] == "equal" or row["psnr_db"] > 50
+        assert near or variant.startswith("fast"), row
+    assert "these figures mean nothing" in done.stdout
+
+
+def test_when_the_time_is_over_nothing_more_is_begun(tmp_path):
+    path = tmp_path / "figures.json"
+    subprocess.run([*SCRIPT, "--tiny", "--minutes", "0", "--json", str(path)], cwd=REPOSITORY, capture_output=True,
+                   text=True, check=True)
+    rows = json.loads(path.read_text())["figures"]
+    assert rows and {row["remark"] for row in rows} == {"not measured: the time was over"}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+def test_the_model_it_builds_is_modelscope_to_the_weight():
+    from core.architecture import Architecture
+    from scripts.bench_parts.gpu import build
+
+    parts = build(Architecture(), torch.device("cuda"), torch.float16)
+    counts = [sum(p.numel() for p in part.parameters()) for part in (parts.unet, parts.text_encoder, parts.vae)]
+    assert counts == [1_411_233_860, 340_387_840, 83_653_863]
