@@ -26,8 +26,7 @@ from core.studio import Studio, open_studio
 from core.video import Video
 
 VERDICT_WORDS = {"identical": "Identical: every pixel of all frames is the same.",
-                 "equivalent": "Equivalent: looks the same.",
-                 "drifted": "Drifted: different."}
+                 "equivalent": "Equivalent: looks the same.", "drifted": "Drifted: different."}
 
 
 def _made(studio: Studio, job: Job, as_json: bool) -> int:
@@ -276,8 +275,8 @@ def _request_options(sub: argparse.ArgumentParser) -> None:
     for name in ("num-frames", "num-inference-steps", "fps", "seed", "width", "height"):
         sub.add_argument(f"--{name}", type=int)
     sub.add_argument("--guidance-scale", type=float)
-    sub.add_argument("--scheduler", help=f"one of {', '.join(SCHEDULERS)}")
-    sub.add_argument("--mode", help=f"one of {', '.join(MODES)}")
+    for name, rows in (("scheduler", SCHEDULERS), ("mode", MODES)):
+        sub.add_argument(f"--{name}", help=f"one of {', '.join(rows)}")
 
 
 def main(argv: list[str] | None = None) -> int:
