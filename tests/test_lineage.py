@@ -21,7 +21,7 @@ ID = "20261122-0813{:02d}-a1b2c3".format
 
 @pytest.fixture
 def library(tmp_path: Path):
-    opened = Library(tmp_path, writable=True)
+    opened = Library(tmp_path, writable=True, trash_days=0)  # what is deleted is gone
     yield opened
     opened.close()
 
@@ -74,6 +74,20 @@ def test_a_deleted_parent_is_still_told_of_and_its_own_parent_found(library):
     assert gone.video is None and gone.request == parent.request and gone.created == parent.created
     assert [c.name for c in gone.changes] == ["seed"] and [c.name for c in found.itself.changes] == ["prompt"]
     assert found.itself.kind == "remix"
+
+
+def test_a_parent_in_the_trash_is_told_of_whole_and_remembered_by_who_is_made_meanwhile(tmp_path):
+    library = Library(tmp_path, writable=True, trash_days=30)
+    root = born(library, 1)
+    parent = born(library, 2, root, seed=2)
+    video = born(library, 3, parent)
+    library.delete(parent.id)
+    assert origin_of(library, parent.id, "remix") == Origin("remix", parent.created, parent.request, (root.id,))
+    assert origin_of(library, "no id", "remix") == Origin("remix")
+    there = lineage(library, video).ancestors
+    assert ids(there) == [root.id, parent.id] and there[1].trashed and not there[0].trashed
+    assert there[1].video is None and [c.name for c in there[1].changes] == ["seed"]
+    library.close()
 
 
 def test_the_story_goes_on_over_several_that_are_gone(library):

@@ -134,7 +134,7 @@ def test_a_deleted_parent_is_told_of_in_the_story(studio):  # noqa: F811
     studio.delete(parent.id)
     at = page("gallery", video=remix.id)
     told = said(at).replace("\\", "")
-    assert "Not in this library, or damaged" in told and "Remixed: steps 20 → 30" in told
+    assert "In the trash" in told and "Remixed: steps 20 → 30" in told
     assert at_button(at, f"story_{root.id}") and not at_button(at, f"story_{parent.id}")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from core.errors import StudioError
 from core.library.library import Library
 from core.request import Change, VideoRequest, changes
-from core.video import ANCESTORS, Origin, Video
+from core.video import ANCESTORS, Origin, Video, is_id
 
 REGENERATE, REMIX = "regenerate", "remix"
 SHOWN = 12  # siblings and children; more are counted
@@ -22,7 +22,7 @@ class Kin:
     """One video of a family.
 
     Attributes:
-        video: None when it is not in the library, or cannot be read.
+        video: None when it is not in the library, or cannot be read; trashed: it is in the trash.
         kind: how it came from its parent, "" when that is not known or it has none.
         request, created: of the video, as far as its children remember them; None and "" when they do not.
         changes: from the request of its parent to its own; None when one of the two is not known.
@@ -36,6 +36,7 @@ class Kin:
     created: str = ""
     changes: tuple[Change, ...] | None = None
     children: int = 0
+    trashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,8 @@ def origin_of(library: Library, parent_id: str | None, kind: str) -> Origin | No
     """What a video that is about to be made from `parent_id` is to remember of it."""
     if parent_id is None:
         return None
-    try:
-        parent = library.get(parent_id)
-    except StudioError:
+    parent = _read(library, parent_id) or _in_trash(library, parent_id)
+    if parent is None:
         return Origin(kind)
     before = (parent.parent,) if parent.parent else ()
     earlier = parent.origin.ancestors if parent.origin else ()
@@ -98,9 +98,10 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
             if video_id is None or video_id in seen:
                 return
             seen.add(video_id)
-            found = _read(library, video_id)
+            here = _read(library, video_id)
+            found = here or _in_trash(library, video_id)
             if found is not None:
-                yield Kin(video_id, found, request=found.request, created=found.created,
+                yield Kin(video_id, here, request=found.request, created=found.created, trashed=here is None,
                           children=len(library.made_from(video_id)))
                 below = found
                 break
@@ -144,6 +145,10 @@ def _kind(video: Video, parent: VideoRequest | None) -> str:
 
 def _changed(before: VideoRequest | None, after: VideoRequest | None) -> tuple[Change, ...] | None:
     return None if before is None or after is None else changes(before, after)
+
+
+def _in_trash(library: Library, video_id: str) -> Video | None:
+    return library.trash.read(video_id) if is_id(video_id) else None
 
 
 def _read(library: Library, video_id: str) -> Video | None:

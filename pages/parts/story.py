@@ -108,7 +108,8 @@ def _gone(kin: Kin) -> None:
         st.text(shorten(kin.request.prompt, 80) if kin.request else kin.id)
         seed = f"seed {short_seed(kin.request.seed)}" if kin.request else ""
         known = edge(kin), seed, kin.created and age(kin.created)
-        st.caption(" · ".join(plain(part) for part in ("Not in this library, or damaged", *known) if part))
+        where = "In the trash" if kin.trashed else "Not in this library, or damaged"
+        st.caption(" · ".join(plain(part) for part in (where, *known) if part))
 
 
 def _more(count: int, what: str) -> None:
