@@ -60,7 +60,7 @@ def test_a_damaged_mp4_is_shown_as_such_and_a_good_copy_brings_it_back_with_its_
         path.write_bytes(good[:500] if damage == "cut short" else samples.mp4(8, 128, 128)[0])
     assert shown_as_damaged(studio, kept.id)
     at = page("gallery", video=kept.id)
-    assert "Import a copy" in at.error[0].value and not at.get("video")
+    assert "Import a copy" in at.error[0].value and not at.get("video") and "a red ball" in said(at)
     assert {"delete", "mend"} <= {button.key for button in at.button}
     if damage != "gone":
         assert any("its sidecar says" in caption.value for caption in at.caption)  # every byte was looked at

@@ -98,6 +98,11 @@ class Library:
         self._refresh()
         return self._index.all()
 
+    def known(self, video_id: str) -> Entry | None:
+        """What the index knows of a video, in whatever state its files are."""
+        self._refresh()
+        return self._index.get(video_id)
+
     def has(self, video_id: str) -> bool:
         """Whether anything of a video of that id is here."""
         return self._shelf.has(video_id, MP4) or self.has_sidecar(video_id)

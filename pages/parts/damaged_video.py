@@ -13,8 +13,11 @@ from pages.parts.words import plain
 def damaged_video(opened: Studio, video_id: str, error: StudioError) -> None:
     """Say what `error` says, what a look at every byte finds, and offer what mends it. Delete is in the head."""
     show_error(error)
+    known = opened.library.known(video_id)
+    if known is not None:
+        st.code(known.prompt, language=None, wrap_lines=True)
     for finding in opened.verify((video_id,)):
-        st.caption(f":material/troubleshoot: {plain(finding.problem)} {plain(finding.mend)}")
+        st.caption(f":material/troubleshoot: {plain(finding.problem)}")
     _good_copy(opened, video_id)
     with st.container(horizontal=True):
         if st.button("Look through all files", icon=":material/manage_search:", key="mend",
