@@ -1,4 +1,4 @@
-"""A disk that is really full: a small file system in memory, where this machine allows to mount one.
+"""A disk that is slow, and one that is really full: a small file system in memory, where one may be mounted.
 
 `tests/test_library.py` limits the size of single files instead, which works everywhere.
 """
@@ -7,9 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from samples import mp4, video
+
+from core.library.library import Library
+from core.library.query import Query
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSHARE = shutil.which("unshare")
@@ -98,3 +103,31 @@ def test_a_disk_that_is_full_loses_and_halves_nothing_and_goes_on_when_there_is_
                           env={**os.environ, "TMPDIR": str(aside)})
     assert done.returncode == 0, done.stderr
     assert done.stdout == "whole\n"
+
+
+def test_a_slow_disk_holds_up_who_writes_and_nobody_who_looks(tmp_path, monkeypatch):
+    library = Library(tmp_path, writable=True)
+    first = library.publish(video("there already", id="20261122-000001-abcdef"), mp4()[0])
+    slow, fsync = video("slow", id="20261122-000002-abcdef"), os.fsync
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def wait_for_the_disk(file: int) -> None:
+        waiting.set()
+        assert go_on.wait(60)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", wait_for_the_disk)
+    writer = threading.Thread(target=library.publish, args=(slow, mp4()[0]))
+    writer.start()
+    assert waiting.wait(60)
+    reader = Library(tmp_path, writable=False)
+    for looking in (library, reader):
+        page = looking.search(Query())
+        assert (page.videos, page.damaged) == ((first,), ()) and looking.get(first.id) == first
+    assert reader.verify() == []  # what is on its way is not taken for damage
+    go_on.set()
+    writer.join(60)
+    assert library.search(Query()).videos == (slow, first) == reader.search(Query()).videos
+    assert library.verify() == []
+    library.close()
+    reader.close()
