@@ -247,6 +247,15 @@ def test_a_failed_job_says_what_happened_and_has_the_button_that_mends_it(studio
     assert again.request == replace(job.request, num_frames=frames)
 
 
+def test_the_example_that_plays_is_of_the_prompt_the_form_begins_with(studio, tmp_path, monkeypatch):
+    best = studio.beforehand.prompt_examples("demo")[0]
+    for number, prompt in enumerate(("an older one", best), 1):
+        video = samples.video(prompt, id=f"20261122-08130{number}-a1b2c3")
+        (tmp_path / f"{video.id}.json").write_text(json.dumps(video.document()))
+    monkeypatch.setattr("core.library.examples.FOLDER", tmp_path)
+    assert page().get("video")[0].url == f"/app/static/example/{video.id}.mp4"
+
+
 def test_before_the_first_video_an_example_plays(studio, tmp_path, monkeypatch):
     video, data = samples.with_recipe(samples.video("a shipped example"))
     (tmp_path / f"{video.id}.json").write_text(json.dumps(video.document()))
