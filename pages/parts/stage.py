@@ -115,7 +115,7 @@ def _show_example(opened: Studio) -> None:
                 st.text("Your video appears here.", width="content")
                 st.caption("Press Generate: the form is filled with a prompt that works.", width="content")
             return
-        offered = opened.beforehand.prompt_examples(opened.default_model())  # best first; the form begins with them
+        offered = opened.beforehand.prompt_examples(opened.default_model())  # the best comes first
         ranks = {prompt: rank for rank, prompt in enumerate(offered)}
         video = min(examples, key=lambda example: ranks.get(example.request.prompt, len(ranks)))
         play(video, f"/app/static/example/{video.id}.mp4", TALLEST)
