@@ -114,7 +114,7 @@ class Many:
         video_ids = list(dict.fromkeys(video_ids))
         room = max(0, self._settings.max_queued - self._ledger.counts().get(QUEUED, 0))
         if not video_ids or len(video_ids) > room:
-            raise BadRequest("request", f"the queue has room for {room:,} more jobs and {len(video_ids):,} videos "
+            raise BadRequest("request", f"the queue has room for {room:,} more, and {len(video_ids):,} videos "
                              "were chosen. Nothing was queued; choose fewer, or wait until some are done."
                              if video_ids else "no video was chosen.")
         jobs, refused = [], []

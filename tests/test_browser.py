@@ -219,7 +219,7 @@ def test_nothing_is_asked_of_any_other_machine(screen, made):
 
 
 def test_nothing_hangs_over_the_edge_of_a_desk_or_a_phone(screen, made):
-    for path in ("/", "/gallery", f"/gallery?video={made}", "/queue"):
+    for path in ("/", "/gallery", f"/gallery?video={made}", "/queue", "/trash"):
         screen.go(path).sees("CPU")
         for width in (1280, 390):
             screen.page.set_viewport_size({"width": width, "height": 844})

@@ -47,15 +47,17 @@ def test_videos_of_two_pages_are_tagged_downloaded_deleted_and_brought_back(scre
     selected(screen, 1)
     screen.page.locator('[class*="st-key-open_"] button').nth(1).click()  # a press on the poster chooses, too
     selected(screen, 2)
-    screen.at("g_page_shown").get_by_role("button", name="2", exact=True).click()
+    screen.at("g_page_shown").get_by_text("2", exact=True).click()
     screen.page.wait_for_url(re.compile("g_page=2"))
     boxes.nth(0).click()
     selected(screen, 3)
 
     screen.at("deed_tags").get_by_role("button").first.click()
     field = screen.at("deed_add").locator("input")
-    field.fill("of two pages")
-    field.press("Enter")
+    field.click()
+    field.press_sequentially("of two pages")
+    screen.strike("Enter")
+    expect(screen.at("deed_add").get_by_text("of two pages", exact=True).first).to_be_visible()
     screen.press("deed_tag").sees("3 videos are tagged anew.")
 
     address = screen.page.get_by_role("link", name="Download ZIP").get_attribute("href")

@@ -248,3 +248,10 @@ def test_an_mp4_without_settings_inside_is_known_by_its_sidecar(studio, other, t
     kept, = keep(studio, (video(), mp4()[0]))
     list(studio.transfer.export(Query(), tmp_path / "folder"))
     assert list(other.transfer.import_folder(tmp_path / "folder")) == [Step(1, 1, f"{kept.id}.mp4", "added")]
+
+
+def test_what_lies_in_the_trash_of_a_library_is_not_taken_in(studio, other):
+    kept, gone = keep(other, made("kept"), made("deleted", 1))
+    other.delete(gone.id)
+    assert [found.video for found in exchange.find(other.settings.data_dir)] == [kept]
+    assert [found.video for found in exchange.find(other.library.trash.root)] == [gone]

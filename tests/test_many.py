@@ -127,7 +127,7 @@ def test_many_are_asked_for_again_and_those_that_cannot_be_are_told_one_by_one(s
     assert {(job.kind, job.owner) for job in queued.jobs} == {("regenerate", "ann")}
     ((refused, why),) = queued.refused
     assert refused == an_id(0) and "not whole" in why
-    with pytest.raises(BadRequest, match="room for 2 more jobs and 3 videos were chosen. Nothing was queued"):
+    with pytest.raises(BadRequest, match="room for 2 more, and 3 videos were chosen. Nothing was queued"):
         studio.many.regenerate(ids)
     assert len(studio.jobs()) == 2
 

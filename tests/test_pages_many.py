@@ -124,7 +124,7 @@ def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noq
     assert [job.parent for job in studio.jobs(oldest_first=True)] == [ids[0], ids[2]]
     object.__setattr__(studio.settings, "max_queued", 3)
     at = press(at, "deed_queue")
-    assert "room for 1 more jobs and 2 videos were chosen" in said(at).replace("\\", "")
+    assert "room for 1 more, and 2 videos were chosen" in said(at).replace("\\", "")
     assert len(studio.jobs()) == 2
 
 

@@ -1,7 +1,14 @@
 """Media and readiness over HTTP: whole files, parts of files, and nothing that is not a video's."""
 
+import hashlib
+import io
 import json
+import os
+import re
+import tracemalloc
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +17,12 @@ from filelock import FileLock
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from core.library.files import file_sha256
+from core.library.library import Library
 from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.video import Video
+from core.web.archive import archive, members
 from core.web.routes import routes, slug
 
 PROMPT = 'Ein roter "Ball" – ../../etc/passwd; neon city'
@@ -190,3 +200,65 @@ def test_a_studio_that_cannot_be_opened_says_why(tmp_path: Path):
         answer = client.get("/api/ready")
         assert client.get("/app/static/video/20261122-081301-a1b2c3.mp4").status_code == 404
     assert answer.status_code == 503 and "T2V_MAX_QUEUED" in answer.json()["problems"][0]
+
+
+# Archives
+
+def test_many_videos_are_one_file_with_names_that_no_two_share(client, studio, video):
+    twin = samples.publish(studio, *samples.with_recipe(samples.video(PROMPT)))
+    gone = samples.publish(studio, *samples.with_recipe(samples.video("deleted since")))
+    chosen = [video.id, twin.id, gone.id, "20200101-000000-abcdef"]
+    paths = {each: (studio.library.mp4_path(each), studio.library.sidecar_path(each)) for each in chosen[:3]}
+    wanted = {path.name: path.read_bytes() for pair in paths.values() for path in pair}
+    studio.delete(gone.id)
+    answer = client.get(f"/app/static/archive/{studio.many.pack(chosen)}.zip")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/zip"
+    assert re.fullmatch(r'attachment; filename="4-videos-\d{8}-\d{6}\.zip"', answer.headers["content-disposition"])
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as opened:
+        assert opened.testzip() is None
+        names = opened.namelist()
+        assert len(set(names)) == 7 and names[-1] == "not in this archive.txt"
+        assert all(re.fullmatch(r"[a-z0-9-]+\.(mp4|json)", name) for name in names[:-1])
+        ends = {name: re.search(r"\d{8}-\d{6}-[0-9a-f]{6}\.\w+$", name).group() for name in names[:-1]}
+        assert {end: opened.read(name) for name, end in ends.items()} == wanted
+        assert "20200101-000000-abcdef.mp4" in opened.read(names[-1]).decode()
+
+
+def test_an_archive_that_is_not_offered_is_a_sentence_and_asking_for_its_head_makes_nothing(client, studio, video):
+    for name in ("0" * 32, "..%2f..%2fetc", "x"):
+        assert client.get(f"/app/static/archive/{name}.zip").status_code == 404
+    head = client.head(f"/app/static/archive/{studio.many.pack([video.id])}.zip")
+    assert head.status_code == 200 and head.content == b""
+
+
+def test_memory_does_not_grow_with_an_archive_of_hundreds_of_megabytes(studio, tmp_path):
+    """A library whose videos are one large file under many names, packed and unpacked."""
+    plain, data = samples.with_recipe(samples.video("large"))
+    library = Library(studio.settings.data_dir, writable=True)
+    kept = [library.publish(replace(plain, id=f"20250101-{number:06d}-abcdef"), data) for number in range(40)]
+    library.close()
+    large = tmp_path / "large.mp4"
+    large.write_bytes(os.urandom(10**7))
+    for each in kept:
+        path = studio.library.mp4_path(each.id)
+        path.unlink()
+        path.hardlink_to(large)
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        with (tmp_path / "whole.zip").open("wb") as out:
+            for piece in archive(members(studio.library, [each.id for each in kept[:count]], slug)):
+                out.write(piece)
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peak(2), peak(40)
+    assert many < few + 10**6, (few, many)
+    digest = file_sha256(large)
+    with zipfile.ZipFile(tmp_path / "whole.zip") as opened:
+        assert len(opened.namelist()) == 80
+        for name in opened.namelist()[::2]:
+            with opened.open(name) as file:
+                assert hashlib.file_digest(file, "sha256").hexdigest() == digest

@@ -103,7 +103,8 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 
 def find(folder: Path) -> tuple[Found, ...]:
-    """Every MP4 below the folder, in the order of their paths; symbolic links are not followed.
+    """Every MP4 below the folder, in the order of their paths; symbolic links are not followed, and the trash of
+    a library is passed over.
 
     Raises:
         BadRequest: there is no such folder.
@@ -112,7 +113,7 @@ def find(folder: Path) -> tuple[Found, ...]:
         raise BadRequest("folder", f"{folder} is no folder.")
     paths = []
     for top, below, names in os.walk(folder):
-        below.sort()
+        below[:] = sorted(name for name in below if (Path(top).name, name) != ("library", "trash"))
         films = (Path(top, name) for name in names if name.lower().endswith(MP4))
         paths += [path for path in films if not path.is_symlink()]
     return tuple(_found(path) for path in sorted(paths))
