@@ -25,5 +25,5 @@ def accepted(request: VideoRequest, models: dict[str, ModelSpec], default_model:
     if free_mb < settings.min_free_mb:
         raise DiskFull(f"Only {free_mb:,} MB are free where the videos are kept ({settings.data_dir}); "
                        f"{settings.min_free_mb:,} MB must stay free. "
-                       "Delete videos, or choose another folder with T2V_DATA_DIR.")
+                       "Delete videos and empty the trash, or choose another folder with T2V_DATA_DIR.")
     return resolved
