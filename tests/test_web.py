@@ -128,9 +128,11 @@ def test_a_form_there_is_not_of_a_video_there_is_not_is_not_found(client, video,
 def test_why_a_form_cannot_be_made_is_a_sentence(client, studio):
     broken = samples.publish(studio, *samples.with_recipe(samples.video("broken")))
     path = studio.library.mp4_path(broken.id)
-    path.write_bytes(path.read_bytes()[:1000])
-    answer = client.get(f"/app/static/export/gif/{broken.id}")
-    assert answer.status_code == 500 and "damaged" in answer.text and "Traceback" not in answer.text
+    whole = path.read_bytes()
+    for data, word in ((whole[:1000], "cut short"), (whole[:1000].ljust(len(whole), b"\0"), "damaged")):
+        path.write_bytes(data)
+        answer = client.get(f"/app/static/export/gif/{broken.id}")
+        assert answer.status_code == 500 and word in answer.text and "Traceback" not in answer.text
 
 
 def test_a_preview_is_never_kept(client, studio, video):

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from core.errors import ClipError, DiskFull, StudioError
+from core.errors import ClipError, DamagedVideo, DiskFull, StudioError
 from core.library.renditions import RENDITIONS
 from core.studio import Studio
 from core.web.archive import archive, members
@@ -146,7 +146,7 @@ class Media:
             path = path_of(video_id)
             asked = "download" in request.query_params
             name = self._download_name(video_id, suffix or path.suffix) if asked else ""
-        except (ClipError, DiskFull) as error:
+        except (ClipError, DamagedVideo, DiskFull) as error:
             return PlainTextResponse(str(error), status_code=500, headers={**_FRESH, **_SAFE})
         except StudioError:
             return self.nothing(request)
