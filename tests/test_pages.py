@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from core.errors import NotFound
 from core.jobs.job import Job
 from core.library.query import Query
+from core.modes import MODES
 from core.progress import Progress
 from core.receipt import Environment, Receipt, Verdict
 from core.request import VideoRequest
@@ -808,3 +809,14 @@ def test_what_a_remix_cannot_take_over_is_named(studio: Studio):
     strange = keep(studio, "from another studio", model="vanished", scheduler="heun")
     told = said(page("generate", **{"from": strange.id}))
     assert "Its model vanished is not offered here" in told and "Its scheduler heun is not offered here" in told
+
+
+def test_a_mode_says_what_it_gives_up_before_it_is_chosen_and_goes_into_the_request(studio):
+    form = page("generate")
+    assert form.selectbox(key="f_mode").options == [
+        "Exact · identical each time", "Fast · identical each time", "Reference · identical each time"]
+    assert MODES["exact"].help.rstrip(".") in said(form).replace("\\", "")
+    form = form.selectbox(key="f_mode").set_value("fast").run()
+    assert "details may differ" in said(form)
+    form.button(key="generate").click().run()
+    assert [job.request.mode for job in studio.jobs()] == ["fast"]

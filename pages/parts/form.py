@@ -198,10 +198,9 @@ def _more_settings(spec: ModelSpec) -> None:
                               help="How closely the prompt is followed; 1 switches it off.")
         fps.number_input(_label("FPS", spec, "fps"), key="f_fps", value=None, step=1,
                          help="Frames per second of the file; it does not change the frames.", **KEEP)
-        scheduler, mode = st.columns(2)
-        scheduler.selectbox("Scheduler", list(SCHEDULERS), key="f_scheduler", format_func=_scheduler_title, **KEEP)
-        mode.selectbox("Mode", list(MODES), key="f_mode", format_func=_mode_title, **KEEP)
-        mode.caption(plain(MODES[st.session_state.get("f_mode", EXACT)].help))
+        st.selectbox("Scheduler", list(SCHEDULERS), key="f_scheduler", format_func=_scheduler_title, **KEEP)
+        st.selectbox("Mode", list(MODES), key="f_mode", format_func=_mode_title, **KEEP)
+        st.caption(plain(MODES[st.session_state.get("f_mode", EXACT)].help))
         audition_settings(spec, KEEP)
         st.text_area("Negative prompt", key="f_negative_prompt", height=80,
                      help="What the video should not look like.", **KEEP)

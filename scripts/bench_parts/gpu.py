@@ -83,6 +83,8 @@ class Figures:
 def measure(minutes: float = 8.0, *, tiny: bool = False) -> dict[str, Any]:
     """Build or load the model and measure every variant; none is begun after `minutes`."""
     until = time.monotonic() + 60 * minutes
+    if tiny:
+        torch.set_num_threads(1)  # its matrices are so small that threads only wait for each other
     device = devices.device_of(Settings.from_env())
     devices.quiet()
     dtype = devices.dtype_of(device)
