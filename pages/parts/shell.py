@@ -47,7 +47,7 @@ div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 12
 div[class*="st-key-pick_2"] { position: absolute; top: 1.2rem; left: 1.2rem; z-index: 3; padding: 0.15rem 0.3rem;
   border-radius: 6px; background: rgba(127, 127, 127, 0.35); backdrop-filter: blur(8px); width: auto; }
 @media (min-width: 641px) { [data-testid="stLayoutWrapper"]:has(> .st-key-selection_place) { position: sticky;
-  top: 3.75rem; z-index: 10; border-radius: 8px; background: light-dark(#fbfcfcf2, #10171af2); } }
+  top: 3.75rem; z-index: 10; border-radius: 8px; background: light-dark(#fbfcfc, #10171a); } }
 [class*="st-key-poster_"]:has(button:focus-visible) { outline: 3px solid #0f8299; border-radius: 8px; }
 </style>"""
 
