@@ -20,8 +20,6 @@ from core.video import Video
 from scripts.bench_parts.synthetic import fill, shared_clip, synthetic
 
 COUNTS = (1000, 10_000)
-REPEATS = 5
-STOCK_REPEATS = 1  # it needs seconds for each
 ASKED = Query('sailing -fog "at sunrise"', num_inference_steps=20, sort="seed", page=2)
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _RESIDENT = """
@@ -57,6 +55,7 @@ def _deeds(data_dir: Path, count: int, repeats: int) -> dict[str, Any]:
     def note(name: str, samples: list[tuple[float, float]]) -> float:
         figures[f"{name}, ms"] = statistics.median(wall for wall, _ in samples) * 1000
         figures[f"{name}, ms of processor"] = statistics.median(cpu for _, cpu in samples) * 1000
+        print(f"  {name}: {figures[f'{name}, ms']:,.1f} ms", file=sys.stderr, flush=True)
         return figures[f"{name}, ms of processor"]
 
     def opened() -> None:
