@@ -242,7 +242,7 @@ def parser() -> argparse.ArgumentParser:
     finishing.add_argument("id")
     finishing.add_argument("seed", type=int)
     listing = command("list", list_videos)
-    listing.add_argument("--search", help="words of the prompt or tags; \"a phrase\"; -without")
+    listing.add_argument("--search", help="words of prompt, negative prompt or tags; \"a phrase\"; -without")
     listing.add_argument("--model")
     listing.add_argument("--limit", type=int, default=50)
     command("show", show_video).add_argument("id")

@@ -28,12 +28,14 @@ def disk_errors(where: str) -> Iterator[None]:
         raise StudioError(f"Writing into {where} failed: {error.strerror or error}.") from error
 
 
-def write_file(path: Path, data: bytes, on_part: Callable[[], None] = lambda: None, durable: bool = True) -> None:
+def write_file(path: Path, data: bytes, on_part: Callable[[], None] = lambda: None, durable: bool = True,
+               named: bool = True) -> None:
     """Put `data` under its final name, whole and on the disk, or not at all.
 
     Args:
         on_part: called when the data is on the disk but not yet under its name.
         durable: False does not wait for the disk: after a power cut the file may be old or damaged.
+        named: False waits for the content alone; the new name is as durable as the next file's in that folder.
 
     Raises:
         DiskFull, ReadOnly, StudioError: the disk said no; nothing new is left.
@@ -51,7 +53,7 @@ def write_file(path: Path, data: bytes, on_part: Callable[[], None] = lambda: No
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        if durable:
+        if durable and named:
             sync_folder(path.parent)
 
 

@@ -148,6 +148,9 @@ class Shelf:
     def write(self, video: Video, mp4: bytes, decoded: clip.Clip) -> None:
         """Write all files of a video, in the order that makes a crash harmless.
 
+        Each file's content is on the disk before it has its name; the names are made durable together, with the
+        MP4's. Should a power cut keep the MP4's name alone, opening makes the sidecar again from inside it.
+
         Raises:
             DiskFull, ReadOnly, StudioError: the disk said no. Nothing is left, unless the MP4 was there before.
         """
@@ -157,13 +160,13 @@ class Shelf:
                 folder.mkdir(parents=True, exist_ok=True)
                 sync_folder(self.root)
         try:
-            write_file(self.path(video.id, POSTER), posters.poster(decoded.frames))
+            write_file(self.path(video.id, POSTER), posters.poster(decoded.frames), named=False)
             reach("publish:poster")
-            write_file(self.path(video.id, ANIMATION), posters.animation(decoded.frames, decoded.fps))
+            write_file(self.path(video.id, ANIMATION), posters.animation(decoded.frames, decoded.fps), named=False)
             reach("publish:animation")
             with disk_errors(str(folder)):
                 self._part(video.id).touch()  # says of the sidecar that its MP4 is on the way, not lost
-            self.write_sidecar(video.id, sidecar.dump(video.document()), "publish")
+            self.write_sidecar(video.id, sidecar.dump(video.document()), "publish", named=False)
             write_file(self.path(video.id, MP4), mp4, lambda: reach("publish:mp4-part"))
             reach("publish:mp4")
             with disk_errors(str(self.root / LOST)):
@@ -172,9 +175,9 @@ class Shelf:
             self._discard(video.id)
             raise
 
-    def write_sidecar(self, video_id: str, data: bytes, deed: str) -> None:
-        """Write a sidecar; `deed` names the crash points."""
-        write_file(self.path(video_id, SIDECAR), data, lambda: reach(f"{deed}:sidecar-part"))
+    def write_sidecar(self, video_id: str, data: bytes, deed: str, named: bool = True) -> None:
+        """Write a sidecar; `deed` names the crash points, `named` is that of `write_file`."""
+        write_file(self.path(video_id, SIDECAR), data, lambda: reach(f"{deed}:sidecar-part"), named=named)
         reach(f"{deed}:sidecar")
 
     def remove(self, video_id: str) -> None:
