@@ -133,7 +133,8 @@ with shown_errors():
             if pair:
                 compared(studio(), pair)
             else:
-                active_filters(found(studio().search(searched)))
+                if searched.document():  # the head of the video says how many there are
+                    active_filters(found(studio().search(searched)))
                 opened_video(studio(), asked, searched)
     else:
         transfer(studio(), browse(studio()))

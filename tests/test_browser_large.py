@@ -100,8 +100,8 @@ def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):
 
 def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
     third, fourth = [v for v in videos if "neon city" in v.request.prompt][2:4]
-    screen.go(f"/gallery?g_q=%22neon+city%22&video={third.id}").sees("3 of ").strike("ArrowRight").sees("4 of ")
-    screen.playing()
+    screen.go(f"/gallery?g_q=%22neon+city%22&video={third.id}").sees("3 of ").playing()
+    screen.strike("ArrowRight").sees("4 of ").playing()
     paused = "document.querySelector('.st-key-film video').paused"
     screen.strike(" ")
     screen.page.wait_for_function(paused, timeout=PATIENCE_MS)

@@ -191,6 +191,9 @@ def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
     """
     if query.sort not in SORTS:
         raise BadRequest("sort", f"{query.sort!r} is not an order; choose one of {', '.join(SORTS)}.")
+    asked = terms(query.text) + [replace(term, place="negative") for term in terms(query.negative_prompt)]
+    for term in sorted(asked, key=lambda term: (term.excluded, -len(term.text))):  # what leaves the fewest first
+        entries = _saying(entries, term)
     for name in _EXACT:
         wanted = getattr(query, name)
         if wanted is not None:
@@ -205,8 +208,6 @@ def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
         entries = [entry for entry in entries if tag in entry.tags]
     if query.lora is not None:
         entries = [entry for entry in entries if query.lora in entry.loras]
-    for term in terms(query.text) + [replace(term, place="negative") for term in terms(query.negative_prompt)]:
-        entries = _saying(entries, term)
     order = SORTS[query.sort]
     if order.key is not None:
         return sorted(entries, key=order.key, reverse=order.descending)

@@ -52,8 +52,7 @@ export default function ({ parentElement }) {
 
 
 def opened_keys() -> None:
-    """Listen, as long as this is drawn; say under the video which keys there are, where there is a keyboard."""
-    with st.container(key="keys"):
-        st.caption(":gray-badge[←] :gray-badge[→] move · :gray-badge[Space] play · :gray-badge[F] favourite · "
-                   ":gray-badge[R] regenerate · :gray-badge[Del] delete")
+    """Listen, as long as this is drawn, and say so. The other keys stand on their buttons."""
+    with st.container(key="keys", gap=None):
+        st.caption("Space plays and pauses · R regenerates with the same seed")
         _LISTENER(key="listener")

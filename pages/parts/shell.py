@@ -34,6 +34,7 @@ _STYLE = """<style>
   .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-wrap: wrap-reverse; } }
 .st-key-hint { min-height: 2.6rem; }
 @media (hover: none) { .st-key-keys { display: none; } }
+@media (max-width: 640px) { .st-key-search_row > .st-key-g_q { flex: 1 1 100%; } }
 div[class*="st-key-words_"][class] { flex: 0 0 3rem; overflow: hidden; }
 div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 127, 127, 0.1); border-radius: 8px; }
 [class*="st-key-poster_"] { position: relative; }
