@@ -1,20 +1,32 @@
-"""Comparing and walking the tree in a real Chromium: from a regeneration to its parent and back."""
+"""Comparing and walking the tree in a real Chromium, in a library of ten thousand videos."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import CHROMIUM, PATIENCE_MS, Screen  # noqa: E402
+from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
 from playwright.sync_api import expect  # noqa: E402
-from test_browser import chromium, made, screen, server  # noqa: E402, F401
+from test_browser import chromium, made, screen  # noqa: E402, F401
+
+from scripts.bench_parts.synthetic import fill  # noqa: E402
 
 pytestmark = [pytest.mark.browser,
               pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]
 PIXELS = """() => [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot
   ? [...e.shadowRoot.querySelectorAll('canvas')] : [])
   .map(c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data])"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("browser") / "data"
+    fill(data, 10_000)
+    with served(data, models_dir) as running:
+        yield running
 
 
 def at_frame(opened: Screen, number: int) -> None:

@@ -210,7 +210,11 @@ def test_what_cannot_be_compared_is_a_sentence(library, comparisons):
         comparisons.of(a.id, "20200101-000000-abcdef")
     with pytest.raises(NotFound, match="is not the id"):
         comparisons.of(a.id, "../../etc/passwd")
-    library.mp4_path(b.id).write_bytes(library.mp4_path(b.id).read_bytes()[:900])
+    whole = library.mp4_path(b.id).read_bytes()
+    library.mp4_path(b.id).write_bytes(whole[:900])
+    with pytest.raises(DamagedVideo, match="cut short"):
+        comparisons.of(a.id, b.id)
+    library.mp4_path(b.id).write_bytes(whole[:900].ljust(len(whole), b"\0"))
     with pytest.raises(ClipError):
         comparisons.of(a.id, b.id)
     library.mp4_path(b.id).unlink()

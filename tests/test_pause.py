@@ -250,6 +250,7 @@ def test_kill_9_of_the_real_worker_in_mid_job_costs_a_few_steps_and_not_one_bit(
 
 def kill_and_compare(house, request):
     calm = house.finish(house.ledger.add(request), 180)
+    assert calm.state == "done", calm.reason
     job = house.ledger.add(request, parent=calm.id, kind="regenerate")
     house.turn(lambda: house.ledger.get(job.id).done >= 5 and checkpoint_of(house.folder, job).is_file(), 60)
     os.kill(house.executor.pid, signal.SIGKILL)

@@ -12,7 +12,9 @@ from core.jobs.status import Outcome
 from core.library import clip, metrics
 from core.library.library import Library
 from core.library.sidecar import video_of
+from core.modes import mode_of
 from core.receipt import EQUIVALENT_PSNR_DB, Verdict, verdict
+from core.request import VideoRequest
 from core.video import Video
 
 MAX_PSNR_DB = 100.0  # two files can decode to the same frames although the frames before encoding differed
@@ -52,7 +54,7 @@ def keep_audition(ledger: Ledger, sheets: ContactSheets, job: Job, outcome: Outc
 def is_kept(library: Library, job: Job) -> bool:
     """Whether the library holds the video of that job, sidecar and file."""
     try:
-        return library.get(job.id).request == job.request
+        return library.get(job.id).request == _as_run(job)
     except StudioError:
         return False
 
@@ -81,13 +83,18 @@ def _psnr(library: Library, parent_id: str, mp4: bytes) -> float | None:
         return None  # the parent's file is gone or damaged, or has another size: not measured
 
 
+def _as_run(job: Job) -> VideoRequest:
+    """The request as a worker runs it: one that was queued before there were modes has the mode of then."""
+    return replace(job.request, mode=mode_of(job.request.mode).key)
+
+
 def _checked(job: Job, outcome: Outcome) -> Video:
     """The video of an outcome. A worker may be wrong or old; the library then checks the bytes themselves."""
     try:
         video = video_of(outcome.document)
     except StudioError as error:
         raise ClipError(f"The worker described its video wrongly; it was not kept. {error}") from error
-    request, result = job.request, video.result
+    request, result = _as_run(job), video.result
     shape = (result.num_frames, result.width, result.height, result.fps)
     if video.id != job.id or video.request != request:
         raise ClipError("The worker made another video than the one that was asked for; it was not kept.")
