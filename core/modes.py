@@ -46,8 +46,8 @@ MODES: dict[str, ModeSpec] = {
     row.key: row
     for row in (
         ModeSpec(EXACT, "Exact", "Every step in full, equal to the reference up to rounding."),
-        ModeSpec(FAST, "Fast", "Most of the model runs every third step only: quicker, and details may differ.",
-                 interval=3, depth=1, guided=(0.0, 1.0)),
+        ModeSpec(FAST, "Fast", "Most of the model runs every second step only: quicker, and details may differ.",
+                 interval=2, depth=1, guided=(0.0, 1.0)),
         ModeSpec(REFERENCE, "Reference", "The arithmetic of the diffusers library, bit for bit, and slower; "
                                          "as videos were made before there were modes.", network=False),
     )
