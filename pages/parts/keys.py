@@ -30,6 +30,12 @@ function strike(event) {
   }
 }
 
+// A page opened by its address has had no click yet, and a browser may then leave even a silent film standing.
+function begin() {
+  const film = document.querySelector(".st-key-film video");
+  if (film && film.autoplay && film.muted && film.paused && film.currentTime === 0) film.play().catch(() => {});
+}
+
 function take(event) {
   event.preventDefault();
   event.stopImmediatePropagation();
@@ -42,9 +48,12 @@ export default function ({ parentElement }) {
     const listener = (event) => strike(event);
     LISTENERS.set(parentElement, listener);
     document.addEventListener("keydown", listener, true);
+    document.addEventListener("canplay", begin, true);
+    begin();
   }
   return () => {
     document.removeEventListener("keydown", LISTENERS.get(parentElement), true);
+    document.removeEventListener("canplay", begin, true);
     LISTENERS.delete(parentElement);
   };
 }
