@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.console import follow, report, say, show, show_trash
-from core.doctor import examine
+from core.doctor import estimates, examine
 from core.errors import BadRequest, StudioError
 from core.jobs.ledger import Job
 from core.library.query import Query
@@ -76,12 +76,11 @@ def audition(settings: Settings, arguments: argparse.Namespace) -> int:
         if not job.ended_well:
             say(f"{job.state}: {job.reason}")
             return 1
-        if job.reason:
-            say(job.reason)
         path = studio.contact_sheet_path(job.id)
-        show({"id": job.id, **job.audition.document(), "request": job.request.document(), "path": str(path)},
+        show({"id": job.id, **job.audition.document(), "request": job.request.document(), "reason": job.reason,
+              "path": str(path)},
              [str(path), *(f"{place}: seed {seed}" for place, seed in enumerate(job.audition.seeds, start=1)),
-              f"Finish one: python -m core finish {job.id} SEED"], arguments.json)
+              *filter(None, [job.reason]), f"Finish one: python -m core finish {job.id} SEED"], arguments.json)
     return 0
 
 
@@ -192,7 +191,8 @@ def models(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     """Check this machine and say how to mend what is amiss."""
-    checks = examine(settings)
+    with open_studio(settings, "visit") as studio:
+        checks = [*examine(settings), *estimates({key: studio.beforehand.errors(key) for key in studio.models()})]
     lines = [f"{'ok  ' if check.ok else 'MEND'}  {check.name}: {check.found}"
              + ("" if check.ok else f"\n      {check.mend}") for check in checks]
     show([asdict(check) for check in checks], lines, arguments.json)

@@ -139,7 +139,10 @@ def nearest_that_fits(model: Architecture, num_frames: int, height: int, width: 
         return rows * side, max(side, round(width * rows / height) * side)
 
     def fits(frames: int, size: tuple[int, int]) -> bool:
-        return memory_mode(memory(model, frames, *size, guidance_scale, device), free_bytes) is not None
+        needs = memory(model, frames, *size, guidance_scale, device)
+        if device == "cpu":  # main memory has no other place for the weights
+            return needs.needed() <= free_bytes
+        return memory_mode(needs, free_bytes) is not None
 
     frames = _most(num_frames - 1, lambda count: fits(count, (height, width)))
     rows = _most((height - 1) // side, lambda rows: fits(num_frames, sized(rows)))

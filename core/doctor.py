@@ -3,6 +3,7 @@
 import json
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from core.models import catalog, folder_on_disk
 from core.settings import REPOSITORY, Settings, hub_cache
 
 PROBE_TIMEOUT_S = 120
+FEWEST_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,17 @@ def examine(settings: Settings) -> list[Check]:
     probe = _probe(settings)
     return [_python(), *_torch(probe), _ffmpeg(), _disk(settings), *_models(settings, probe),
             _writable("Data folder", settings.data_dir)]
+
+
+def estimates(errors: dict[str, tuple[float, ...]]) -> list[Check]:
+    """How good the estimates of time have been, for each model with enough videos.
+
+    Args:
+        errors: by model, what `core.beforehand.Beforehand.errors` says.
+    """
+    return [Check(f"Estimates of {model}", True,
+                  f"median error {statistics.median(map(abs, found)):.0%} over the last {len(found)} videos")
+            for model, found in errors.items() if len(found) >= FEWEST_RUNS]
 
 
 def _python() -> Check:

@@ -2,6 +2,7 @@
 
 StudioError                     something the studio has a sentence for
 ├── BadRequest                  refused before the queue: which field, which value, what to do
+│   └── DoesNotFit              more memory would be needed than there is
 ├── NotFound                    no video or job of that id
 ├── NoRecipe                    a video from outside: how it was made is not known, so it cannot be made again
 ├── ModelUnavailable            the model cannot be loaded here: missing, offline, damaged, needs a GPU
@@ -35,6 +36,18 @@ class BadRequest(StudioError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class DoesNotFit(BadRequest):
+    """A request needs more memory than there is.
+
+    Attributes:
+        fits: the fields that have to change for it to fit, with their nearest values; empty when nothing would.
+    """
+
+    def __init__(self, reason: str, fits: dict[str, int]) -> None:
+        super().__init__("memory", reason)
+        self.fits = fits
 
 
 class NotFound(StudioError):

@@ -1,18 +1,15 @@
-"""What can be said before a video runs: words the model does not know, prompts that suit it, seconds, causes."""
+"""What can be said before a video runs: words the model does not know, prompts that suit it, causes."""
 
 import json
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from core.errors import StudioError
 from core.models import ModelSpec, model_folder
 from core.receipt import Environment, LoadedModel, Receipt, environment_causes, model_causes
-from core.request import VideoRequest
-from core.video import Video
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 
@@ -98,36 +95,3 @@ def _vocabulary(models_dir: Path, model: str) -> dict[str, list[str]] | None:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
-
-
-def seconds_here(request: VideoRequest, now: Environment | None, newest_first: Iterable[str],
-                 video: Callable[[str], Video]) -> float | None:
-    """Seconds the request will take, from the newest video of its model that this machine made.
-
-    Args:
-        now: what the worker said of this machine; while it is unknown, any video counts.
-        newest_first: ids of videos of the request's model; `video` reads one.
-    """
-    for video_id in newest_first:
-        try:
-            made = video(video_id)
-        except StudioError:
-            continue  # gone or damaged meanwhile
-        if now is None or made.receipt.environment.device_name == now.device_name:
-            return seconds_like(made, request)
-    return None
-
-
-def seconds_like(made: Video, request: VideoRequest) -> float | None:
-    """Seconds the request will take, from what `made`, a video of the same model on this machine, took.
-
-    None while a number is missing from the request. Denoising is taken to grow with pixels and steps, decoding
-    and encoding with pixels.
-    """
-    if not all((request.num_frames, request.width, request.height, request.num_inference_steps)):
-        return None
-    before = made.result.num_frames * made.result.width * made.result.height
-    pixels = request.num_frames * request.width * request.height / before
-    steps = request.num_inference_steps / made.request.num_inference_steps
-    ran = made.runtime
-    return ran.denoise_s * pixels * steps + (ran.decode_s + ran.encode_s) * pixels

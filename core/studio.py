@@ -62,7 +62,8 @@ class Studio:
             self.comparisons = Comparisons(lambda: self.library, self.derived)
             self.many = Many(settings, self.ledger, self._leading, self.regenerate)
             undo.pop_all()
-        self.beforehand = Beforehand(settings, self.worker, lambda: self.library)
+        self.beforehand = Beforehand(settings, self.worker, lambda: self.library,
+                                     lambda: "cuda" if self._has_cuda() else "cpu")
 
     @property
     def leads(self) -> bool:
@@ -117,7 +118,9 @@ class Studio:
     def _accepted(self, request: VideoRequest) -> VideoRequest:
         if self.library.newer:
             raise NewerLibrary(self.library.newer)
-        return accepted(request, self.models(), self.default_model(), self._has_cuda(), self.settings)
+        resolved = accepted(request, self.models(), self.default_model(), self._has_cuda(), self.settings)
+        self.beforehand.must_fit(resolved)
+        return resolved
 
     def regenerate(self, video_id: str, owner: str = "") -> Job:
         """Queue the same request again, seed included; the video it becomes carries the verdict."""

@@ -18,6 +18,7 @@ from core.jobs.keeper import Cadence
 from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
+from core.resources import Resources
 from core.video import Runtime, new_id
 
 AT_ONCE = Cadence(steps=1, seconds=0.0)
@@ -48,6 +49,9 @@ class DrawnEngine:
 
     def environment(self) -> Environment:
         return MACHINE
+
+    def resources(self) -> Resources:
+        return Resources(8 * 10**9, 6 * 10**9, 10**11)
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         if key == self.loaded:

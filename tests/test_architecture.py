@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"])
 WORDS = {"core.errors", "core.settings", "core.models", "core.progress", "core.request", "core.receipt",
          "core.video", "core.faults", "core.forecast", "core.architecture", "core.cost", "core.audition",
-         "core.modes"}
+         "core.modes", "core.estimate", "core.resources"}
 ROOMS = {  # a room may import these rooms (and itself)
     "words": set(),
     "library": {"words"},

@@ -7,8 +7,7 @@ from importlib import metadata
 import pytest
 import samples
 
-from core.errors import NotFound
-from core.forecast import Forecast, expected_causes, prompt_examples, seconds_here, unknown_words
+from core.forecast import Forecast, expected_causes, prompt_examples, unknown_words
 from core.models import MODELS, catalog, folder_on_disk
 from core.progress import PHASES, Progress
 from core.receipt import LoadedModel
@@ -85,21 +84,6 @@ def test_builds_of_a_version_count_only_once_the_worker_has_said_which_it_has():
         f"another version of torch ({installed}+cu999 → {installed}+cpu)",)
     older = replace(RECEIPT, environment=replace(MACHINE, versions={"torch": "1.13.1+cpu"}))
     assert len(expected_causes(older, None, None, MODELS).causes) == 1
-
-
-def test_an_estimate_passes_over_videos_of_other_machines_and_lost_ones():
-    imported = replace(VIDEO, receipt=replace(RECEIPT, environment=replace(MACHINE, device_name="H200")))
-    videos = {"imported": imported, "own": VIDEO}
-
-    def read(video_id):
-        if video_id not in videos:
-            raise NotFound("It is gone.")
-        return videos[video_id]
-
-    asked = VIDEO.request
-    assert seconds_here(asked, MACHINE, ["lost", "imported", "own"], read) == VIDEO.runtime.denoise_s
-    assert seconds_here(asked, MACHINE, ["imported"], read) is None
-    assert seconds_here(asked, None, ["imported"], read) == VIDEO.runtime.denoise_s
 
 
 def test_the_hubs_cache_is_where_its_library_keeps_it(tmp_path):

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from core.errors import BadRequest, DiskFull, NotFound, StudioError
+from core.beforehand import Beforehand
+from core.errors import BadRequest, DiskFull, DoesNotFit, NotFound, StudioError
+from core.estimate import in_words
 from core.forecast import Forecast
 from core.jobs.ledger import Job
 from core.library import clip
 from core.library.library import Query
 from core.request import VideoRequest, resolve
+from core.resources import Resources
 from core.settings import Settings
 from core.studio import Studio, open_studio
 
@@ -141,8 +144,32 @@ def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
     document["receipt"]["environment"]["device_name"] = "NVIDIA H200"
     document["runtime"].update(denoise_s=5000.0)
     path.write_text(json.dumps(document), encoding="utf-8")
-    ran = here.runtime
-    assert studio.beforehand.estimate_s(here.request) == pytest.approx(ran.denoise_s + ran.decode_s + ran.encode_s)
+    estimate = studio.beforehand.estimate(here.request)
+    known = {run.denoise_s for run in studio.beforehand.runs("tiny")}
+    assert here.runtime.denoise_s in known and 5000.0 not in known
+    assert 0 < estimate.seconds < 1000 and estimate.runs == len(known) and estimate.load_s == 0
+    assert estimate.memory_bytes > 500_000_000
+
+
+def test_the_worker_says_what_memory_there_is_and_how_fast_it_is(studio, video_id):
+    resources = studio.worker().resources
+    assert 0 < resources.free_bytes <= resources.total_bytes and resources.flops_per_s > 10**8
+
+
+@pytest.mark.parametrize(("device", "there"), [("cpu", "this machine has"), ("cuda", "this GPU has")])
+def test_what_cannot_fit_is_refused_with_the_nearest_that_does(studio, video_id, device, there):
+    have = Resources(*[1_500_000_000] * 2)
+    beforehand = Beforehand(studio.settings, lambda: replace(studio.worker(), resources=have),
+                            lambda: studio.library, lambda: device)
+    huge = resolve(replace(REQUEST, num_frames=64, width=1024, height=1024), studio.models(), "tiny")
+    with pytest.raises(DoesNotFit) as refused:
+        beforehand.must_fit(huge)
+    assert f"GB for 64 frames of 1024 × 1024, and {there} 1.5 GB" in str(refused.value)
+    assert str(refused.value).endswith(f" {in_words(refused.value.fits)} would fit.")
+    fitting = resolve(replace(huge, **refused.value.fits), studio.models(), "tiny")
+    beforehand.must_fit(fitting)
+    assert beforehand.estimate(fitting).memory_bytes <= 1_500_000_000
+    beforehand.must_fit(studio.video(video_id).request)
 
 
 def test_a_waiting_and_a_running_job_are_cancelled(studio):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -575,9 +576,22 @@ def test_what_is_not_known_of_this_machine_is_not_promised(studio):
     assert "This machine matches" not in words
 
 
-def test_the_estimate_says_how_much_memory_the_model_takes(studio):
-    keep(studio)
-    assert "about 10 s on this machine, 0.6 GB" in said(page("generate"))
+def test_time_and_memory_are_said_before_generating_for_what_the_form_says(studio):
+    demo = studio.settings.models_dir / "demo"
+    for part in ("unet", "vae", "text_encoder"):
+        (demo / part).mkdir(parents=True)
+        shutil.copy(shell.Settings.from_env({}).models_dir / "demo" / part / "config.json", demo / part)
+    (demo / "model_index.json").write_text("{}")
+    at = page("generate")
+    assert "0.6 GB; how long is known after the first video" in said(at)
+    keep(studio)  # 8 frames of 32×32 took 1.25 s; the form asks for twice the frames of four times the size
+    at = page("generate")
+    assert "about 9 s on this machine, 0.6 GB" in said(at)
+    at.number_input(key="f_num_inference_steps").set_value(60)
+    at.number_input(key="f_num_frames").set_value(32)
+    assert "about 55 s on this machine" in said(healthy(at.run()))
+    at.number_input(key="f_num_frames").set_value(99)
+    assert "on this machine" not in said(healthy(at.run()))
 
 
 def test_what_will_differ_is_said_before_regenerating(studio):

@@ -12,8 +12,8 @@ import torch
 
 from core import cost
 from core.architecture import architecture
+from core.diffusion import capacity, hub, loader, noise, placement, preview, sampler
 from core.diffusion import device as devices
-from core.diffusion import hub, loader, noise, placement, preview, sampler
 from core.diffusion.failures import meaning
 from core.diffusion.frames import check_finite, check_not_flat, decode
 from core.diffusion.graphs import Graphed
@@ -26,6 +26,7 @@ from core.modes import mode_of
 from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
+from core.resources import Resources
 from core.settings import Settings
 from core.video import Runtime
 
@@ -73,12 +74,12 @@ class Engine:
         return self._pipeline.loaded_model if self._pipeline else None
 
     def environment(self) -> Environment:
-        """What this machine contributes to a receipt.
-
-        Raises:
-            ModelUnavailable: CUDA is asked for and not there.
-        """
+        """What this machine contributes to a receipt. Raises ModelUnavailable: CUDA is asked for and not there."""
         return devices.environment(devices.device_of(self._settings))
+
+    def resources(self) -> Resources:
+        """What the device has to offer now. The first call measures its speed, in some 10 ms."""
+        return capacity.resources(devices.device_of(self._settings))
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; the one that was is let go first. Nothing happens if it is warm already.

@@ -7,6 +7,7 @@ import numpy as np
 from core.progress import OnCheckpoint, OnProgress
 from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
+from core.resources import Resources
 from core.video import Runtime
 
 
@@ -32,6 +33,9 @@ class Model(Protocol):
 
     def environment(self) -> Environment:
         """What this machine puts into receipts."""
+
+    def resources(self) -> Resources:
+        """What the device has to offer now."""
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; the one before is let go."""

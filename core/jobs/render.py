@@ -13,6 +13,7 @@ from core.modes import mode_of
 from core.progress import OnCheckpoint, OnProgress, Progress
 from core.receipt import LoadedModel
 from core.request import VideoRequest
+from core.resources import Resources
 from core.video import Result, Video
 
 
@@ -47,6 +48,10 @@ class Renderer:
     def warm(self) -> LoadedModel | None:
         """What the warm model puts into receipts."""
         return self._engine.warm
+
+    def resources(self) -> Resources:
+        """What the device has to offer now."""
+        return self._engine.resources()
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; raises what the engine raises."""

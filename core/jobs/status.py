@@ -8,6 +8,7 @@ from typing import Any
 from core.audition import Audition
 from core.progress import Progress
 from core.receipt import Environment, LoadedModel
+from core.resources import Resources
 from core.video import Origin
 
 STARTING, IDLE, LOADING, BUSY = "starting", "idle", "loading", "busy"
@@ -57,6 +58,7 @@ class WorkerStatus:
         preview_seq: counts the previews of this job; fetch one with `preview` when it has changed.
         checkpoint_seq: the same of its checkpoints and `checkpoint`.
         finished: (job_id, attempt, kind) of each outcome that waits to be taken.
+        resources: what the device had to offer when the last job ended; None while starting.
         error: a sentence, when the engine could not be built or the last model could not be loaded.
     """
 
@@ -73,6 +75,7 @@ class WorkerStatus:
     finished: tuple[tuple[str, int, str], ...] = ()
     error: str = ""
     warm: LoadedModel | None = None
+    resources: Resources | None = None
 
     def document(self) -> dict[str, Any]:
         """The status as a JSON object."""
@@ -81,12 +84,14 @@ class WorkerStatus:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "WorkerStatus":
         """Read what `document` wrote."""
-        environment, progress, warm = (document[name] for name in ("environment", "progress", "warm"))
+        environment, progress, warm, resources = (
+            document[name] for name in ("environment", "progress", "warm", "resources"))
         return cls(**{
             **document,
             "environment": Environment(**environment) if environment else None,
             "progress": Progress(**progress) if progress else None,
             "warm": LoadedModel(**warm) if warm else None,
+            "resources": Resources(**resources) if resources else None,
             "finished": tuple((job_id, attempt, kind) for job_id, attempt, kind in document["finished"]),
         })
 

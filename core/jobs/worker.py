@@ -189,10 +189,11 @@ class WorkerHost:
 
     def _get_ready(self) -> None:
         self._renderer = self._build()
-        machine = self._renderer.environment
+        machine, resources = self._renderer.environment, self._renderer.resources()
         with self._changed:
             self._status = replace(self._status, state=BUSY if self._status.job_id else IDLE, environment=machine,
-                                   device=machine.device, device_name=machine.device_name, error="")
+                                   device=machine.device, device_name=machine.device_name, error="",
+                                   resources=resources)
         self._on_news()
 
     def _do(self, order: _Order) -> Outcome:
@@ -233,6 +234,7 @@ class WorkerHost:
         self._status = replace(
             self._status, model=self._renderer.loaded if ready else "", error=problem,
             warm=self._renderer.warm if ready else None,
+            resources=self._renderer.resources() if ready else None,
             state=(BUSY if ready else STARTING) if waiting else LOADING if self._current else IDLE,
             job_id=waiting.job_id if waiting else "", attempt=waiting.attempt if waiting else 0,
             progress=Progress("loading") if waiting else None, preview_seq=0, checkpoint_seq=0)

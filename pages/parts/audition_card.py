@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.audition import COUNTS, short_steps
+from core.audition import COUNTS, Audition, short_steps
 from core.errors import NotFound, StudioError
 from core.jobs.job import Job
 from core.library.contact_sheet import columns
@@ -14,7 +14,7 @@ from core.models import ModelSpec
 from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
 from pages.parts.shell import studio
-from pages.parts.words import age, elapsed, plain, seconds, short_seed, shorten
+from pages.parts.words import age, elapsed, plain, roughly, seconds, short_seed, shorten
 
 USUAL = 6
 SHEET_WIDTH = 588
@@ -33,15 +33,17 @@ def audition_settings(spec: ModelSpec, keep: dict[str, Any]) -> None:
                        help="Empty: a third of all steps.")
 
 
-def audition_button(ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
+def audition_button(opened: Studio, ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
     """`Try 6 seeds`: queues an audition of what the form says (`ask`) in the moment it is pressed."""
     count = st.session_state.f_audition_seeds
     full = ask().num_inference_steps or spec.defaults.num_inference_steps
     steps = st.session_state.get("f_audition_steps") or (short_steps(full) if full > 0 else 1)
+    estimate = opened.beforehand.estimate(ask(), Audition(tuple(range(count)), steps))
+    takes = f", about {roughly(estimate.seconds)}" if estimate is not None and estimate.seconds else ""
     st.button(f"Try {count} seeds", icon=":material/grid_view:", key="audition", on_click=_try,
               args=(ask,),
-              help=f"{count} short runs of {steps} steps, on one sheet. The one you choose is finished with all "
-                   f"{full} steps and begins with the same noise.")
+              help=f"{count} short runs of {steps} steps on one sheet{takes}. The one you choose is finished "
+                   f"with all {full} steps and begins with the same noise.")
 
 
 def audition_card(opened: Studio, job: Job) -> None:

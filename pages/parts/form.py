@@ -6,15 +6,17 @@ from typing import Any
 
 import streamlit as st
 
-from core.errors import StudioError
+from core.errors import DoesNotFit, StudioError
+from core.estimate import in_words
 from core.models import NEGATIVE_PROMPT, SCHEDULERS, ModelSpec, Range
 from core.modes import EXACT, MODES
 from core.receipt import EQUIVALENT, IDENTICAL
 from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
 from pages.parts.audition_card import audition_button, audition_settings
+from pages.parts.estimate_line import estimate_line
 from pages.parts.shell import device_word, show_error, studio
-from pages.parts.words import plain, seconds, shorten, size
+from pages.parts.words import plain, shorten, size
 
 MOST_EXAMPLES = 6
 OTHER_SIZE = "other"
@@ -59,14 +61,14 @@ def request_form(opened: Studio) -> None:
     failure = st.session_state.get("f_failure")
     if failure is not None:
         show_error(failure)
+    if isinstance(failure, DoesNotFit) and failure.fits:
+        st.button(f"Use {in_words(failure.fits)}", key="use_fitting", icon=":material/content_cut:",
+                  on_click=_use_fitting, args=(failure.fits,))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Generate", type="primary", icon=":material/auto_awesome:", key="generate", on_click=_submit,
                   shortcut="Ctrl+Enter")
-        audition_button(_request, spec)
-        estimate = opened.beforehand.estimate_s(_request())
-        if estimate is not None:
-            memory = f", {spec.memory_bytes / 1e9:.1f} GB" if spec.memory_bytes else ""
-            st.caption(f"about {seconds(estimate)} on this machine{memory}", width="content")
+        audition_button(opened, _request, spec)
+        estimate_line(opened, _request())
 
 
 def fill_from(request: VideoRequest, models: dict[str, ModelSpec]) -> None:
@@ -242,6 +244,15 @@ def _start_afresh() -> None:
     for name in ("f_filled_from", "f_parent", "f_prompt", "f_seed", "f_negative_prompt"):
         st.session_state.pop(name, None)
     _take_defaults()
+
+
+def _use_fitting(changes: dict[str, int]) -> None:
+    """Change what has to change for the request to fit, and queue it."""
+    for name, value in changes.items():
+        st.session_state[f"f_{name}"] = value
+    if "width" in changes:
+        st.session_state.f_size = (changes["width"], changes["height"])
+    _submit()
 
 
 def _submit() -> None:

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import streamlit as st
 
 from core.errors import OutOfMemory, StudioError
+from core.estimate import in_words, what_changes
 from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, RUNNING, Job
 from core.library.contact_sheet import columns
 from core.request import VideoRequest
@@ -26,7 +26,6 @@ from pages.parts.words import (
     shorten,
 )
 
-FEWEST = 8
 _KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": "",
           "audition": ":material/grid_view: Trying seeds"}
 
@@ -99,12 +98,11 @@ def _lead_on(job: Job) -> None:
 
 
 def _mend(job: Job) -> None:
-    """The one button that mends what happened: fewer frames where memory was short, else the same again."""
-    request = job.request
-    if job.error == OutOfMemory.__name__ and (request.num_frames or 0) > FEWEST:
-        fewer = replace(request, num_frames=max(FEWEST, (request.num_frames or 0) // 2))
-        st.button(f"Use {fewer.num_frames} frames", icon=":material/content_cut:", key=f"retry_{job.id}",
-                  on_click=_submit, args=(fewer, job.parent), type="primary")
+    """The one button that mends what happened: what fits where memory was short, else the same again."""
+    smaller = studio().beforehand.smaller(job.request) if job.error == OutOfMemory.__name__ else None
+    if smaller is not None:
+        st.button(f"Use {in_words(what_changes(job.request, smaller))}", icon=":material/content_cut:",
+                  key=f"retry_{job.id}", on_click=_submit, args=(job, smaller), type="primary")
     else:
         st.button("Retry", icon=":material/refresh:", key=f"retry_{job.id}", on_click=_retry, args=(job.id,),
                   type="secondary" if job.state == CANCELLED else "primary")
@@ -163,9 +161,12 @@ def _ask(wish: Callable[[str], Job], job_id: str) -> None:
         st.toast(plain(str(error)), icon=":material/info:")
 
 
-def _submit(request: VideoRequest, parent: str | None) -> None:
+def _submit(job: Job, request: VideoRequest) -> None:
     try:
-        studio().submit(request, parent=parent, kind="remix" if parent else "generate")
+        if job.audition is not None:
+            studio().audition(request, len(job.audition.seeds), job.audition.num_inference_steps)
+        else:
+            studio().submit(request, parent=job.parent, kind="remix" if job.parent else "generate")
     except StudioError as error:
         st.toast(plain(str(error)), icon=":material/error:", duration="long")
 

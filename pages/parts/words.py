@@ -11,6 +11,7 @@ FIELDS = {
     "num_inference_steps": "Steps", "guidance_scale": "Guidance", "fps": "Frames per second", "seed": "Seed",
     "width": "Width", "height": "Height", "scheduler": "Scheduler", "seeds": "Seeds to try",
     "audition_steps": "Steps of a try",
+    "memory": "Memory",
     "folder": "Folder",
     "mode": "Mode",
 }
@@ -49,6 +50,14 @@ def seconds(value: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def roughly(value: float) -> str:
+    """An estimated duration, no finer than it is known: `8 s`, `35 s`, `about` is for the caller to say."""
+    for limit, unit in ((20, 1), (60, 5), (600, 30), (3600, 60)):
+        if value < limit:
+            return seconds(max(1, round(value / unit) * unit))
+    return seconds(round(value / 600) * 600)
 
 
 def size(count: float) -> str:

@@ -1,0 +1,49 @@
+"""What the device has to offer: its memory, and how fast it multiplies."""
+
+import time
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from core.diffusion.device import dtype_of
+from core.diffusion.placement import free_bytes
+from core.resources import Resources, main_memory
+
+_SIDE = {"cpu": 768, "cuda": 4096}
+_TURNS = 5
+
+
+def resources(device: torch.device) -> Resources:
+    """One look at the device; its speed is measured the first time only."""
+    total = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else _at_most(main_memory())
+    return Resources(total, free_bytes(device) or 0, speed(device))
+
+
+@cache
+def speed(device: torch.device) -> float:
+    """Floating-point operations a second in a product of two large matrices: the best of a few, some 10 ms."""
+    side = _SIDE[device.type]
+    left, right = (torch.ones((side, side), device=device, dtype=dtype_of(device)) for _ in range(2))
+    best = float("inf")
+    for _ in range(_TURNS):
+        started = time.perf_counter()
+        product = left @ right
+        product[0, 0].item()  # waits for a GPU
+        best = min(best, time.perf_counter() - started)
+    return 2 * side**3 / best
+
+
+def _at_most(total: int) -> int:
+    """Of main memory what this process may have: a container (cgroup) or a limit of its own may allow less."""
+    limits = [total]
+    try:
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError):
+        pass  # no such limit
+    try:
+        import resource
+        limits.append(resource.getrlimit(resource.RLIMIT_AS)[0])
+    except ImportError:  # Windows
+        pass
+    return min((limit for limit in limits if limit > 0), default=0)

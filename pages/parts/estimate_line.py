@@ -1,0 +1,26 @@
+"""What a request will take on this machine, said before it is asked for."""
+
+import streamlit as st
+
+from core.estimate import Estimate
+from core.request import VideoRequest
+from core.studio import Studio
+from pages.parts.words import roughly
+
+
+def estimate_line(opened: Studio, request: VideoRequest) -> None:
+    """One caption beside the button: time and memory, or nothing where the numbers are not accepted."""
+    estimate = opened.beforehand.estimate(request)
+    if estimate is not None:
+        st.caption(estimate_words(estimate), width="content")
+
+
+def estimate_words(estimate: Estimate) -> str:
+    """`about 13 s on this machine, 0.6 GB`; without any run to compare with it is called a first guess."""
+    memory = f"{estimate.memory_bytes / 1e9:.1f} GB"
+    if estimate.seconds is None:
+        return f"{memory}; how long is known after the first video"
+    if not estimate.runs:
+        return f"at a first guess {roughly(estimate.seconds)} on this machine, {memory}"
+    loading = f", {roughly(estimate.load_s)} of it to load the model" if estimate.load_s else ""
+    return f"about {roughly(estimate.seconds)} on this machine{loading}, {memory}"

@@ -1,0 +1,60 @@
+"""How long a video will take, said beforehand: the error of the estimate over varied requests, each run once."""
+
+import itertools
+import os
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from core.request import VideoRequest
+from core.settings import Settings
+from core.studio import open_studio
+
+PROMPT = "a red ball bouncing on a white background"
+FRAMES, SIDES, STEPS, GUIDANCE = (4, 8, 16, 24), (32, 64, 96), (6, 12, 20), (1.0, 5.0)
+WARM_UP = 5
+AIM = 0.15
+
+
+def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
+    """Make videos of the demo model in an order drawn from a fixed seed, and estimate each before it runs.
+
+    Args:
+        repeats: videos for each of the twelve pairs of frames and side.
+
+    Returns:
+        Errors (estimated / measured - 1) of all but the first few, of which nothing could be known; how busy the
+        machine was; and the error of the very first guess, made without any history.
+    """
+    requests = [VideoRequest(PROMPT, num_frames=frames, width=side, height=side, num_inference_steps=steps,
+                             guidance_scale=guidance, seed=number)
+                for number, (frames, side, steps, guidance)
+                in enumerate(itertools.product(FRAMES, SIDES, STEPS, GUIDANCE))]
+    chosen = random.Random(1).sample(requests, min(len(requests), 12 * repeats))
+    errors = []
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings.from_env(data_dir=Path(folder), models_dir=models_dir, model="demo")
+        with open_studio(settings) as studio:
+            while (status := studio.worker()) is None or status.model != "demo":
+                if status is not None and status.error:
+                    return {"model": status.error}
+                time.sleep(0.1)
+            for request in chosen:
+                foreseen = studio.beforehand.estimate(request).seconds
+                for job in studio.wait(studio.submit(request).id):
+                    ended = job
+                took = studio.video(ended.id).runtime
+                errors.append(foreseen / (took.denoise_s + took.decode_s + took.encode_s) - 1)
+    later = errors[WARM_UP:]
+    off = sorted(map(abs, later))
+    return {
+        "videos": len(errors), "processor's load meanwhile (1 minute)": os.getloadavg()[0],
+        "error of the first guess, without any history": errors[0],
+        f"median error after {WARM_UP} videos (aim {AIM})": statistics.median(off),
+        "a quarter of the errors is above": off[len(off) * 3 // 4],
+        "largest error": off[-1],
+        "median of estimated / measured": statistics.median(later) + 1,
+        f"within {AIM:.0%}": f"{sum(error <= AIM for error in off)} of {len(off)}",
+    }

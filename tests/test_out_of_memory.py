@@ -1,0 +1,49 @@
+"""Memory that really runs out, in a real worker whose address space is limited, and what a person is offered."""
+
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from drawn import until
+from test_dispatcher import House, settings_for
+
+from core.beforehand import Beforehand
+from core.jobs.executors import ProcessExecutor
+from core.jobs.job import FAILED
+from core.request import VideoRequest
+
+REQUEST = VideoRequest("a red ball", "", "tiny", 4, 2, 5.0, 8, 7, 32, 32, "ddim", "exact")
+LARGE = replace(REQUEST, num_frames=48, width=256, height=256, num_inference_steps=1)
+
+
+@pytest.fixture
+def tight(tmp_path, models_dir):
+    """A house whose worker has made one video and may have only 120 MB more than it took then."""
+    settings = settings_for(tmp_path, models_dir)
+    house = House(tmp_path, settings, ProcessExecutor(settings))
+    made = house.finish(house.ledger.add(REQUEST), 180)
+    assert made.state == "done", made.reason
+    pages = Path(f"/proc/{house.executor.pid}/statm").read_text(encoding="ascii").split()[0]
+    size = int(pages) * resource.getpagesize()
+    resource.prlimit(house.executor.pid, resource.RLIMIT_AS, (size + 120_000_000,) * 2)
+    yield house
+    house.close()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
+def test_a_job_that_runs_out_of_memory_fails_with_what_would_fit_and_the_next_job_runs(tight):
+    pid = tight.executor.pid
+    failed = tight.finish(tight.ledger.add(LARGE), 180)
+    assert (failed.state, failed.error) == (FAILED, "OutOfMemory"), failed.reason
+    assert "The memory ran out while making 48 frames of 256×256" in failed.reason
+    assert tight.finish(tight.ledger.add(REQUEST), 180).state == "done"
+    assert tight.executor.pid == pid and tight.dispatcher.status.model == "tiny"
+    until(lambda: tight.dispatcher.tick() and tight.dispatcher.status.resources)
+    beforehand = Beforehand(tight.settings, lambda: tight.dispatcher.status, lambda: tight.library, lambda: "cpu")
+    smaller = beforehand.smaller(LARGE)
+    assert smaller.num_frames == 24 and replace(smaller, num_frames=48) == LARGE
+    while (ended := tight.finish(tight.ledger.add(smaller), 180)).state == FAILED:
+        assert ended.error == "OutOfMemory"  # not enough yet: the card of this one offers less again
+        smaller = beforehand.smaller(smaller)
+    assert ended.state == "done" and smaller.num_frames < 48
