@@ -14,7 +14,7 @@ from core.jobs.job import FAILED
 from core.request import VideoRequest
 
 REQUEST = VideoRequest("a red ball", "", "tiny", 4, 2, 5.0, 8, 7, 32, 32, "ddim", "exact")
-LARGE = replace(REQUEST, num_frames=48, width=256, height=256, num_inference_steps=1)
+LARGE = replace(REQUEST, num_frames=48, width=512, height=512, num_inference_steps=1)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_job_that_runs_out_of_memory_fails_with_what_would_fit_and_the_next_jo
     pid = tight.executor.pid
     failed = tight.finish(tight.ledger.add(LARGE), 180)
     assert (failed.state, failed.error) == (FAILED, "OutOfMemory"), failed.reason
-    assert "The memory ran out while making 48 frames of 256×256" in failed.reason
+    assert "The memory ran out while making 48 frames of 512×512" in failed.reason
     assert tight.finish(tight.ledger.add(REQUEST), 180).state == "done"
     assert tight.executor.pid == pid and tight.dispatcher.status.model == "tiny"
     until(lambda: tight.dispatcher.tick() and tight.dispatcher.status.resources)
