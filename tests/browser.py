@@ -21,6 +21,15 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_MS = 30_000
+HARMLESS = "The play() request was interrupted because the media was removed"
+"""Streamlit starts a looped film again when it ends, and does not catch that it was taken away meanwhile."""
+
+
+def listen(page: Page) -> list[str]:
+    """What goes wrong in the scripts of a page from now on; the list grows."""
+    broken: list[str] = []
+    page.on("pageerror", lambda error: None if HARMLESS in str(error) else broken.append(str(error)))
+    return broken
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, served  # noqa: E402
+from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, listen, served  # noqa: E402
 from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
 
 pytestmark = [pytest.mark.browser,
@@ -34,8 +34,7 @@ def chromium() -> Iterator[Browser]:
 def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    broken: list[str] = []
-    page.on("pageerror", lambda error: broken.append(str(error)))
+    broken = listen(page)
     yield Screen(page, server.url)
     context.close()
     assert broken == []
@@ -251,5 +250,7 @@ def test_a_deep_link_opens_a_video_on_a_server_nobody_has_visited(chromium, serv
         page = chromium.new_page()
         screen = Screen(page, fresh.url).go(f"/gallery?video={made}")
         screen.sees("a lighthouse in the fog")
+        page.wait_for_function("document.querySelector('video')?.readyState >= 3", timeout=PATIENCE_MS)
+        page.evaluate("document.querySelector('video').play()")  # nobody has clicked here: a browser may not begin
         assert screen.playing()["width"] == 32
         page.close()

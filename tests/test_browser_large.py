@@ -7,7 +7,7 @@ import pytest
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, served  # noqa: E402
+from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, listen, served  # noqa: E402
 from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
 
 from core.video import Video  # noqa: E402
@@ -45,8 +45,7 @@ def chromium() -> Iterator[Browser]:
 def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    broken: list[str] = []
-    page.on("pageerror", lambda error: broken.append(str(error)))
+    broken = listen(page)
     yield Screen(page, server.url)
     context.close()
     assert broken == []

@@ -26,14 +26,14 @@ function strike(event) {
     const film = document.querySelector(".st-key-film video");
     if (!film || (control && control.matches(":focus-visible"))) return;
     take(event);
-    if (film.paused) film.play(); else film.pause();
+    if (film.paused) film.play().catch(() => {}); else film.pause();
   }
 }
 
 // A page opened by its address has had no click yet, and a browser may then leave even a silent film standing.
 function begin() {
   const film = document.querySelector(".st-key-film video");
-  if (film && film.autoplay && film.muted && film.paused && film.currentTime === 0) film.play().catch(() => {});
+  if (film && film.muted && film.paused && film.currentTime === 0) film.play().catch(() => {});
 }
 
 function take(event) {
