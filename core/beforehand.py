@@ -128,9 +128,9 @@ class Beforehand:
         models = self._models()
         if request.model not in models:
             return None
-        memory, limit = self._memory(request), self._limit()
-        at_most = memory.needed() - max(memory.denoising, memory.decoding) // 2
-        return self._nearest(request, models[request.model], min(at_most, limit or at_most))
+        memory = self._memory(request)
+        limit = cost.after_failure(memory, self._limit() or memory.needed())
+        return self._nearest(request, models[request.model], limit)
 
     def _nearest(self, request: VideoRequest, spec: ModelSpec, limit: int) -> VideoRequest | None:
         """The nearest request the model accepts that needs at most `limit` bytes.

@@ -126,6 +126,14 @@ def memory_mode(needs: Memory, free_bytes: int | None) -> str | None:
     return next((mode for mode in MEMORY_MODES if needs.needed(mode) <= free_bytes), None)
 
 
+def after_failure(needs: Memory, free_bytes: int) -> int:
+    """Bytes to look for something that fits into, when what `needs` this ran out in spite of what is free.
+
+    The estimate was too low, or less is to be had than is said: so at most half as much beside the weights.
+    """
+    return min(free_bytes, needs.needed() - max(needs.denoising, needs.decoding) // 2)
+
+
 def nearest_that_fits(model: Architecture, num_frames: int, height: int, width: int, guidance_scale: float,
                       device: str, free_bytes: int) -> tuple[tuple[int, int, int], ...]:
     """What would fit into `free_bytes` in place of a video that does not, as (frames, height, width).

@@ -37,6 +37,7 @@ def test_a_job_that_runs_out_of_memory_fails_with_what_would_fit_and_the_next_jo
     failed = tight.finish(tight.ledger.add(LARGE), 180)
     assert (failed.state, failed.error) == (FAILED, "OutOfMemory"), failed.reason
     assert "The memory ran out while making 48 frames of 512×512" in failed.reason
+    assert "24 frames of 512×512" in failed.reason  # what the button of its card will ask for
     assert tight.finish(tight.ledger.add(REQUEST), 180).state == "done"
     assert tight.executor.pid == pid and tight.dispatcher.status.model == "tiny"
     until(lambda: tight.dispatcher.tick() and tight.dispatcher.status.resources)

@@ -150,7 +150,8 @@ class Engine:
         free = placement.free_bytes(pipeline.device)
         changes = cost.nearest_that_fits(
             architecture(pipeline.folder), request.num_frames, request.height, request.width,
-            request.guidance_scale, pipeline.device.type, free) if free else ()
+            request.guidance_scale, pipeline.device.type,
+            cost.after_failure(placement.needs(pipeline.folder, request, pipeline.device), free)) if free else ()
         if not changes:
             return failure
         offers = " or ".join(f"{frames} frame{'s' * (frames > 1)} of {width}×{height}"

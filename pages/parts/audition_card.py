@@ -66,7 +66,7 @@ def audition_card(opened: Studio, job: Job) -> None:
                        f"· made in {seconds(elapsed(job))} · {age(job.ended)}")
             if job.reason:
                 st.caption(f":material/info: {plain(job.reason)}")
-        with st.grid(columns(len(asked.seeds)), min_column_width=120, key=f"finish_{job.id}"):
+        with st.grid(columns(len(asked.seeds)), min_column_width=170, key=f"finish_{job.id}"):
             for place, seed in enumerate(asked.seeds, start=1):
                 st.button(f"{place} · Finish seed {short_seed(seed)}", key=f"finish_{job.id}_{place}",
                           width="stretch", on_click=_finish, args=(job.id, seed),
