@@ -7,8 +7,9 @@ import pytest
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, listen, served  # noqa: E402
-from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
+from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
+from playwright.sync_api import expect  # noqa: E402
+from test_browser import chromium, screen  # noqa: E402, F401
 
 from core.video import Video  # noqa: E402
 from scripts.bench_parts.synthetic import fill, shared_clip, synthetic  # noqa: E402
@@ -33,32 +34,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    broken = listen(page)
-    yield Screen(page, server.url)
-    context.close()
-    assert broken == []
-
-
-def cards(screen: Screen) -> list[str]:
+def cards(screen: Screen) -> list[str]:  # noqa: F811
     """The ids of the cards on the page, in order."""
     shown = screen.page.locator('[class*="st-key-card_"]')
     names = [shown.nth(number).get_attribute("class") for number in range(shown.count())]
     return [re.search(r"st-key-card_(\S+)", name).group(1) for name in names]
 
 
-def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):
+def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):  # noqa: F811
     screen.go("/gallery").sees(re.compile("^10,000 videos"))
     seen = "[...document.querySelectorAll('[class*=\"st-key-poster_\"] img')].filter(i => i.naturalWidth > 0)"
     screen.page.wait_for_function(f"{seen}.length === 24", timeout=PATIENCE_MS)
@@ -68,7 +51,7 @@ def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):
     assert cards(screen) == [video.id for video in videos[-16:]]
 
 
-def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_piece(screen, videos):
+def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_piece(screen, videos):  # noqa: F811
     boats = [v for v in videos if "sailing boat" in v.request.prompt and "fog" not in v.request.prompt]
     wanted = [v for v in boats if v.request.num_inference_steps == 20]
     screen.go("/gallery").write("g_q", '"sailing boat" -fog').sees(re.compile(f"^{len(boats):,} videos"))
@@ -88,7 +71,7 @@ def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_
     assert "g_q=" not in screen.page.url and "g_steps=" not in screen.page.url
 
 
-def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):
+def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):  # noqa: F811
     wanted = [v for v in videos if v.favorite and "client A" in v.tags]
     screen.go("/gallery?g_favorite=true&g_tags=client+A").sees(re.compile(f"^{len(wanted):,} videos"))
     screen.press("saved").write("saved_name", "for client A").sees("Saved as for client A.")
@@ -97,7 +80,7 @@ def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):
     assert "g_favorite=true" in screen.page.url and "g_q=" not in screen.page.url
 
 
-def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
+def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):  # noqa: F811
     third, fourth, fifth = [v for v in videos if "neon city" in v.request.prompt][2:5]
     screen.go("/gallery?g_q=%22neon+city%22").press(f"open_{third.id}").sees("3 of ").playing()
     screen.strike("ArrowRight").sees("4 of ").playing()
@@ -116,7 +99,7 @@ def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
     expect(tags).to_have_value("r r")
 
 
-def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):
+def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # noqa: F811
     screen.page.set_viewport_size({"width": 390, "height": 844})
     screen.go("/gallery").write("g_q", "lighthouse").sees(re.compile(r"^\d+ videos"))
     for address in ("/gallery?g_q=lighthouse&g_steps=20&g_tags=sea", "/gallery?g_view=Table"):
