@@ -21,6 +21,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from core.errors import ClipError
 from core.library.encoder import encode
@@ -120,9 +121,9 @@ def read(source: Path | bytes) -> Clip:
 def stream(source: Path | bytes) -> Iterator[np.ndarray]:
     """The frames of an MP4 one by one, uint8 (H, W, 3), for what need not hold them all; raises like `read`."""
     with _opened(source) as container:
-        about = _probe(container)
+        about, converter = _probe(container), VideoReformatter()
         for frame in _frames(container, about):
-            yield frame.to_ndarray(format="rgb24")[: about.height, : about.width]
+            yield _rgb(frame, converter)[: about.height, : about.width]
 
 
 def probe(source: Path | bytes) -> Probe:
@@ -237,14 +238,13 @@ def _number(fps: float) -> float:
     return int(fps) if fps.is_integer() else round(fps, 3)
 
 
-
 def _decode(container: av.container.InputContainer, about: Probe) -> tuple[np.ndarray, str]:
     """All frames as they are in the file, padding included: uint8 (F, H, W, 3); and `Clip.video_sha256`."""
     context = container.streams.video[0].codec_context
     frames = np.empty((about.num_frames, context.height, context.width, 3), np.uint8)
-    digest, ours = hashlib.sha256(), True
+    digest, ours, converter = hashlib.sha256(), True, VideoReformatter()
     for number, frame in enumerate(_frames(container, about)):
-        frames[number] = frame.to_ndarray(format="rgb24")
+        frames[number] = _rgb(frame, converter)
         planes = _planes(frame)
         if planes is None:
             ours = False
@@ -266,10 +266,17 @@ def _frames(container: av.container.InputContainer, about: Probe) -> Iterator[av
         raise ClipError(f"The file ends after {count} of {about.num_frames} frames; it is damaged.")
 
 
+def _rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
+    """One frame as uint8 (H, W, 3). One converter a file, and one thread: else each frame starts its own threads,
+    which takes eight times as long as converting a small one.
+    """
+    return converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+
+
 def _planes(frame: av.VideoFrame) -> np.ndarray | None:
     """Y, then U and V of one frame, uint8 (H * 3 / 2, W); None when its colours are not the studio's."""
     ours = (frame.format.name, int(frame.colorspace), int(frame.color_range)) == ("yuv420p", _BT709, _TV_RANGE)
-    return frame.to_ndarray(format="yuv420p") if ours and frame.width % 2 == frame.height % 2 == 0 else None
+    return frame.to_ndarray() if ours and frame.width % 2 == frame.height % 2 == 0 else None
 
 
 def _exact_size(comment: str, width: int, height: int) -> tuple[int, int]:

@@ -19,11 +19,15 @@ def poster(frames: np.ndarray) -> bytes:
 
 
 def animation(frames: np.ndarray, fps: int) -> bytes:
-    """A small animated WebP of all frames, at most 160 pixels wide, looping at the speed of the video."""
+    """A small animated WebP of all frames, at most 160 pixels wide, looping at the speed of the video.
+
+    Only its first frame is a key frame: it is played from the beginning, and where another may follow, frames are
+    encoded twice to choose.
+    """
     images = [_shrunk(frame, ANIMATION_WIDTH) for frame in frames]
     out = io.BytesIO()
     images[0].save(out, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps),
-                   quality=70, method=1)
+                   quality=70, method=1, kmin=0, kmax=0)
     return out.getvalue()
 
 
