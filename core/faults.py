@@ -10,8 +10,7 @@ import signal
 from core.settings import fault_point
 
 PUBLISH = (
-    "publish:poster", "publish:animation", "publish:sidecar-part", "publish:sidecar",
-    "publish:mp4-part", "publish:mp4", "publish:index",
+    "publish:parts", "publish:poster", "publish:animation", "publish:json", "publish:mp4", "publish:index",
 )
 CHANGE = ("change:sidecar-part", "change:sidecar", "change:index")
 DELETE = ("delete:index", "delete:mp4", "delete:sidecar", "delete:poster")

@@ -216,6 +216,21 @@ def test_a_large_index_is_written_in_the_background_and_at_close(tmp_path, monke
     assert len(json.loads(path.read_bytes())["_default"]) == 3
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7])
+def test_a_file_written_in_pieces_is_an_ordinary_tinydb_file(tmp_path, monkeypatch, count):
+    monkeypatch.setattr(index_module, "PIECE_ROWS", 3)
+    index = open_index(tmp_path)
+    rows = [entry(number) for number in range(count)]
+    index.replace_all(rows)
+    index.close()
+    with TinyDB(tmp_path / "index.json") as plain:
+        assert [row["id"] for row in plain.all()] == ids(rows)
+        assert [row.doc_id for row in plain.all()] == list(range(1, count + 1))
+    again = open_index(tmp_path)
+    assert again.problem == "" and again.all() == rows[::-1]
+    again.close()
+
+
 def test_the_shared_list_is_the_same_until_something_changes(tmp_path):
     index = open_index(tmp_path)
     index.put(entry(1))

@@ -137,6 +137,17 @@ def test_a_process_killed_at_any_point_leaves_a_whole_library(before, tmp_path, 
     library.close()
 
 
+def test_all_of_a_video_is_on_the_disk_before_any_of_it_has_its_name(before, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(before, folder)
+    assert run(folder, "publish", "publish:parts") == -signal.SIGKILL
+    left = {path.name: path.read_bytes() for path in (folder / "data").rglob(f"{NEW.id}*")}
+    assert sorted(left) == sorted(f"{NEW.id}{suffix}.part"
+                                  for suffix in (".mp4", ".json", ".poster.webp", ".animation.webp"))
+    assert left[f"{NEW.id}.mp4.part"] == mp4()[0] and json.loads(left[f"{NEW.id}.json.part"]) == NEW.document()
+    assert all(left[f"{NEW.id}.{kind}.webp.part"].startswith(b"RIFF") for kind in ("poster", "animation"))
+
+
 @pytest.mark.parametrize("point", [*faults.TRASH, *faults.RESTORE, *faults.ERASE])
 def test_trash_and_library_agree_also_when_the_index_is_older_than_the_crash(before, tmp_path, point):
     folder = tmp_path / "copy"

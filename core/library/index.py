@@ -28,6 +28,7 @@ from core.library.uncollected import uncollected
 
 FORMAT = 4
 INLINE_ROWS = 1000  # with more rows than this, writing the file is put off
+PIECE_ROWS = 250  # a millisecond of work
 DELAY_S = 1.0
 RETRY_S = 30.0
 
@@ -53,7 +54,11 @@ class AtomicStorage(Storage):
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         """Replace the file. Raises DiskFull, ReadOnly or StudioError."""
-        write_file(self._path, orjson.dumps(data), durable=False)
+        self.write_pieces([orjson.dumps(data)])
+
+    def write_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Replace the file by one that is made piece by piece; raises like `write`."""
+        write_file(self._path, pieces, durable=False)
 
 
 class Index:
@@ -166,10 +171,8 @@ class Index:
             if generation == self._flushed:
                 return
             began = time.monotonic()
-            rows = {str(number): entry.document() for number, entry in enumerate(entries, 1)}
-            self._db.storage.write({"_default": rows, "about": {"1": {"format": FORMAT}}})
-            self._flush_s = time.monotonic() - began
-            self._flushed = generation
+            self._db.storage.write_pieces(_pieces(entries))
+            self._flush_s, self._flushed = time.monotonic() - began, generation
 
     def close(self) -> None:
         """Write what is not yet written. A full disk does not matter here: the sidecars hold everything."""
@@ -191,7 +194,8 @@ class Index:
         try:
             tables = self._db.storage.read()
             self.format = FORMAT if tables is None else _format(tables)
-            entries = [] if tables is None or self.format != FORMAT else _entries(tables)
+            entries = [] if tables is None or self.format != FORMAT else [
+                Entry.from_document(row) for row in tables["_default"].values()]
         except (ValueError, TypeError, KeyError, AttributeError):
             if self._writable:
                 self._put_aside()
@@ -268,6 +272,17 @@ class Index:
         return True
 
 
+def _pieces(entries: Sequence[Entry]) -> Iterator[bytes]:
+    """The file, a few rows at a time; between them whoever waits for the interpreter gets it."""
+    yield b'{"_default":{'
+    for first in range(0, len(entries), PIECE_ROWS):
+        piece = enumerate(entries[first:first + PIECE_ROWS], first + 1)
+        rows = {str(number): entry.document() for number, entry in piece}
+        yield (b"," if first else b"") + orjson.dumps(rows)[1:-1]
+        time.sleep(0)
+    yield b'},"about":' + orjson.dumps({"1": {"format": FORMAT}}) + b"}"
+
+
 def _order(entry: Entry) -> tuple[str, str]:
     return entry.created, entry.id
 
@@ -283,8 +298,3 @@ def _format(tables: Any) -> int:
 def _problem(written: int) -> str:
     """Rows of an earlier studio lack what is asked for now; those of a newer one are not understood."""
     return "outdated" if written < FORMAT else "newer" if written > FORMAT else ""
-
-
-def _entries(tables: Any) -> list[Entry]:
-    """The entries of an index file of this format; a row that is none raises."""
-    return [Entry.from_document(row) for row in tables["_default"].values()]

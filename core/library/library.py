@@ -1,6 +1,6 @@
 """The library: videos kept as plain files, found again through an index that may be thrown away.
 
-    publish: poster, animation → sidecar → MP4 (from here on the video exists) → index row
+    publish: all as .part → poster, animation → sidecar → MP4 (from here on the video exists) → index row
     change:  sidecar → index row
     delete:  index row → MP4 (from here on the video is in the trash, or gone) → sidecar → poster, animation
     restore: animation, poster → sidecar → MP4 (from here on the video exists) → index row
@@ -194,7 +194,7 @@ class Library:
             video = sidecar.video_of(document)
             if video == before:
                 return before
-            self._shelf.write_sidecar(video_id, sidecar.dump(document), "change")
+            self._shelf.write_sidecar(video_id, sidecar.dump(document))
             self._catalogue.put(video)
             reach("change:index")
         return video

@@ -3,7 +3,7 @@
 `data_dir/library/2026-11/<id>.mp4 .json .poster.webp .animation.webp`. The month is the id's. Only `Shelf`
 joins ids to paths, and it refuses what does not have the form of an id.
 
-    write:   poster, animation → an empty .mp4.part → sidecar → MP4 (from here on the video exists)
+    write:   all four as .part → poster, animation → sidecar → MP4 (from here on the video exists)
     remove:  MP4 (from here on the video is gone) → sidecar → poster, animation
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from core.errors import DamagedVideo, NotFound, StudioError
 from core.faults import reach
 from core.library import clip, posters, sidecar
-from core.library.files import PART, disk_errors, sync_folder, write_file
+from core.library.files import PART, disk_errors, part_of, sync_folder, write_file, write_parts
 from core.video import ID, Video, is_id
 
 MP4, SIDECAR, POSTER, ANIMATION = ".mp4", ".json", ".poster.webp", ".animation.webp"
@@ -148,7 +148,7 @@ class Shelf:
     def write(self, video: Video, mp4: bytes, decoded: clip.Clip) -> None:
         """Write all files of a video, in the order that makes a crash harmless.
 
-        Each file's content is on the disk before it has its name; the names are made durable together, with the
+        All contents are on the disk before the first has its name; the names are made durable together, with the
         MP4's. Should a power cut keep the MP4's name alone, opening makes the sidecar again from inside it.
 
         Raises:
@@ -159,31 +159,33 @@ class Shelf:
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True)
                 sync_folder(self.root)
+        contents = {POSTER: posters.poster(decoded.frames),
+                    ANIMATION: posters.animation(decoded.frames, decoded.fps),
+                    SIDECAR: sidecar.dump(video.document()), MP4: mp4}
         try:
-            write_file(self.path(video.id, POSTER), posters.poster(decoded.frames), named=False)
-            reach("publish:poster")
-            write_file(self.path(video.id, ANIMATION), posters.animation(decoded.frames, decoded.fps), named=False)
-            reach("publish:animation")
+            write_parts({self.path(video.id, suffix): content for suffix, content in contents.items()})
+            reach("publish:parts")
             with disk_errors(str(folder)):
-                self._part(video.id).touch()  # says of the sidecar that its MP4 is on the way, not lost
-            self.write_sidecar(video.id, sidecar.dump(video.document()), "publish", named=False)
-            write_file(self.path(video.id, MP4), mp4, lambda: reach("publish:mp4-part"))
-            reach("publish:mp4")
+                for suffix in contents:  # the MP4 last: until then its part says that it is on the way, not lost
+                    path = self.path(video.id, suffix)
+                    part_of(path).replace(path)
+                    reach(f"publish:{suffix.split('.')[1]}")
+                sync_folder(folder)
             with disk_errors(str(self.root / LOST)):
                 (self.root / LOST / f"{video.id}{SIDECAR}").unlink(missing_ok=True)
         except StudioError:
             self._discard(video.id)
             raise
 
-    def write_sidecar(self, video_id: str, data: bytes, deed: str, named: bool = True) -> None:
-        """Write a sidecar; `deed` names the crash points, `named` is that of `write_file`."""
-        write_file(self.path(video_id, SIDECAR), data, lambda: reach(f"{deed}:sidecar-part"), named=named)
-        reach(f"{deed}:sidecar")
+    def write_sidecar(self, video_id: str, data: bytes) -> None:
+        """Write a sidecar anew. Raises DiskFull, ReadOnly, StudioError: it is the old one still."""
+        write_file(self.path(video_id, SIDECAR), data, lambda: reach("change:sidecar-part"))
+        reach("change:sidecar")
 
     def remove(self, video_id: str) -> None:
         """Remove all files of a video. Raises ReadOnly, StudioError: the disk said no."""
         path = self.path(video_id, MP4)
-        gone = self._part(video_id)  # whatever happens now, the rest is cleared at the next start
+        gone = part_of(path)  # whatever happens now, the rest is cleared at the next start
         with disk_errors(str(path.parent)):
             if path.is_file():
                 path.replace(gone)
@@ -207,15 +209,14 @@ class Shelf:
             self.path(video_id, POSTER).unlink(missing_ok=True)
             self.path(video_id, ANIMATION).unlink(missing_ok=True)
 
-    def _part(self, video_id: str) -> Path:
-        return self.path(video_id, MP4 + PART)
-
     def _discard(self, video_id: str) -> None:
         """Remove what came of a write that failed; what cannot be removed now, the next start clears away."""
-        suffixes = () if self.has(video_id, MP4) else (SIDECAR, ANIMATION, POSTER)
+        kept = self.has(video_id, MP4)
         try:
-            for suffix in (*suffixes, MP4 + PART):
-                self.path(video_id, suffix).unlink(missing_ok=True)
+            for suffix in SUFFIXES:
+                part_of(self.path(video_id, suffix)).unlink(missing_ok=True)
+                if not kept:
+                    self.path(video_id, suffix).unlink(missing_ok=True)
         except OSError:
             return
 
