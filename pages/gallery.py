@@ -10,12 +10,12 @@ from core.studio import Studio
 from pages.parts.compared import compared, stop_comparing
 from pages.parts.deeds import done_row
 from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
-from pages.parts.job_card import job_card
+from pages.parts.making import making
 from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
 from pages.parts.saved_searches import saved_searches
 from pages.parts.selection import pick_button, picking, selection_bar, tick_box, tick_table, toggle
-from pages.parts.shell import GENERATE, POLL_S, TRASH, UNFINISHED, guard, shown_errors, studio, top_row
+from pages.parts.shell import GENERATE, TRASH, guard, only_looking, shown_errors, studio, top_row
 from pages.parts.transfer import transfer, transfer_button
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
@@ -71,7 +71,7 @@ def grid(page: Page, models: dict[str, ModelSpec]) -> None:
         for video in page.videos:
             spec = models.get(video.request.model or "")
             video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged,
-                       *((tick_box, toggle) if picking() else ()))
+                       video.id in page.newer, *((tick_box, toggle) if picking() else ()))
 
 
 def notices(opened: Studio) -> None:
@@ -84,23 +84,6 @@ def notices(opened: Studio) -> None:
                       kwargs={"notices_read": True})
 
 
-def making(opened: Studio) -> None:
-    """What is being made now; the grid is drawn again when it is done."""
-    known = [job.id for job in opened.jobs(UNFINISHED)]
-
-    @st.fragment(run_every=POLL_S if known else None)
-    def live() -> None:
-        jobs = opened.jobs(UNFINISHED)
-        if [job.id for job in jobs] != known:
-            st.rerun()
-        for job in jobs[-1:]:
-            job_card(job)
-        if len(jobs) > 1:
-            st.caption(f"and {len(jobs) - 1} more in the queue")
-
-    live()
-
-
 def nothing(opened: Studio, filtered: bool) -> None:
     """An empty library, or filters that let nothing through: say what to do."""
     with st.container(border=True, horizontal_alignment="center"):
@@ -111,7 +94,7 @@ def nothing(opened: Studio, filtered: bool) -> None:
         else:
             st.text("No videos yet. What you make is kept here.", width="content")
             st.page_link(GENERATE, label="Generate a video", icon=":material/auto_awesome:", width="content")
-            if opened.examples():
+            if opened.examples() and not only_looking():
                 st.button("Add the examples", icon=":material/playlist_add:", key="add_examples",
                           on_click=opened.add_examples)
             transfer_button("transfer_nothing")

@@ -9,7 +9,7 @@ from core.library.trash import Trashed
 from core.studio import Studio
 from pages.parts.deeds import begun, done_row
 from pages.parts.filters import page_number
-from pages.parts.shell import GALLERY, guard, show_error, shown_errors, studio, top_row
+from pages.parts.shell import GALLERY, guard, only_looking, show_error, shown_errors, studio, top_row
 from pages.parts.words import age, plain, shorten, size, some
 
 guard()
@@ -26,7 +26,8 @@ def trash(opened: Studio) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{some(page.total, 'video')} · {size(page.bytes)}. Each is removed for "
                    f"good {some(opened.settings.trash_days, 'day')} after it was deleted.", width="content")
-        with st.popover("Empty the trash", icon=":material/delete_forever:", key="empty_asked"):
+        with st.popover("Empty the trash", icon=":material/delete_forever:", key="empty_asked",
+                        disabled=only_looking()):
             st.text(f"Delete {some(page.total, 'video')} for good? This cannot be undone.")
             st.button("Delete for good", type="primary", key="empty", on_click=_empty)
     above = st.container()
@@ -46,9 +47,9 @@ def card(trashed: Trashed, days: int) -> None:
         st.caption(f"Deleted {age(trashed.deleted)}  \nRemoved on {goes:%Y-%m-%d}")
         with st.container(horizontal=True, gap="xsmall"):
             st.button("Restore", icon=":material/restore_from_trash:", key=f"restore_{trashed.id}",
-                      on_click=_leave, args=(trashed.id, "restore"))
+                      on_click=_leave, args=(trashed.id, "restore"), disabled=only_looking())
             with st.popover("", icon=":material/delete_forever:", key=f"erase_asked_{trashed.id}",
-                            help="Delete for good"):
+                            help="Delete for good", disabled=only_looking()):
                 st.text("Delete this video for good? This cannot be undone.")
                 st.button("Delete for good", type="primary", key=f"erase_{trashed.id}", on_click=_leave,
                           args=(trashed.id, "erase"))

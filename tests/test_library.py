@@ -546,8 +546,7 @@ def test_a_video_of_a_newer_studio_is_left_alone(library):
     path.write_bytes(newer)
     report = library.reindex()
     assert report.newer == 1 and "newer studio" in report.sentences[-1]
-    assert library.search(Query()).videos == (kept[1],)
-    for asking in (library.get, lambda id: library.change(id, favorite=True),
+    for asking in (library.get, lambda id: library.change(id, favorite=True), library.delete,
                    lambda id: library.publish(kept[0], mp4()[0])):
         with pytest.raises(ReadOnly, match="newer studio"):
             asking(kept[0].id)
@@ -555,6 +554,40 @@ def test_a_video_of_a_newer_studio_is_left_alone(library):
     assert opened.report.newer == 1 and path.read_bytes() == newer
     assert [finding.mend for finding in opened.verify()] == ["Update the studio."]
     opened.close()
+
+
+def test_a_video_of_a_newer_studio_is_shown_by_what_its_mp4_says_and_read_once_the_studio_is_newer(library):
+    kept = fill(library, 2)
+    path = library.sidecar_path(kept[0].id)
+    document = {**kept[0].document(), "schema": 2, "request": {"prompt": "a newer ball", "steps": "many"},
+                "tags": ["sea", 7], "created": "2026-11-22T08:13:01+00:00"}
+    path.write_bytes(json.dumps(document).encode())
+    library.reindex()
+    page = library.search(Query(text="newer ball"))
+    (shown,) = page.videos
+    assert (page.newer, page.damaged) == ((kept[0].id,), ()) and library.search(Query(damaged=True)).total == 0
+    assert (shown.request.prompt, shown.tags, shown.recipe) == ("a newer ball", ("sea",), False)
+    assert (shown.result.num_frames, shown.result.bytes) == (8, len(mp4()[0]))
+    opened = again(library)
+    assert opened.search(Query()).newer == (kept[0].id,), "the row is kept, and its sidecar read all the same"
+    opened.close()
+    path.write_bytes(json.dumps(kept[0].document()).encode())
+    opened = again(library)
+    assert opened.search(Query()).newer == () and opened.get(kept[0].id) == kept[0]
+    opened.close()
+
+
+@pytest.mark.parametrize("document", [{}, {"schema": 2}, {"schema": 2, "request": 5, "tags": {}, "parent": "x"},
+                                      {"schema": 2, "request": {"prompt": ["a"]}, "created": 3, "favorite": "no"}])
+def test_of_a_strange_newer_sidecar_only_what_has_its_form_is_taken(library, document):
+    kept = fill(library, 1)[0]
+    library.sidecar_path(kept.id).write_bytes(json.dumps({"schema": 2, **document}).encode())
+    library.reindex()
+    seen = library.glimpse(kept.id)
+    assert seen.request.prompt == "A video of a newer studio" and not seen.favorite and seen.tags == ()
+    assert seen.parent is None and seen.created.startswith(f"{kept.id[:4]}-{kept.id[4:6]}")
+    library.mp4_path(kept.id).write_bytes(b"no video")
+    assert library.glimpse(kept.id) is None
 
 
 def test_a_library_of_a_newer_studio_is_opened_to_look_at_and_nothing_in_it_changes(library, tmp_path):

@@ -1,7 +1,10 @@
 """What is damaged, missing or newer is shown as such, once, with what can be done."""
 
+import json
+
 import pytest
 import samples
+from streamlit.testing.v1 import AppTest
 from test_pages import healthy, keep, page, press, said, studio  # noqa: F401  (a fixture)
 
 from core.errors import NewerLibrary
@@ -11,6 +14,11 @@ from core.request import VideoRequest
 from core.settings import Settings
 from core.studio import open_studio
 from pages.parts import shell
+
+
+def off(at: AppTest) -> set[str]:
+    """The keys of the buttons that cannot be pressed."""
+    return {button.key for button in at.button if button.disabled}
 
 
 def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):  # noqa: F811
@@ -23,12 +31,14 @@ def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):  # no
         assert [error.value for error in at.error if "A newer studio wrote this library" in error.value]
         assert len(at.error) + len(at.warning) == 1
     at = page("gallery")
-    assert "a red ball" in said(at)
-    press(at, f"star_{kept.id}")
-    assert "Update the studio" in at.toast[0].value
-    at = page()
-    press(at, "generate")
-    assert shell.studio().jobs() == ()
+    assert "a red ball" in said(at) and {f"star_{kept.id}", f"again_{kept.id}"} <= off(at)
+    assert {"generate", "audition"} <= off(page())
+    at = page("gallery", video=kept.id)
+    assert {"delete", "favorite", "regenerate_opened"} <= off(at)
+    assert at.get("video") and at.multiselect(key=f"tags_{kept.id}").disabled
+    at = press(press(page("gallery"), "pick"), "pick_page")
+    assert "deed_delete" in off(at) and "picked_done" not in off(at)
+    assert [link.label for link in at.get("link_button")] == ["Download ZIP"], "what only reads stays possible"
     before = path.read_bytes()
     with open_studio(Settings.from_env(), "run") as other:
         assert not other.leads and not other.ready()["ready"]
@@ -79,3 +89,16 @@ def test_a_missing_sidecar_is_made_again_from_the_page(studio):  # noqa: F811
     assert "sidecar" in at.error[0].value
     press(at, "mend")
     assert not at.error and studio.video(kept.id) == kept
+
+
+def test_a_video_of_a_newer_studio_plays_and_is_downloaded_and_nothing_else(studio):  # noqa: F811
+    kept = keep(studio, "a red ball", tags=("sea",))
+    path = studio.library.sidecar_path(kept.id)
+    path.write_bytes(json.dumps({**kept.document(), "schema": 2}).encode())
+    at = page("gallery")
+    assert "Made by a newer studio" in said(at) and f"star_{kept.id}" in off(at)
+    at = page("gallery", video=kept.id)
+    assert at.get("video") and not at.error and "A newer studio made it." in at.info[0].value
+    assert [link.label for link in at.get("link_button")] == ["Download MP4", "JSON"]
+    assert "delete" in off(at) and "regenerate_opened" not in {button.key for button in at.button}
+    assert "a red ball" in said(at) and "sea" in said(at)

@@ -47,9 +47,10 @@ class Catalogue:
         number = min(max(1, query.page), pages)
         first = (number - 1) * query.page_size
         shown = [self._whole(entry) for entry in entries[first : first + query.page_size]]
-        damaged = tuple(video.id for video, whole in shown if query.damaged or not whole)
-        place = _place(entries, query.around) if query.around else None
-        return Page(tuple(video for video, _ in shown), len(entries), number, pages, size, damaged, place)
+        return Page(tuple(video for video, _, _ in shown), len(entries), number, pages, size,
+                    damaged=tuple(video.id for video, whole, _ in shown if query.damaged or not whole),
+                    newer=tuple(video.id for video, _, newer in shown if newer),
+                    place=_place(entries, query.around) if query.around else None)
 
     def found(self, query: Query) -> dict[str, int]:
         """The ids of all videos that match, in order, each with the bytes of its MP4. Raises as `search`."""
@@ -129,21 +130,28 @@ class Catalogue:
     def _reads(self, video_id: str) -> bool:
         try:
             self._shelf.read(video_id)
-        except (NotFound, DamagedVideo, ReadOnly):
+        except ReadOnly:
+            return True  # a newer studio does
+        except (NotFound, DamagedVideo):
             return False
         return True
 
-    def _whole(self, entry: Entry) -> tuple[Video, bool]:
-        """The video of a row, and whether its files are there; without its sidecar what the row knows of it."""
+    def _whole(self, entry: Entry) -> tuple[Video, bool, bool]:
+        """The video of a row, whether its files are there, and whether a newer studio wrote it.
+
+        Without a sidecar that can be read here, it is what the row knows of it.
+        """
         known, video = self._videos.get(entry.id, (None, None))
         try:
             stamp = self._shelf.stamp(entry.id)  # another hand may have been at it since
             if video is None or stamp != known:
                 video = self._shelf.read(entry.id)
                 self._remember(video, stamp)
-        except (NotFound, DamagedVideo, ReadOnly, OSError):
-            return entry.video(), False
-        return video, self._shelf.size(entry.id) == video.result.bytes
+        except ReadOnly:
+            return entry.video(), self._shelf.size(entry.id) == entry.bytes, True
+        except (NotFound, DamagedVideo, OSError):
+            return entry.video(), False, False
+        return video, self._shelf.size(entry.id) == video.result.bytes, False
 
     def _remember(self, video: Video, stamp: int) -> None:
         if len(self._videos) >= _CACHED_VIDEOS:

@@ -1,10 +1,10 @@
 """Deletes videos of a library and brings them back: index and files together."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 
-from core.errors import NotFound
+from core.errors import DamagedVideo, NotFound
 from core.faults import reach
 from core.library.catalogue import Catalogue
 from core.library.shelf import MP4, SIDECAR, Shelf
@@ -32,7 +32,8 @@ class Deleting:
     def delete(self, video_id: str, moment: datetime | None = None) -> bool:
         """Move a video into the trash, or remove it when none is kept; whether it is in the trash now.
 
-        Of a video without MP4 the sidecar goes to `library/lost`. Raises NotFound, ReadOnly, StudioError.
+        Of a video without MP4 the sidecar goes to `library/lost`. Raises NotFound, StudioError, ReadOnly: also
+        when a newer studio wrote it, whose other files this one does not know.
 
         Args:
             moment: of the deletion; what is deleted together has the same.
@@ -41,6 +42,8 @@ class Deleting:
             if not any(self._shelf.has(video_id, suffix) for suffix in (MP4, SIDECAR)):
                 where = " It is in the trash." if self._trash.has(video_id) else ""
                 raise NotFound(f"There is no video {video_id}.{where}")
+            with suppress(NotFound, DamagedVideo):
+                self._shelf.read(video_id)
             self._catalogue().remove(video_id)
             if not self.days:
                 reach("delete:index")

@@ -35,7 +35,8 @@ class Entry(NamedTuple):
     Attributes:
         loras: the names of the LoRAs that were applied.
         recipe: False for a video from outside.
-        sidecar_ns: when the sidecar was last written (nanoseconds, as the file system says).
+        sidecar_ns: when the sidecar was last written (nanoseconds, as the file system says); negative when a
+            newer studio wrote it and the row is what could be seen of it.
         shown, avoided: prompt and tags, and the negative prompt, folded. Derived; not in the file.
     """
 

@@ -28,6 +28,7 @@ from core.library.facets import Facets
 from core.library.files import disk_errors
 from core.library.index import Index
 from core.library.keeping import keep
+from core.library.newer import glimpse
 from core.library.query import Page, Query
 from core.library.recovery import Report, Sweep
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
@@ -132,6 +133,10 @@ class Library:
         Raises NotFound; DamagedVideo: a file is missing, unreadable or cut; ReadOnly: a newer studio wrote it.
         """
         return whole(self._shelf, self.trash, video_id, self._index.get(video_id) is not None)
+
+    def glimpse(self, video_id: str) -> Video | None:
+        """What can be shown of a video that a newer studio wrote; None when not even its MP4 can be read."""
+        return glimpse(self._shelf, video_id)
 
     def mp4_path(self, video_id: str) -> Path:
         """The MP4 of a video. This and its three sisters raise NotFound when there is none."""

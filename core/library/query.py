@@ -122,6 +122,7 @@ class Page:
         page, pages: this page and the last one, from 1 (1 of 1 when nothing matches).
         damaged: ids among `videos` whose sidecar or MP4 is missing or unreadable; of these only what the
             index knows is given.
+        newer: ids among `videos` whose sidecar a newer studio wrote: they can be shown, and not be changed.
         place: where the video of `Query.around` stands.
     """
 
@@ -131,6 +132,7 @@ class Page:
     pages: int
     bytes: int
     damaged: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
     place: Place | None = None
 
 

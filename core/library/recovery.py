@@ -13,6 +13,7 @@ from core.library import clip, posters, sidecar
 from core.library.entry import Entry
 from core.library.files import disk_errors, file_sha256, write_file
 from core.library.index import Index
+from core.library.newer import glimpse
 from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf
 from core.library.trash import Trash
 from core.library.uncollected import uncollected
@@ -28,7 +29,7 @@ class Report:
         leftovers: files of interrupted writes removed.
         remade: sidecars made again from the settings inside an MP4; posters: posters made again.
         lost: sidecars whose MP4 disappeared, moved to `library/lost`.
-        damaged: sidecars that cannot be read; newer: those of a newer studio, left as they are.
+        damaged: sidecars that cannot be read; newer: those of a newer studio, left as they are and only shown.
     """
 
     videos: int = 0
@@ -108,7 +109,10 @@ class Sweep:
             return
         except ReadOnly:
             self._count["newer"] += 1
-            return
+            seen = None if row is not None and row.sidecar_ns == -stamp else glimpse(self._shelf, video_id)
+            entry = row if seen is None else Entry.of(seen, -stamp)
+            if entry is None:
+                return
         self._count["added"] += entry != row
         self._entries.append(entry)
 
@@ -183,7 +187,10 @@ class Sweep:
             said.append(f"{_count(report.damaged, 'video')} cannot be read; `python -m core verify` names "
                         "the files.")
         if report.newer:
-            said.append(f"{_count(report.newer, 'video')} of a newer studio cannot be shown; update the studio.")
+            said.append(f"{_count(report.newer, 'video')} of a newer studio can only be looked at; update the "
+                        "studio to know how it was made." if report.newer == 1 else
+                        f"{report.newer} videos of a newer studio can only be looked at; update the studio to "
+                        "know how they were made.")
         return tuple(said)
 
 

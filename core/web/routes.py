@@ -166,7 +166,8 @@ class Media:
         return response
 
     def _download_name(self, video_id: str, suffix: str) -> str:
-        return f"{slug(self._studio().video(video_id).request.prompt)}-{video_id}{suffix}"
+        known = self._studio().library.known(video_id)
+        return f"{slug(known.prompt if known else '')}-{video_id}{suffix}"
 
 
 def _unchanged(request: Request, etag: str) -> bool:

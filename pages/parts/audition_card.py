@@ -13,7 +13,7 @@ from core.library.contact_sheet import columns
 from core.models import ModelSpec
 from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
-from pages.parts.shell import studio
+from pages.parts.shell import only_looking, studio
 from pages.parts.words import age, elapsed, plain, roughly, seconds, short_seed, shorten
 
 USUAL = 6
@@ -41,7 +41,7 @@ def audition_button(opened: Studio, ask: Callable[[], VideoRequest], spec: Model
     estimate = opened.beforehand.estimate(ask(), Audition(tuple(range(count)), steps))
     takes = f", about {roughly(estimate.seconds)}" if estimate is not None and estimate.seconds else ""
     st.button(f"Try {count} seeds", icon=":material/grid_view:", key="audition", on_click=_try,
-              args=(ask,),
+              args=(ask,), disabled=only_looking(),
               help=f"{count} short runs of {steps} steps on one sheet{takes}. The one you choose is finished "
                    f"with all {full} steps and begins with the same noise.")
 
@@ -69,10 +69,10 @@ def audition_card(opened: Studio, job: Job) -> None:
         with st.grid(columns(len(asked.seeds)), min_column_width=170, key=f"finish_{job.id}"):
             for place, seed in enumerate(asked.seeds, start=1):
                 st.button(f"{place} · Finish seed {short_seed(seed)}", key=f"finish_{job.id}_{place}",
-                          width="stretch", on_click=_finish, args=(job.id, seed),
+                          width="stretch", on_click=_finish, args=(job.id, seed), disabled=only_looking(),
                           help=f"Makes the video of seed {seed} with all {request.num_inference_steps} steps.")
         st.button(f"Try {len(asked.seeds)} other seeds", icon=":material/casino:", key=f"others_{job.id}",
-                  type="tertiary", on_click=_try_others, args=(job,))
+                  type="tertiary", on_click=_try_others, args=(job,), disabled=only_looking())
 
 
 def _try(ask: Callable[[], VideoRequest]) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from core.errors import Foreign, StudioError
 from core.library.arrival import ADDED, HEALED, HERE
 from core.studio import Studio
+from pages.parts.shell import only_looking
 from pages.parts.video_card import open_video
 from pages.parts.words import plain, shorten
 
@@ -36,7 +37,7 @@ def bring_in(opened: Studio) -> None:
     st.caption(f"MP4 files of this studio or another one, each at most {LIMIT_MB} MB. The settings are read from "
                "inside the file and checked against its frames.")
     files = st.file_uploader("Drop MP4 files here", type="mp4", accept_multiple_files=True, key="dropped",
-                             max_upload_size=LIMIT_MB, label_visibility="collapsed")
+                             max_upload_size=LIMIT_MB, label_visibility="collapsed", disabled=only_looking())
     brought: dict[str, Brought] = st.session_state.setdefault("brought", {})
     waiting = [file for file in files if file.file_id not in brought]
     if waiting:

@@ -6,7 +6,7 @@ from core.errors import StudioError
 from core.library.arrival import HEALED, HERE
 from core.studio import Studio
 from pages.parts.bring_in import LIMIT_MB
-from pages.parts.shell import show_error
+from pages.parts.shell import only_looking, show_error
 from pages.parts.words import plain
 
 
@@ -21,6 +21,7 @@ def damaged_video(opened: Studio, video_id: str, error: StudioError) -> None:
     _good_copy(opened, video_id)
     with st.container(horizontal=True):
         if st.button("Look through all files", icon=":material/manage_search:", key="mend",
+                     disabled=only_looking(),
                      help="Reads every sidecar, makes the index again, and makes a missing sidecar again from "
                           "inside its MP4."):
             _mend(opened)
@@ -32,7 +33,8 @@ def damaged_video(opened: Studio, video_id: str, error: StudioError) -> None:
 def _good_copy(opened: Studio, video_id: str) -> None:
     """A copy of the MP4, wherever the person still has one."""
     file = st.file_uploader(f"Bring in a good copy of its MP4, at most {LIMIT_MB} MB", type="mp4",
-                            help="It comes back with its tags.", key=f"copy_{video_id}", max_upload_size=LIMIT_MB)
+                            help="It comes back with its tags.", key=f"copy_{video_id}", max_upload_size=LIMIT_MB,
+                            disabled=only_looking())
     if file is None or st.session_state.get("copy_tried") == file.file_id:
         return
     st.session_state.copy_tried = file.file_id

@@ -18,15 +18,29 @@ def video_url(video_id: str) -> str:
     return f"/app/static/video/{video_id}.mp4"
 
 
+def download_files(video_id: str) -> None:
+    """The MP4 and the sidecar as they are."""
+    _mp4(video_id)
+    _json(video_id)
+
+
+def _mp4(video_id: str) -> None:
+    st.link_button("Download MP4", f"{video_url(video_id)}?download=1", icon=":material/download:",
+                   width="stretch")
+
+
+def _json(video_id: str) -> None:
+    st.link_button("JSON", f"/app/static/video/{video_id}.json?download=1", icon=":material/data_object:",
+                   width="stretch", help="The sidecar: everything that is known of the video")
+
+
 def downloads(video: Video, place: str) -> None:
     """The MP4 in one press, everything else in a menu. `place` keeps the keys of two places on one page apart."""
-    st.link_button("Download MP4", f"{video_url(video.id)}?download=1", icon=":material/download:",
-                   width="stretch")
+    _mp4(video.id)
     with st.popover("Download as", icon=":material/file_export:", width="stretch", key=f"download_as_{place}"):
         for kind in RENDITIONS:
             _rendition(video, kind, place)
-        st.link_button("JSON", f"/app/static/video/{video.id}.json?download=1", icon=":material/data_object:",
-                       width="stretch", help="The sidecar: everything that is known of the video")
+        _json(video.id)
 
 
 @st.fragment

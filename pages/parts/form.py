@@ -15,7 +15,7 @@ from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
 from pages.parts.audition_card import audition_button, audition_settings
 from pages.parts.estimate_line import estimate_line
-from pages.parts.shell import device_word, show_error, studio
+from pages.parts.shell import device_word, only_looking, show_error, studio
 from pages.parts.words import plain, shorten, size
 
 MOST_EXAMPLES = 6
@@ -63,10 +63,10 @@ def request_form(opened: Studio) -> None:
         show_error(failure)
     if isinstance(failure, DoesNotFit) and failure.fits:
         st.button(f"Use {in_words(failure.fits)}", key="use_fitting", icon=":material/content_cut:",
-                  on_click=_use_fitting, args=(failure.fits,))
+                  disabled=only_looking(), on_click=_use_fitting, args=(failure.fits,))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Generate", type="primary", icon=":material/auto_awesome:", key="generate", on_click=_submit,
-                  shortcut="Ctrl+Enter")
+                  shortcut="Ctrl+Enter", disabled=only_looking())
         audition_button(opened, _request, spec)
         estimate_line(opened, _request())
 

@@ -11,7 +11,7 @@ from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, 
 from core.library.contact_sheet import columns
 from core.request import VideoRequest
 from pages.parts.compared import compare_from, is_here
-from pages.parts.shell import GALLERY, GENERATE, studio
+from pages.parts.shell import GALLERY, GENERATE, only_looking, studio
 from pages.parts.words import (
     age,
     can_pause,
@@ -102,10 +102,11 @@ def _mend(job: Job) -> None:
     smaller = studio().beforehand.smaller(job.request) if job.error == OutOfMemory.__name__ else None
     if smaller is not None:
         st.button(f"Use {in_words(what_changes(job.request, smaller))}", icon=":material/content_cut:",
-                  key=f"retry_{job.id}", on_click=_submit, args=(job, smaller), type="primary")
+                  key=f"retry_{job.id}", on_click=_submit, args=(job, smaller), type="primary",
+                  disabled=only_looking())
     else:
         st.button("Retry", icon=":material/refresh:", key=f"retry_{job.id}", on_click=_retry, args=(job.id,),
-                  type="secondary" if job.state == CANCELLED else "primary")
+                  type="secondary" if job.state == CANCELLED else "primary", disabled=only_looking())
 
 
 def _preview(job: Job, tallest: int) -> None:
@@ -135,13 +136,14 @@ def _head(job: Job, line: str) -> None:
                 made_of(job)))))
         if job.state == PAUSED:
             st.button("Resume", icon=":material/play_arrow:", key=f"resume_{job.id}", on_click=_ask,
-                      args=(studio().resume, job.id), type="primary")
+                      args=(studio().resume, job.id), type="primary", disabled=only_looking())
         elif can_pause(job):
             st.button("Pause", icon=":material/pause:", key=f"pause_{job.id}", on_click=_ask,
-                      args=(studio().pause, job.id), disabled=job.pause_requested or job.cancel_requested)
+                      args=(studio().pause, job.id),
+                      disabled=job.pause_requested or job.cancel_requested or only_looking())
         st.button("Cancel", icon=":material/close:", key=f"cancel_{job.id}", on_click=_ask,
                   args=(studio().cancel, job.id),
-                  disabled=job.cancel_requested or job.state not in (QUEUED, RUNNING, PAUSED))
+                  disabled=job.cancel_requested or job.state not in (QUEUED, RUNNING, PAUSED) or only_looking())
 
 
 _ENDED = {DONE: ":green[:material/check_circle:] Done", FAILED: ":red[:material/error:] Failed",

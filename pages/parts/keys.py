@@ -60,8 +60,12 @@ export default function ({ parentElement }) {
 """)
 
 
-def opened_keys() -> None:
-    """Listen, as long as this is drawn, and say so. The other keys stand on their buttons."""
+def opened_keys(again: bool) -> None:
+    """Listen, as long as this is drawn, and say so. The other keys stand on their buttons.
+
+    Args:
+        again: the video can be made again.
+    """
     with st.container(key="keys", gap=None):
-        st.caption("Space plays and pauses · R regenerates with the same seed")
+        st.caption(f"Space plays and pauses{' · R regenerates with the same seed' if again else ''}")
         _LISTENER(key="listener")

@@ -13,13 +13,19 @@ from core.library.tags import MAX_COUNT
 from core.studio import Studio
 from core.video import Video
 from pages.parts.deeds import deleted
-from pages.parts.shell import studio
+from pages.parts.shell import only_looking, studio
 from pages.parts.video_card import open_video, star
 from pages.parts.words import plain
 
 
-def head(opened: Studio, video_id: str, query: Query, video: Video | None) -> None:
-    """Draw the head. `query`: the search whose results are walked; `video`: None when it cannot be read."""
+def head(opened: Studio, video_id: str, query: Query, video: Video | None, fixed: bool = False) -> None:
+    """Draw the head.
+
+    Args:
+        query: the search whose results are walked.
+        video: None when it cannot be read.
+        fixed: it is only looked at.
+    """
     place = opened.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
     neighbour = place.next or place.previous
     with st.container(horizontal=True, vertical_alignment="center", key="head"):
@@ -32,7 +38,8 @@ def head(opened: Studio, video_id: str, query: Query, video: Video | None) -> No
             _favorite(video)
         undoable = video is not None and opened.settings.trash_days > 0
         st.button("Delete", icon=":material/delete:", key="delete", shortcut="Delete",
-                  on_click=_remove if undoable else _ask, args=(video_id, neighbour) if undoable else (video_id,))
+                  disabled=fixed or only_looking(), on_click=_remove if undoable else _ask,
+                  args=(video_id, neighbour) if undoable else (video_id,))
     if st.session_state.get("delete_asked") == video_id:
         _confirm(video_id, neighbour)
 
@@ -49,7 +56,7 @@ def _go(video_id: str) -> None:
 
 def _favorite(video: Video) -> None:
     st.button(f"{':orange[★]' if video.favorite else '☆'} Favourite", key="favorite", shortcut="F", on_click=star,
-              args=(video.id, not video.favorite),
+              args=(video.id, not video.favorite), disabled=only_looking(),
               help="Not a favourite any more" if video.favorite else "Mark as a favourite")
 
 
@@ -94,7 +101,7 @@ def tags_field(opened: Studio, video: Video) -> None:
     st.session_state[key] = list(video.tags)
     st.multiselect("Tags", sorted({*opened.facets().tags, *video.tags}), key=key, accept_new_options=True,
                    max_selections=MAX_COUNT, select_all=False, placeholder="Add a tag", wrap=True,
-                   on_change=_keep_tags, args=(video.id, key))
+                   on_change=_keep_tags, args=(video.id, key), disabled=only_looking())
 
 
 def _keep_tags(video_id: str, key: str) -> None:

@@ -5,8 +5,6 @@ import streamlit as st
 from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
 from core.jobs.job import ENDED, Job
 from core.library.query import Query
-from core.models import SCHEDULERS
-from core.modes import MODES
 from core.studio import Studio
 from core.video import Video
 from pages.parts.compare_with import compare_with
@@ -14,12 +12,14 @@ from pages.parts.compared import compare, is_here
 from pages.parts.damaged_video import damaged_video
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.keys import opened_keys
+from pages.parts.newer_video import newer_video
 from pages.parts.opened_head import head, tags_field
 from pages.parts.player import actions, show_verdict, show_video
-from pages.parts.shell import POLL_S, UNFINISHED, show_error
+from pages.parts.recipe import recipe
+from pages.parts.shell import POLL_S, UNFINISHED, only_looking, show_error
 from pages.parts.story import story
 from pages.parts.video_card import NO_RECIPE, open_video
-from pages.parts.words import age, plain, seconds, size
+from pages.parts.words import age, plain
 
 
 def opened_video(opened: Studio, video_id: str, query: Query) -> None:
@@ -34,18 +34,18 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
         damaged_video(opened, video_id, error)
         return
     except ReadOnly as error:
-        head(opened, video_id, query, None)
-        show_error(error)
+        head(opened, video_id, query, None, fixed=True)
+        newer_video(opened, video_id, error)
         return
     head(opened, video_id, query, video)
     picture, facts = st.columns([6, 5], gap="large")
     with picture:
         with st.container(key="film"):
             show_video(video, 560)
-        opened_keys()
+        opened_keys(again=video.recipe and not only_looking())
         actions(video, "opened")
         compare_with(opened, video)
-        if video.recipe:
+        if video.recipe and not only_looking():
             _foreseen(opened, video)
             _regenerations(opened, video)
         story(opened, video)
@@ -59,7 +59,7 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
         tags_field(opened, video)
         if not video.recipe:
             st.info(NO_RECIPE, icon=":material/info:")
-        _recipe(video)
+        recipe(video)
 
 
 def _regenerations(opened: Studio, video: Video) -> None:
@@ -119,50 +119,6 @@ def _foreseen(opened: Studio, video: Video) -> None:
                    "the model is loaded.")
     else:
         st.caption(":material/check: This machine matches the one that made it: expect the same pixels.")
-
-
-def recipe_rows(video: Video) -> dict[str, str]:
-    """What decided the frames, as text, in the order in which it is read; of a video from outside, its file."""
-    if not video.recipe:
-        return _file_rows(video)
-    request, receipt, machine = video.request, video.receipt, video.receipt.environment
-    scheduler = SCHEDULERS.get(request.scheduler or "")
-    peak = video.runtime.peak_memory_bytes
-    memory = f"at most {size(peak)} of memory" if peak else ""
-    return {
-        "Model": receipt.model, "Seed": str(request.seed), "Frames": str(video.result.num_frames),
-        "Size": f"{video.result.width} × {video.result.height}",
-        "Length": f"{video.result.duration_s:g} s at {video.result.fps} frames per second",
-        "Steps": str(request.num_inference_steps), "Guidance": f"{request.guidance_scale:g}",
-        "Scheduler": scheduler.title if scheduler else str(request.scheduler),
-        "Mode": MODES[request.mode].title if request.mode in MODES else str(request.mode),
-        "Negative prompt": request.negative_prompt or "none",
-        "Made on": f"{machine.device_name} ({machine.device}, {machine.dtype})",
-        "Versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),
-        "Weights": f"{receipt.model_source} {receipt.model_revision[:12]} {receipt.weights_sha256[:12]}",
-        "Frames' SHA-256": receipt.frames_sha256[:16], "Noise's SHA-256": receipt.noise_sha256[:16],
-        "Took": ", ".join(filter(None, (seconds(video.runtime.total_s), memory))),
-        "File": size(video.result.bytes), "Created": video.created[:19].replace("T", " ") + " UTC", "Id": video.id,
-    }
-
-
-def _file_rows(video: Video) -> dict[str, str]:
-    result = video.result
-    return {
-        "Frames": str(result.num_frames), "Size": f"{result.width} × {result.height}",
-        "Length": f"{result.duration_s:g} s at {result.fps:g} frames per second", "Codec": result.codec,
-        "File": size(result.bytes), "Added": video.created[:19].replace("T", " ") + " UTC", "Id": video.id,
-    }
-
-
-def _recipe(video: Video) -> None:
-    rows = recipe_rows(video)
-    st.table({"Setting": list(rows), "Value": [plain(value) for value in rows.values()]},
-             hide_header=True, hide_index=True, border="horizontal")
-    title, first = ("The recipe as text", "Prompt") if video.recipe else ("Details as text", "Name")
-    with st.expander(title, icon=":material/content_copy:"):
-        st.code("\n".join(f"{name}: {value}" for name, value in {first: video.request.prompt, **rows}.items()),
-                language=None, wrap_lines=True)
 
 
 def _open(video_id: str) -> None:

@@ -6,7 +6,7 @@ from core.errors import StudioError
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.video import Video
 from pages.parts.downloads import downloads, video_url
-from pages.parts.shell import GENERATE, studio
+from pages.parts.shell import GENERATE, only_looking, studio
 from pages.parts.words import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
 
 TALLEST = 440
@@ -38,9 +38,10 @@ def actions(video: Video, place: str) -> None:
             downloads(video, place)
             return
         st.button("Regenerate with same seed", icon=":material/replay:", key=f"regenerate_{place}",
-                  width="stretch", on_click=regenerate, args=(video.id,),
+                  width="stretch", on_click=regenerate, args=(video.id,), disabled=only_looking(),
                   help="Runs the request again and compares every pixel.")
-        if st.button("Change and generate again", icon=":material/edit:", key=f"remix_{place}", width="stretch"):
+        if st.button("Change and generate again", icon=":material/edit:", key=f"remix_{place}", width="stretch",
+                     disabled=only_looking()):
             st.switch_page(GENERATE, query_params={"from": video.id})
         downloads(video, place)
 

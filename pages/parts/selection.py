@@ -15,7 +15,7 @@ from core.models import ModelSpec
 from core.studio import Studio
 from core.video import Video
 from pages.parts.deeds import begun, queued
-from pages.parts.shell import show_error, studio
+from pages.parts.shell import only_looking, show_error, studio
 from pages.parts.video_table import table_to_choose_from
 from pages.parts.words import plain, size, some
 
@@ -114,9 +114,10 @@ def _pick_none() -> None:
 
 
 def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
-    with st.popover("Tags", icon=":material/sell:", key="deed_tags"):
+    fixed = only_looking()
+    with st.popover("Tags", icon=":material/sell:", key="deed_tags", disabled=fixed):
         _tags(opened)
-    with st.popover("Favourite", icon=":material/star:", key="deed_favorite"):
+    with st.popover("Favourite", icon=":material/star:", key="deed_favorite", disabled=fixed):
         st.button("Mark as favourites", key="deed_star", width="stretch", on_click=_change,
                   args=({"favorite": True},))
         st.button("Not favourites any more", key="deed_unstar", width="stretch", on_click=_change,
@@ -124,15 +125,16 @@ def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
     st.link_button("Download ZIP", f"/app/static/archive/{opened.many.pack(chosen)}.zip",
                    icon=":material/download:", help="The MP4 and the settings of each, in one file of about "
                    f"{size(sum(chosen.values()))}")
-    with st.popover("Regenerate", icon=":material/replay:", key="deed_regenerate"):
+    with st.popover("Regenerate", icon=":material/replay:", key="deed_regenerate", disabled=fixed):
         st.text(f"{some(len(chosen), 'video')} will be made again with the same seed, one after the other.")
         st.button(f"Queue {some(len(chosen), 'job')}", type="primary", key="deed_queue", on_click=_regenerate)
     if len(chosen) == 2:
         st.button("Compare", icon=":material/compare:", key="deed_compare", on_click=_compare)
     if opened.settings.trash_days:
-        st.button("Delete", icon=":material/delete:", key="deed_delete", on_click=_delete)
+        st.button("Delete", icon=":material/delete:", key="deed_delete", on_click=_delete,
+                  disabled=fixed)
         return
-    with st.popover("Delete", icon=":material/delete:", key="deed_delete_asked"):
+    with st.popover("Delete", icon=":material/delete:", key="deed_delete_asked", disabled=fixed):
         st.text(f"Delete {some(len(chosen), 'video')}? This cannot be undone.")
         st.button("Delete for good", type="primary", key="deed_delete", on_click=_delete)
 

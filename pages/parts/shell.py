@@ -121,6 +121,11 @@ def shown_errors() -> Iterator[None]:
         show_error(error)
 
 
+def only_looking() -> bool:
+    """Whether nothing can be made or changed here, as the banner of `top_row` says: buttons that would are off."""
+    return bool(studio().library.newer)
+
+
 def show_error(error: StudioError) -> None:
     """The sentence of a failure; for a refused value, the name of its field as the form calls it."""
     if isinstance(error, BadRequest):

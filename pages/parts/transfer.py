@@ -17,7 +17,7 @@ from core.library.exchange import COPIED, THERE, Step
 from core.library.query import Query
 from core.studio import Studio
 from pages.parts.bring_in import bring_in, close
-from pages.parts.shell import show_error
+from pages.parts.shell import only_looking, show_error
 from pages.parts.words import plain
 
 _SAID = {COPIED: "copied", THERE: "there already", ADDED: "added", HERE: "already here",
@@ -39,6 +39,9 @@ def transfer(opened: Studio, query: Query) -> None:
 
 @st.dialog("Import and export", width="large", icon=":material/swap_vert:", on_dismiss=close)
 def _dialog(opened: Studio, query: Query) -> None:
+    if only_looking():
+        st.caption(":material/lock: A newer studio wrote this library: videos can be exported from it, and none "
+                   "brought in.")
     files, libraries = st.tabs(["Files", "Whole libraries"])
     with files:
         bring_in(opened)
@@ -72,7 +75,7 @@ def _import(opened: Studio) -> None:
         st.text_input("Folder to import", key="import_folder", width="stretch", placeholder="/media/usb/library",
                       help="On the machine the studio runs on.")
         begun = st.button("Import", icon=":material/drive_folder_upload:", key="import",
-                          disabled=not st.session_state.import_folder.strip())
+                          disabled=only_looking() or not st.session_state.import_folder.strip())
     if begun:
         _follow("import", opened.transfer.import_folder, st.session_state.import_folder)
 

@@ -7,10 +7,12 @@ import streamlit as st
 from core.errors import StudioError
 from core.video import Video, is_id
 from pages.parts.player import regenerate
-from pages.parts.shell import studio, style
+from pages.parts.shell import only_looking, studio, style
 from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
 
 TAG_LETTERS = 14
+NEWER = ("A newer studio made it. It can be played and downloaded here. Update the studio to see how it was made, "
+         "to change it, or to make it again.")
 NO_RECIPE = "It came from outside: how it was made is not known, so it cannot be generated again."
 _MOVING = "{{ background-image: url(/app/static/animation/{id}.webp); }}"
 
@@ -28,12 +30,13 @@ def moving(video_ids: Iterable[str]) -> None:
     style(f"{still} and (hover: hover) {{\n{hovered}\n}}\n{still} {{\n{focused}\n}}")
 
 
-def video_card(video: Video, model_title: str, damaged: bool, box: Callable[[Video], None] | None = None,
-               press: Callable[[Video], None] | None = None) -> None:
+def video_card(video: Video, model_title: str, damaged: bool, newer: bool,
+               box: Callable[[Video], None] | None = None, press: Callable[[Video], None] | None = None) -> None:
     """Draw one card.
 
     Args:
         damaged: a file of it is missing or unreadable, which is shown in place of the poster.
+        newer: a newer studio wrote its sidecar; it is only looked at.
         box: drawn upon the poster; press: what a press on the poster does. None: no box; the video is opened.
     """
     with st.container(border=True, key=f"card_{video.id}", gap="xsmall"):
@@ -51,15 +54,16 @@ def video_card(video: Video, model_title: str, damaged: bool, box: Callable[[Vid
         with st.container(key=f"words_{video.id}"):
             st.text(shorten(video.request.prompt, 72))
         seed = f"{plain(model_title)} · seed {short_seed(video.request.seed)}"
-        made = seed if video.recipe else "From outside, no recipe"
+        made = "Made by a newer studio" if newer else seed if video.recipe else "From outside, no recipe"
+        fixed = damaged or newer or only_looking()
         st.caption(f"{made}  \n"
                    f"{age(video.created)}{short_tags(video.tags)}")
         with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
             st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
-                      help="Regenerate with same seed" if video.recipe else NO_RECIPE,
-                      disabled=damaged or not video.recipe)
+                      help=NEWER if newer else "Regenerate with same seed" if video.recipe else NO_RECIPE,
+                      disabled=fixed or not video.recipe)
             st.button(":orange[★]" if video.favorite else "☆", key=f"star_{video.id}",
-                      on_click=star, args=(video.id, not video.favorite), disabled=damaged,
+                      on_click=star, args=(video.id, not video.favorite), disabled=fixed,
                       help="Not a favourite any more" if video.favorite else "Mark as a favourite")
             if video.verdict is not None:
                 kind = video.verdict.verdict

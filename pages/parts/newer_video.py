@@ -1,0 +1,33 @@
+"""A video that a newer studio made, opened: it plays and is downloaded; more is not known of it here."""
+
+import streamlit as st
+
+from core.errors import ReadOnly
+from core.studio import Studio
+from pages.parts.downloads import download_files
+from pages.parts.keys import opened_keys
+from pages.parts.player import show_video
+from pages.parts.recipe import recipe
+from pages.parts.video_card import NEWER
+from pages.parts.words import plain
+
+
+def newer_video(opened: Studio, video_id: str, error: ReadOnly) -> None:
+    """Play it; where that cannot be, say what `error` says."""
+    video = opened.library.glimpse(video_id)
+    if video is None:
+        st.error(plain(str(error)), icon=":material/lock:")
+        return
+    picture, facts = st.columns([6, 5], gap="large")
+    with picture:
+        with st.container(key="film"):
+            show_video(video, 560)
+        opened_keys(again=False)
+        with st.grid(2, min_column_width=210, key="actions_newer"):
+            download_files(video_id)
+    with facts:
+        st.info(NEWER, icon=":material/lock:")
+        st.code(video.request.prompt, language=None, wrap_lines=True)
+        if video.tags:
+            st.markdown(" ".join(f":gray-badge[{plain(tag)}]" for tag in video.tags))
+        recipe(video)
