@@ -53,7 +53,7 @@ def browse(opened: Studio) -> Query:
         if wants_table() and picking():
             tick_table(page, models)
         elif wants_table():
-            video_table(page.videos, models, page.damaged)
+            video_table(page, models)
         else:
             grid(page, models)
     return query

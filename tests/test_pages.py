@@ -368,12 +368,13 @@ def with_lora(name: str) -> Receipt:
     ("g_size", "32×32", 2), ("g_size", "1×1", 2), ("g_tags", "sea", 1), ("g_tags", "no such tag", 2),
     ("g_verdict", "Identical", 1), ("g_damaged", "true", 0), ("g_fps", "8", 2), ("g_owner", "ada", 1),
     ("g_lora", "film grain", 1), ("g_negative", "grain -blurry", 1), ("g_q", "negative:blurry", 1),
+    ("g_mode", "Fast", 1), ("g_sort", "Mode, A to Z", 2),
 ])
 def test_every_filter_works_from_the_address_and_nonsense_does_no_harm(studio, key, value, found):
     keep(studio, "first", id="20260101-000000-000001", created="2026-01-01T00:00:00+00:00", favorite=True)
     keep(studio, "second", id="20260401-000000-000002", created="2026-04-01T00:00:00+00:00",
-         num_inference_steps=30, scheduler="ddim", tags=("sea", "dusk"), verdict=samples.IDENTICAL, owner="ada",
-         negative_prompt="noise, grain", receipt=with_lora("film grain"))
+         num_inference_steps=30, scheduler="ddim", mode="fast", tags=("sea", "dusk"), verdict=samples.IDENTICAL,
+         owner="ada", negative_prompt="noise, grain", receipt=with_lora("film grain"))
     at = page("gallery", **{key: value})
     assert len([text for text in at.text if text.value in ("first", "second")]) == found
 
@@ -466,7 +467,7 @@ def test_damaged_only_shows_what_is_damaged_now(studio):
 def test_the_table_shows_every_number_whole_and_a_chosen_row_opens_its_video(studio):
     keep(studio, "older", id="20260101-000000-000001", created="2026-01-01T00:00:00+00:00", seed=2**63 - 1)
     newer = keep(studio, HOSTILE, id="20260401-000000-000002", created="2026-04-01T10:20:30+00:00", favorite=True,
-                 tags=("sea", "dusk"), verdict=samples.IDENTICAL)
+                 tags=("sea", "dusk"), verdict=samples.IDENTICAL, owner="ada")
     gone = keep(studio, "gone", id="20260501-000000-000003", created="2026-05-01T00:00:00+00:00")
     studio.library.mp4_path(gone.id).unlink()
     at = page("gallery", g_view="Table")
@@ -476,8 +477,9 @@ def test_the_table_shows_every_number_whole_and_a_chosen_row_opens_its_video(stu
     assert str(row.pop("Created")) == "2026-04-01 10:20:30+00:00"
     assert row == {"Poster": f"/app/static/poster/{newer.id}.webp", "★": "★", "Prompt": HOSTILE,
                    "Tags": "sea, dusk",
-                   "Model": "Demo model", "Seed": "1234", "Frames": 8, "Steps": 20, "Guidance": 5.0,
-                   "Scheduler": "DPM-Solver++ 2M", "Size": "32×32", "Verdict": "Identical", "Seconds": 1.5}
+                   "Model": "Demo model", "Seed": "1234", "Frames": 8, "FPS": 8, "Steps": 20, "Guidance": 5.0,
+                   "Scheduler": "DPM-Solver++ 2M", "Size": "32×32", "Verdict": "Identical", "Seconds": 1.5,
+                   "Mode": "Exact", "Negative prompt": "blurry", "Owner": "ada"}, "no LoRA, so no such column"
     assert table["Poster"].isna().tolist() == [True, False, False]
     assert table["Verdict"][0] == "File missing or damaged"
     assert not [button for button in at.button if (button.key or "").startswith("open_")]

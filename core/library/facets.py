@@ -18,6 +18,7 @@ class Facets:
     tags: tuple[str, ...]
     owners: tuple[str, ...]
     schedulers: tuple[str, ...]
+    modes: tuple[str, ...]
     loras: tuple[str, ...]
     num_frames: tuple[int, ...]
     num_inference_steps: tuple[int, ...]
@@ -26,8 +27,8 @@ class Facets:
     sizes: tuple[tuple[int, int], ...]  # width, height
 
 
-_OF = {"models": "model", "tags": "tags", "owners": "owner", "schedulers": "scheduler", "loras": "loras",
-       "num_frames": "num_frames", "num_inference_steps": "num_inference_steps",
+_OF = {"models": "model", "tags": "tags", "owners": "owner", "schedulers": "scheduler", "modes": "mode",
+       "loras": "loras", "num_frames": "num_frames", "num_inference_steps": "num_inference_steps",
        "guidance_scales": "guidance_scale", "fps": "fps", "sizes": ("width", "height")}
 _LISTS = ("tags", "loras")  # an entry has any number of these
 

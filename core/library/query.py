@@ -44,6 +44,7 @@ class Query:
     width: int | None = None
     height: int | None = None
     scheduler: str | None = None
+    mode: str | None = None
     lora: str | None = None
     owner: str | None = None
     parent: str | None = None
@@ -162,6 +163,7 @@ SORTS: dict[str, Order] = {
     "tags": Order("Tags, A to Z", lambda entry: _there(tuple(fold(tag) for tag in entry.tags))),
     "model": Order("Model, A to Z", lambda entry: entry.model),
     "scheduler": Order("Scheduler, A to Z", lambda entry: entry.scheduler),
+    "mode": Order("Mode, A to Z", lambda entry: entry.mode),
     "lora": Order("LoRA, A to Z", lambda entry: _there(entry.loras)),
     "owner": Order("Owner, A to Z", lambda entry: _there(entry.owner)),
     "verdict": Order("Verdict: drifted first",
@@ -182,7 +184,7 @@ SORTS: dict[str, Order] = {
     "most disk": Order("Largest file", lambda entry: entry.bytes, True),
 }
 _EXACT = ("model", "seed", "num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height",
-          "scheduler", "owner", "parent", "verdict", "favorite", "recipe")
+          "scheduler", "mode", "owner", "parent", "verdict", "favorite", "recipe")
 
 
 def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:

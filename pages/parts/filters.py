@@ -15,6 +15,7 @@ import streamlit as st
 from core.library.facets import Facets
 from core.library.query import SORTS, Query
 from core.models import SCHEDULERS, ModelSpec
+from core.modes import MODES
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
 from pages.parts.words import plain, shorten
 
@@ -37,6 +38,10 @@ def _scheduler(key: str) -> str:
     return SCHEDULERS[key].title if key in SCHEDULERS else key
 
 
+def _mode(key: str) -> str:
+    return MODES[key].title if key in MODES else key
+
+
 def _size(pixels: tuple[int, int]) -> str:
     return "{}×{}".format(*pixels)
 
@@ -51,8 +56,9 @@ FILTERS = (
     Filter("g_frames", "Frames", "num_frames"), Filter("g_steps", "Steps", "num_inference_steps"),
     Filter("g_guidance", "Guidance", "guidance_scale", None, "{:g}".format),
     Filter("g_fps", "Frames per second", "fps"), Filter("g_scheduler", "Scheduler", "scheduler", None, _scheduler),
-    Filter("g_lora", "LoRA", "lora"), Filter("g_owner", "Owner", "owner"),
-    Filter("g_size", "Size", "size", None, _size), Filter("g_tags", "Tag", "tags", []),
+    Filter("g_mode", "Mode", "mode", None, _mode), Filter("g_lora", "LoRA", "lora"),
+    Filter("g_owner", "Owner", "owner"), Filter("g_size", "Size", "size", None, _size),
+    Filter("g_tags", "Tag", "tags", []),
     Filter("g_verdict", "Verdict", "verdict", None, str.capitalize),
     Filter("g_from", "From", "date_from"), Filter("g_to", "To", "date_to"),
     Filter("g_favorite", "Favourites", "favorite", False, _only),
@@ -198,6 +204,7 @@ def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:
         choice("Steps", facets.num_inference_steps, "g_steps")
         choice("Frames per second", facets.fps, "g_fps")
         st.date_input("To", value=None, key="g_to", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
+        choice("Mode", facets.modes, "g_mode", _mode)
         if facets.loras or st.session_state.get("g_lora"):
             choice("LoRA", facets.loras, "g_lora")
 

@@ -67,7 +67,7 @@ def tick_table(page: Page, models: dict[str, ModelSpec]) -> None:
     ids = [video.id for video in page.videos]
     # a table keeps its ticks as long as its key is the same: another page or another way to choose begins anew
     key = f"table_{st.session_state.get('chosen_elsewhere', 0)}_{hash(tuple(ids))}"
-    ticked = table_to_choose_from(page.videos, models, page.damaged, picked(), key)
+    ticked = table_to_choose_from(page, models, picked(), key)
     if ticked != {video_id for video_id in ids if video_id in picked()}:
         for video in page.videos:
             _choose(video, video.id in ticked)
