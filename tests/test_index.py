@@ -21,6 +21,7 @@ from core.library.entry import Entry, fold
 from core.library.facets import Tally
 from core.library.index import FORMAT, Index
 from core.library.query import SORTS, Query, matching, terms
+from core.library.rows import Rows
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8"), max_size=80)
@@ -293,7 +294,7 @@ def test_any_valid_text_and_number_comes_back(tmp_path_factory, prompt, negative
 
 
 def found(rows: list[Entry], text: str = "", **query: object) -> list[str]:
-    return [row.prompt for row in matching(rows, Query(text=text, **query))]
+    return [row.prompt for row in matching(Rows.of(rows), Query(text=text, **query))]
 
 
 PROMPTS = ["A red ball, bouncing", "red  Snow over a neon city", "blue ball", "STRASSE und Maße",
@@ -318,8 +319,8 @@ def test_a_search_looks_into_tags_but_not_across_them():
 
 
 def test_a_search_looks_into_the_negative_prompt_where_an_excluded_word_may_stand():
-    rows = [entry(1, "snow on a hill", negative_prompt="blurry, rain"), entry(2, "rain on a hill"),
-            entry(3, "a hill", tags=("Rain",), negative_prompt="snow")]
+    rows = [entry(3, "snow on a hill", negative_prompt="blurry, rain"), entry(2, "rain on a hill"),
+            entry(1, "a hill", tags=("Rain",), negative_prompt="snow")]
     assert found(rows, "rain") == ["snow on a hill", "rain on a hill", "a hill"]
     assert found(rows, "-rain") == ["snow on a hill"]
     assert found(rows, "negative:rain") == ["snow on a hill"] == found(rows, 'Negative:"blurry, rain"')
@@ -365,7 +366,7 @@ def test_filters_choose_exactly():
     rows[1] = rows[1]._replace(loras=("grain", "ink"))
 
     def seeds(**query: object) -> list[int]:
-        return [row.seed for row in matching(rows, Query(**query))]
+        return [row.seed for row in matching(Rows.of(rows), Query(**query))]
 
     assert seeds(model="demo") == [5, 3, 1]
     assert seeds(seed=4) == [4] and seeds(seed=0) == [0]
@@ -390,9 +391,9 @@ def test_days_are_both_included():
 
     rows = [entry(number) for number in (350, 250, 150, 50)]
     assert [row.created[8:10] for row in rows] == ["04", "03", "02", "01"]
-    assert len(matching(rows, Query(date_from="2026-11-02", date_to=date(2026, 11, 3)))) == 2
-    assert len(matching(rows, Query(date_from=date(2026, 11, 4)))) == 1
-    assert len(matching(rows, Query(date_to="2026-11-01T00:00:00"))) == 1
+    assert len(matching(Rows.of(rows), Query(date_from="2026-11-02", date_to=date(2026, 11, 3)))) == 2
+    assert len(matching(Rows.of(rows), Query(date_from=date(2026, 11, 4)))) == 1
+    assert len(matching(Rows.of(rows), Query(date_to="2026-11-01T00:00:00"))) == 1
 
 
 def test_every_order_orders():
@@ -404,7 +405,7 @@ def test_every_order_orders():
                       verdict=(None, "identical", "drifted", None, "equivalent")[number], bytes=number * 4 % 5,
                       loras=((), ("b",), (), ("a", "c"), ())[number], fps=number * 3 % 5)
             for number, prompt in reversed(list(enumerate(["b", "C", "a", "ä", "Z"])))]
-    order = {sort: [row.prompt for row in matching(rows, Query(sort=sort))] for sort in SORTS}
+    order = {sort: [row.prompt for row in matching(Rows.of(rows), Query(sort=sort))] for sort in SORTS}
     assert order["newest"] == ["Z", "ä", "a", "C", "b"] and order["oldest"] == order["newest"][::-1]
     assert order["prompt"] == ["a", "b", "C", "Z", "ä"]
     assert order["seed"] == order["newest"]
@@ -422,4 +423,4 @@ def test_every_order_orders():
     assert order["owner"] == order["lora"] == ["ä", "C", "Z", "a", "b"]
     assert order["verdict"] == ["a", "Z", "C", "ä", "b"]
     with pytest.raises(BadRequest, match="sort"):
-        matching(rows, Query(sort="best"))
+        matching(Rows.of(rows), Query(sort="best"))

@@ -110,8 +110,9 @@ class Catalogue:
         known = self._answers.get(query)
         if known is not None and known[0] == generation:
             return known[1], known[2]
-        entries = matching(self._index.all(), query)
-        size = sum(entry.bytes for entry in entries)
+        rows = self._index.rows()
+        entries = matching(rows, query)
+        size = rows.bytes if len(entries) == len(rows) else sum(entry.bytes for entry in entries)
         if len(self._answers) >= _CACHED_ANSWERS:
             self._answers = {}
         self._answers[query] = generation, entries, size

@@ -10,7 +10,6 @@ The file stays an ordinary TinyDB file: `TinyDB("index.json").search(where("seed
 
 import threading
 import time
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from tinydb.storages import Storage
 from core.errors import ReadOnly, StudioError
 from core.library.entry import Entry
 from core.library.files import disk_errors, write_file
+from core.library.rows import Rows
 from core.library.uncollected import uncollected
 
 FORMAT = 4
@@ -92,8 +92,7 @@ class Index:
         self._flush_s = 0.0
         self._flushed = 0
         self._by_id: dict[str, Entry] = {}
-        self._oldest: list[Entry] = []
-        self._newest: list[Entry] | None = None
+        self._rows = Rows()
         self._seen: tuple[int, ...] | None = None
         self._read()
 
@@ -109,12 +108,13 @@ class Index:
         """The entry of that id, or None."""
         return self._by_id.get(video_id)
 
+    def rows(self) -> Rows:
+        """Every entry, as it is now."""
+        return self._rows
+
     def all(self) -> Sequence[Entry]:
         """Every entry, newest first. The list is shared: it is never changed, and not to be."""
-        with self._lock:
-            if self._newest is None:
-                self._newest = self._oldest[::-1]
-            return self._newest
+        return self._rows.newest
 
     def put(self, entry: Entry) -> None:
         """Add an entry, or replace the one of the same id."""
@@ -122,8 +122,8 @@ class Index:
         with self._lock:
             self._take_out(entry.id)
             self._by_id[entry.id] = entry
-            insort(self._oldest, entry, key=_order)
-            self._changed()
+            self._rows = self._rows.added(entry)
+            self.generation += 1
         self._flush_soon()
 
     def remove(self, video_id: str) -> None:
@@ -131,7 +131,7 @@ class Index:
         self._may_write()
         with self._lock:
             self._take_out(video_id)
-            self._changed()
+            self.generation += 1
         self._flush_soon()
 
     def replace_all(self, entries: Iterable[Entry]) -> None:
@@ -167,11 +167,11 @@ class Index:
         """
         with self._flushing:
             with self._lock:
-                entries, generation = list(self._oldest), self.generation
+                rows, generation = self._rows, self.generation
             if generation == self._flushed:
                 return
             began = time.monotonic()
-            self._db.storage.write_pieces(_pieces(entries))
+            self._db.storage.write_pieces(_pieces(rows.oldest))
             self._flush_s, self._flushed = time.monotonic() - began, generation
 
     def close(self) -> None:
@@ -225,17 +225,13 @@ class Index:
 
     def _hold(self, entries: Iterable[Entry]) -> None:
         self._by_id = {entry.id: entry for entry in entries}
-        self._oldest = sorted(self._by_id.values(), key=_order)
-        self._changed()
+        self._rows = Rows.of(self._by_id.values())
+        self.generation += 1
 
     def _take_out(self, video_id: str) -> None:
         old = self._by_id.pop(video_id, None)
         if old is not None:
-            del self._oldest[bisect_left(self._oldest, _order(old), key=_order)]
-
-    def _changed(self) -> None:
-        self._newest = None
-        self.generation += 1
+            self._rows = self._rows.without(old)
 
     def _may_write(self) -> None:
         if not self._writable:
@@ -243,7 +239,7 @@ class Index:
 
     def _flush_soon(self) -> None:
         """Write now while that takes no time, else in the background, at most a twentieth of the time."""
-        if self._together or len(self._oldest) > INLINE_ROWS:
+        if self._together or len(self._rows) > INLINE_ROWS:
             self._start_timer(max(DELAY_S, 20 * self._flush_s))
         elif not self._flush_calmly():
             self._start_timer(RETRY_S)
@@ -281,10 +277,6 @@ def _pieces(entries: Sequence[Entry]) -> Iterator[bytes]:
         yield (b"," if first else b"") + orjson.dumps(rows)[1:-1]
         time.sleep(0)
     yield b'},"about":' + orjson.dumps({"1": {"format": FORMAT}}) + b"}"
-
-
-def _order(entry: Entry) -> tuple[str, str]:
-    return entry.created, entry.id
 
 
 def _format(tables: Any) -> int:

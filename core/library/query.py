@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import BadRequest
 from core.library.entry import Entry, fold
+from core.library.rows import Rows
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
 from core.video import Video
 
@@ -183,12 +184,13 @@ SORTS: dict[str, Order] = {
     "shortest render": Order("Shortest render", lambda entry: entry.total_s),
     "most disk": Order("Largest file", lambda entry: entry.bytes, True),
 }
-_EXACT = ("model", "seed", "num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height",
-          "scheduler", "mode", "owner", "parent", "verdict", "favorite", "recipe")
+_EXACT = {name: Entry._fields.index(name) for name in (  # what is asked for by its value, and its place in a row
+    "model", "seed", "num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height", "scheduler",
+    "mode", "owner", "parent", "verdict", "favorite", "recipe")}
 
 
-def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
-    """The entries that match, in the order asked for; `entries` are newest first. `damaged` is not looked at.
+def matching(rows: Rows, query: Query) -> Sequence[Entry]:
+    """The entries that match, in the order asked for. `damaged` is not looked at.
 
     Raises:
         BadRequest: an unknown order.
@@ -196,12 +198,15 @@ def matching(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
     if query.sort not in SORTS:
         raise BadRequest("sort", f"{query.sort!r} is not an order; choose one of {', '.join(SORTS)}.")
     asked = terms(query.text) + [replace(term, place="negative") for term in terms(query.negative_prompt)]
+    anywhere = [term.text for term in asked if term == Term(term.text)]
+    entries: Sequence[Entry] = rows.saying(anywhere) if anywhere else rows.newest
     for term in sorted(asked, key=lambda term: (term.excluded, -len(term.text))):  # what leaves the fewest first
-        entries = _saying(entries, term)
-    for name in _EXACT:
+        if term != Term(term.text):
+            entries = _saying(entries, term)
+    for name, at in _EXACT.items():
         wanted = getattr(query, name)
         if wanted is not None:
-            entries = [entry for entry in entries if getattr(entry, name) == wanted]
+            entries = [entry for entry in entries if entry[at] == wanted]
     if query.date_from:
         first = str(query.date_from)[:10]
         entries = [entry for entry in entries if entry.created[:10] >= first]
@@ -238,12 +243,10 @@ def terms(text: str) -> list[Term]:
 
 
 def _saying(entries: Sequence[Entry], term: Term) -> Sequence[Entry]:
-    """Those that say the term, or do not when it is excluded. Most searches take the first two ways."""
+    """Those that say the term in its place, or do not say it when it is excluded."""
     text = term.text
-    if term.place == "" and term.excluded:
-        return [entry for entry in entries if text not in entry.shown]
     if term.place == "":
-        return [entry for entry in entries if text in entry.shown or text in entry.avoided]
+        return [entry for entry in entries if text not in entry.shown]
     if term.place == "negative":
         return [entry for entry in entries if (text in entry.avoided) is not term.excluded]
     return [entry for entry in entries if _says(entry, term) is not term.excluded]

@@ -1,0 +1,122 @@
+"""All rows of the index, in order, at one moment.
+
+They lie in blocks. A change renews one block, whoever is reading keeps what they have, and a word is looked for in
+the joined texts of many rows at once, which takes half as long as row by row.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import accumulate, chain, count
+from operator import add, attrgetter
+
+from core.library.entry import Entry
+
+BLOCK = 256  # rows a block is made with; one that has grown to twice as many is halved
+_END = "\n"  # stands in no folded text, so that nothing is found across two rows
+
+
+class _Block:
+    """Some rows that follow each other, oldest first; never changed."""
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.entries = entries
+
+    @cached_property
+    def bytes(self) -> int:
+        return sum(map(attrgetter("bytes"), self.entries))
+
+    @cached_property
+    def shown(self) -> str:
+        return _END.join(map(attrgetter("shown"), self.entries))
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        """Where in `shown` each row begins, and where another one would."""
+        return [0, *map(add, accumulate(map(len, map(attrgetter("shown"), self.entries))), count(1))]
+
+    @cached_property
+    def _avoided(self) -> frozenset[str]:
+        return frozenset(map(attrgetter("avoided"), self.entries))
+
+    def saying(self, first: str, others: Sequence[str]) -> list[Entry]:
+        if any(text in avoided for avoided in self._avoided for text in (first, *others)):
+            return [entry for entry in self.entries
+                    if all(text in entry.shown or text in entry.avoided for text in (first, *others))]
+        found, look, begins, here = [], self.shown.find, self._begins, self.shown.find(first)
+        while here >= 0:
+            number = bisect_right(begins, here)
+            begin, end = begins[number - 1], begins[number]
+            for text in others:
+                if look(text, begin, end) < 0:
+                    break
+            else:
+                found.append(self.entries[number - 1])
+            here = look(first, end)
+        return found
+
+
+class Rows:
+    """All entries at one moment; never changed. Safe in threads."""
+
+    def __init__(self, blocks: tuple[_Block, ...] = ()) -> None:
+        self._blocks = blocks  # none of them empty, oldest first
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Rows":
+        """These entries, in whatever order they come."""
+        oldest = tuple(sorted(entries, key=_order))
+        return cls(tuple(_Block(oldest[at:at + BLOCK]) for at in range(0, len(oldest), BLOCK)))
+
+    def added(self, entry: Entry) -> "Rows":
+        """These rows and one more; none of them has its id."""
+        number = max(0, bisect_right(self._blocks, _order(entry), key=_first) - 1)
+        old = self._blocks[number].entries if self._blocks else ()
+        at = bisect_left(old, _order(entry), key=_order)
+        return self._with(number, (*old[:at], entry, *old[at:]))
+
+    def without(self, entry: Entry) -> "Rows":
+        """These rows without one of them."""
+        number = bisect_right(self._blocks, _order(entry), key=_first) - 1
+        old = self._blocks[number].entries
+        at = bisect_left(old, _order(entry), key=_order)
+        return self._with(number, old[:at] + old[at + 1:])
+
+    def _with(self, number: int, entries: tuple[Entry, ...]) -> "Rows":
+        """These rows, the block of that number made of `entries`."""
+        half = len(entries) if len(entries) < 2 * BLOCK else BLOCK
+        blocks = tuple(_Block(part) for part in (entries[:half], entries[half:]) if part)
+        return Rows((*self._blocks[:number], *blocks, *self._blocks[number + 1:]))
+
+    def __len__(self) -> int:
+        return sum(len(block.entries) for block in self._blocks)
+
+    @cached_property
+    def newest(self) -> list[Entry]:
+        """All of them, newest first. The list is shared: it is never changed, and not to be."""
+        return self.oldest[::-1]
+
+    @property
+    def oldest(self) -> list[Entry]:
+        """All of them, oldest first."""
+        return list(chain.from_iterable(block.entries for block in self._blocks))
+
+    @cached_property
+    def bytes(self) -> int:
+        """How much disk the MP4s of all of them take."""
+        return sum(block.bytes for block in self._blocks)
+
+    def saying(self, texts: Sequence[str]) -> list[Entry]:
+        """Those with each of these folded texts in the prompt, the negative prompt or a tag, newest first."""
+        if not self._blocks:
+            return []
+        first, *others = sorted(texts, key=self._blocks[-1].shown.count)  # the rarest leaves the fewest to look at
+        return list(chain.from_iterable(block.saying(first, others) for block in self._blocks))[::-1]
+
+
+def _order(entry: Entry) -> tuple[str, str]:
+    return entry.created, entry.id
+
+
+def _first(block: _Block) -> tuple[str, str]:
+    return _order(block.entries[0])
