@@ -25,6 +25,7 @@ from core.library.derived import Derived
 from core.library.examples import shipped, shipped_path
 from core.library.files import disk_errors
 from core.library.library import Facets, Finding, Library
+from core.library.lineage import origin_of
 from core.library.query import Page, Query
 from core.library.searches import SavedSearches
 from core.many import Many
@@ -110,8 +111,8 @@ class Studio:
             DiskFull: less disk is free than `T2V_MIN_FREE_MB`.
         """
         resolved = self._accepted(request)
-        job = self.ledger.add(resolved, owner=owner, parent=parent, kind=kind,
-                              max_queued=self.settings.max_queued)
+        job = self.ledger.add(resolved, owner=owner, parent=parent, kind=kind, max_queued=self.settings.max_queued,
+                              origin=origin_of(self.library, parent, kind))
         self._wake()
         return job
 

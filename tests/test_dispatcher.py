@@ -23,10 +23,12 @@ from core.jobs.render import Renderer
 from core.jobs.worker import WorkerHost
 from core.library import clip
 from core.library.library import Library
+from core.library.lineage import lineage, origin_of
 from core.library.query import Query
 from core.models import MODELS
 from core.request import VideoRequest
 from core.settings import Settings
+from core.video import Origin
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = drawn.REQUEST
@@ -50,7 +52,8 @@ class House:
         self.dispatcher = Dispatcher(self.ledger, self.library, self.executor, self.settings, **options)
 
     def add(self, prompt="a drawing", **changes):
-        options = {name: changes.pop(name) for name in ("owner", "parent", "kind") if name in changes}
+        options = {name: changes.pop(name) for name in ("owner", "parent", "kind", "origin")
+                   if name in changes}
         return self.ledger.add(replace(REQUEST, prompt=prompt, **changes), **options)
 
     def turn(self, condition, seconds=20.0):
@@ -149,6 +152,20 @@ def test_a_regeneration_is_compared_with_its_parent(house):
     assert house.library.get(longer.id).verdict.psnr_db is None
     remix = house.finish(house.add(parent=parent.id, kind="remix", seed=9))
     assert (house.library.get(remix.id).verdict, remix.reason) == (None, "")
+
+
+def test_what_was_known_of_a_parent_when_it_was_asked_is_kept_though_it_is_erased_while_the_child_waits(house):
+    parent = house.library.get(house.finish(house.add()).id)
+    origin = origin_of(house.library, parent.id, "remix")
+    child = house.add(seed=9, parent=parent.id, kind="remix", origin=origin)
+    house.library.delete(parent.id)
+    house.library.deleting.erase(parent.id)
+    house.ledger.request_cancel(child.id)
+    child = house.ledger.retry(child.id)
+    video = house.library.get(house.finish(child).id)
+    assert video.origin == Origin("remix", parent.created, parent.request, ())
+    assert lineage(house.library, video).ancestors[0].request == parent.request
+    assert clip.read(house.library.mp4_path(video.id)).comment.count(parent.created) == 1
 
 
 def test_a_parent_that_is_gone_is_said_and_the_video_is_kept(house):

@@ -13,6 +13,7 @@ from core.jobs.database import SCHEMA
 from core.jobs.ledger import Ledger
 from core.progress import Progress
 from core.request import VideoRequest
+from core.video import Origin
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = VideoRequest("a red ball", "blurry", "tiny", 4, 2, 5.0, 8, 2**63 - 1, 32, 32, "ddim", "exact")
@@ -166,6 +167,22 @@ def test_a_ledger_of_a_newer_studio_is_refused_and_left_alone(tmp_path):
     with pytest.raises(ReadOnly, match="newer studio"):
         Ledger(path)
     assert path.read_bytes() == before
+
+
+def test_a_job_of_the_schema_before_has_no_origin_and_a_new_one_keeps_it(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    story = Origin("remix", "2026-11-22T08:13:01+00:00", REQUEST, ("20260101-000000-abcdef",))
+    ledger = Ledger(path)
+    waiting = ledger.add(REQUEST, parent="20261122-081301-a1b2c3", kind="remix")
+    ledger.close()
+    older = sqlite3.connect(path)
+    older.executescript("ALTER TABLE jobs DROP COLUMN origin; PRAGMA user_version = 4")
+    older.close()
+    ledger = Ledger(path)
+    assert ledger.get(waiting.id) == waiting and waiting.origin is None
+    job = ledger.add(REQUEST, parent=waiting.parent, kind="remix", origin=story)
+    assert ledger.get(job.id).origin == story == ledger.retry(ledger.request_cancel(job.id).id).origin
+    ledger.close()
 
 
 def _overwrite(path, offset, junk):

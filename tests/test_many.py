@@ -22,6 +22,7 @@ from core.library.library import Library
 from core.library.query import Query
 from core.settings import Settings
 from core.studio import Studio
+from core.video import Origin
 
 ROOT = Path(__file__).resolve().parent.parent
 NOWHERE = "20200101-000000-abcdef"
@@ -275,6 +276,14 @@ def test_a_bulk_killed_anywhere_is_finished_by_the_next_process(tmp_path, deed, 
     ledger.close()
 
 
+def test_a_queued_child_knows_its_parent_from_the_moment_it_is_asked_for(studio):
+    parent = studio.video(an_id(0))
+    studio.many.regenerate([parent.id])
+    studio.many.delete_one(parent.id, for_good=True)
+    (job,) = studio.jobs()
+    assert job.origin == Origin("regenerate", parent.created, parent.request)
+
+
 def test_a_ledger_of_the_schema_before_gets_its_tables(tmp_path):
     import sqlite3
 
@@ -282,7 +291,8 @@ def test_a_ledger_of_the_schema_before_gets_its_tables(tmp_path):
     older = tmp_path / "older.sqlite"
     shutil.copy(tmp_path / "jobs.sqlite", older)
     database = sqlite3.connect(older)
-    database.executescript("DROP TABLE bulks; DROP TABLE bulk_videos; PRAGMA user_version = 3")
+    database.executescript("DROP TABLE bulks; DROP TABLE bulk_videos; ALTER TABLE jobs DROP COLUMN origin; "
+                           "PRAGMA user_version = 3")
     database.close()
     ledger = Ledger(older)
     assert ledger.bulks.add("delete", [an_id(0)], {}).total == 1

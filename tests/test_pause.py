@@ -475,7 +475,7 @@ def test_a_ledger_of_schema_1_is_taken_over_with_every_job(tmp_path):
     before = ledger.list()
     ledger.close()
     old = sqlite3.connect(path, isolation_level=None)
-    for column in ("pause_requested", "phase_from", "audition"):
+    for column in ("pause_requested", "phase_from", "audition", "origin"):
         old.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
     old.executescript("DROP TABLE bulks; DROP TABLE bulk_videos")
     old.execute("PRAGMA user_version=1")

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import DiskFull, ReadOnly, StudioError
 
-SCHEMA = 4
+SCHEMA = 5
 BUSY_TIMEOUT_S = 10.0
 
 TABLES = """
@@ -43,7 +43,8 @@ CREATE TABLE jobs (
     worker TEXT NOT NULL DEFAULT '',
     pause_requested INTEGER NOT NULL DEFAULT 0,
     phase_from INTEGER NOT NULL DEFAULT 0,
-    audition TEXT NOT NULL DEFAULT ''
+    audition TEXT NOT NULL DEFAULT '',
+    origin TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX jobs_by_state ON jobs (state, seq);
 CREATE TABLE commands (
@@ -79,7 +80,8 @@ TABLES += BULKS
 STEPS = {1: """ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN phase_from INTEGER NOT NULL DEFAULT 0""",
     2: "ALTER TABLE jobs ADD COLUMN audition TEXT NOT NULL DEFAULT ''",
-    3: BULKS}
+    3: BULKS,
+    4: "ALTER TABLE jobs ADD COLUMN origin TEXT NOT NULL DEFAULT ''"}
 """From each older schema to the one after it."""
 
 

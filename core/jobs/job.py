@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from core.audition import Audition
 from core.request import VideoRequest
-from core.video import new_id
+from core.video import Origin, new_id
 
 QUEUED, RUNNING, COMMITTING = "queued", "running", "committing"
 PAUSED = "paused"
@@ -28,6 +28,8 @@ class Job:
         parent: id of the video it regenerates or remixes, or None.
         kind: one of `KINDS`; only a "regenerate" is compared with its parent, only an "audition" makes no video.
         audition: what an "audition" tries, None for every other kind.
+        origin: what its video is to remember of its parent, as it was when this was asked for; None without one,
+            and in jobs that an older studio queued.
         state: one of `STATES`.
         attempt: how often it was begun; 0 while it waits for the first time.
         reason: a sentence, when there is something to say about the state; error: the name of its class.
@@ -60,16 +62,17 @@ class Job:
     pause_requested: bool = False
     phase_from: int = 0
     audition: Audition | None = None
+    origin: Origin | None = None
     position: int = 0
 
     @classmethod
     def new(cls, request: VideoRequest, owner: str = "", parent: str | None = None,
-            kind: str = "generate", audition: Audition | None = None) -> "Job":
+            kind: str = "generate", audition: Audition | None = None, origin: Origin | None = None) -> "Job":
         """A job of a resolved request, to be added to the ledger: a new id, created now."""
         if kind not in KINDS or (kind == "audition") != (audition is not None):
             raise ValueError(f"{kind!r} is not one of {KINDS}, or an audition without seeds")
         return cls(id=new_id(), request=request, owner=owner, parent=parent, kind=kind, created=now(),
-                   audition=audition)
+                   audition=audition, origin=origin)
 
     @property
     def ended_well(self) -> bool:

@@ -170,7 +170,7 @@ class Lane:
     def _start(self, run: Run) -> None:
         job = run.job
         head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started),
-                    job.audition, origin_of(self._library, job.parent, job.kind))
+                    job.audition, job.origin or origin_of(self._library, job.parent, job.kind))
         try:
             self._executor.call(self._worker, "start", *run.key, job.request.document(), head.document(),
                                 as_text(self._checkpoints.read(job.id)))

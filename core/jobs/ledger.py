@@ -10,8 +10,8 @@ of its row, not of any clock. `docs/queue.md` says what this promises.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from core.jobs.bulks import Bulks
 from core.jobs.command import Command
 from core.jobs.database import Database, readable_rows
 from core.jobs.job import ACTIVE, COMMITTING, ENDED, PAUSED, QUEUED, RETRYABLE, STATES, UNFINISHED, Job, now
+from core.jobs.row import COLUMNS, job_of, values_of
 from core.progress import Progress
 from core.request import VideoRequest
-from core.video import new_id
+from core.video import Origin, new_id
 
 __all__ = ["STATES", "Command", "Job", "Ledger"]
 
@@ -33,7 +34,6 @@ _POSITION = """CASE WHEN state = 'queued' THEN
     (SELECT count(*) FROM jobs AS ahead WHERE ahead.state = 'queued' AND ahead.seq <= jobs.seq) ELSE 0 END
     AS position"""
 _ROW = f"SELECT *, {_POSITION} FROM jobs"
-_COLUMNS = tuple(field.name for field in fields(Job) if field.name != "position")
 
 
 class Ledger:
@@ -62,19 +62,19 @@ class Ledger:
         self._database.close()
 
     def add(self, request: VideoRequest, owner: str = "", parent: str | None = None, kind: str = "generate",
-            max_queued: int | None = None, audition: Audition | None = None) -> Job:
+            max_queued: int | None = None, audition: Audition | None = None, origin: Origin | None = None) -> Job:
         """Accept a resolved request; when this returns, the job is on the disk. The job as it stands there.
 
         Raises:
             BadRequest: `max_queued` jobs wait already; nothing was added.
         """
-        return self._insert(Job.new(request, owner, parent, kind, audition), max_queued)
+        return self._insert(Job.new(request, owner, parent, kind, audition, origin), max_queued)
 
     def _insert(self, job: Job, max_queued: int | None) -> Job:
-        sql = (f"INSERT INTO jobs ({', '.join(_COLUMNS)}) SELECT {', '.join('?' * len(_COLUMNS))} "
+        sql = (f"INSERT INTO jobs ({', '.join(COLUMNS)}) SELECT {', '.join('?' * len(COLUMNS))} "
                "WHERE ? IS NULL OR (SELECT count(*) FROM jobs WHERE state = 'queued') < ? "
                "ON CONFLICT (id) DO NOTHING")
-        while not self._database.write(sql, (*_values(job), max_queued, max_queued)):
+        while not self._database.write(sql, (*values_of(job), max_queued, max_queued)):
             if not self._database.read("SELECT 1 FROM jobs WHERE id = ?", (job.id,)):
                 raise BadRequest("request", f"The queue is full: {max_queued} jobs wait already. "
                                             "Wait until one is done, or cancel one.")
@@ -90,7 +90,7 @@ class Ledger:
         rows = self._database.read(f"{_ROW} WHERE id = ?", (job_id,))
         if not rows:
             raise NotFound(f"There is no job {job_id}.")
-        return _job(rows[0])
+        return job_of(rows[0])
 
     def list(self, states: Sequence[str] | None = None, limit: int = 100,
              oldest_first: bool = False) -> tuple[Job, ...]:
@@ -98,7 +98,7 @@ class Ledger:
         chosen = "" if states is None else f"WHERE state IN ({', '.join('?' * len(states))})"
         order = "ASC" if oldest_first else "DESC"
         rows = self._database.read(f"{_ROW} {chosen} ORDER BY seq {order} LIMIT ?", (*(states or ()), limit))
-        return tuple(_job(row) for row in rows)
+        return tuple(job_of(row) for row in rows)
 
     def running(self) -> tuple[Job, ...]:
         """The jobs that are running or being committed."""
@@ -121,7 +121,7 @@ class Ledger:
             "reason = '', error = '', phase = 'loading', phase_started = ?, preview = 0 "
             "WHERE seq = (SELECT seq FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1) RETURNING *",
             (worker, now(), now()))
-        return _job(rows[0]) if rows else None
+        return job_of(rows[0]) if rows else None
 
     def progress(self, job_id: str, attempt: int, progress: Progress, preview: int = 0) -> bool:
         """Note how far a running job is; `preview` counts the previews so far. Whether it was still running."""
@@ -214,7 +214,7 @@ class Ledger:
         if job.state not in RETRYABLE:
             raise BadRequest("request", "Only a job that failed, was interrupted or cancelled can be tried "
                                         f"again; this one is {job.state}.")
-        return self.add(job.request, job.owner, job.parent, job.kind, max_queued, job.audition)
+        return self.add(job.request, job.owner, job.parent, job.kind, max_queued, job.audition, job.origin)
 
     def command(self, kind: str, args: dict[str, Any]) -> int:
         """Ask the process that owns the library to do something; the command's id."""
@@ -271,8 +271,8 @@ class Ledger:
         saved = 0
         for row in readable_rows(damaged, "jobs"):
             try:
-                job = _job(row)
-            except (StudioError, ValueError, TypeError, IndexError):
+                job = job_of(row)
+            except (StudioError, ValueError, TypeError, LookupError, AttributeError):
                 continue  # this row is part of the damage
             if job.state in UNFINISHED:
                 self._insert(replace(job, state=PAUSED if job.state == PAUSED else QUEUED), None)
@@ -280,21 +280,3 @@ class Ledger:
         return (f"The queue's file was damaged and has been set aside as {damaged.name}. "
                 f"{saved} waiting {'job was' if saved == 1 else 'jobs were'} read back from it; "
                 "others may be missing. Videos are not affected.")
-
-
-def _values(job: Job) -> tuple[Any, ...]:
-    document = {**asdict(job), "request": json.dumps(job.request.document()),
-                "cancel_requested": int(job.cancel_requested), "pause_requested": int(job.pause_requested),
-                "created": job.created or now(),
-                "audition": json.dumps(job.audition.document()) if job.audition else ""}
-    return tuple(document[name] for name in _COLUMNS)
-
-
-def _job(row: Mapping[str, Any]) -> Job:
-    values = {name: row[name] for name in _COLUMNS if name in row.keys()}  # noqa: SIM118 (an older file has fewer)
-    values["request"] = VideoRequest.from_document(json.loads(values["request"]))
-    asked = values.get("audition")
-    values["audition"] = Audition.from_document(json.loads(asked)) if asked else None
-    for wish in ("cancel_requested", "pause_requested"):
-        values[wish] = bool(values.get(wish))
-    return Job(**values, position=row["position"] if "position" in row.keys() else 0)  # noqa: SIM118

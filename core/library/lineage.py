@@ -62,7 +62,7 @@ class Lineage:
 
 
 def origin_of(library: Library, parent_id: str | None, kind: str) -> Origin | None:
-    """What a video that is about to be made from `parent_id` is to remember of it."""
+    """What a video that is asked for from `parent_id` is to remember of it, whatever becomes of that one."""
     if parent_id is None:
         return None
     parent = _read(library, parent_id) or _in_trash(library, parent_id)
