@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 PHASES = ("queued", "downloading", "loading", "denoising", "decoding", "encoding", "publishing")
 
 
@@ -33,3 +35,7 @@ OnProgress = Callable[[Progress], None]
 OnCheckpoint = Callable[[int, Callable[[], bytes]], None]
 """Called after each step, after `OnProgress`, with the steps done and a function that makes the checkpoint from
 which the job can go on; it works only until this call returns. May raise `core.errors.Paused` to stop there."""
+
+OnFrames = Callable[[np.ndarray], None]
+"""Called with frames, uint8 (n, H, W, 3), in their order, while the next ones are being decoded; first with none
+of them (0, H, W, 3), for what needs a moment to get ready. They do not change any more. May raise to stop."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.errors import InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
 from core.jobs.keeper import Cadence
-from core.progress import OnCheckpoint, OnProgress, Progress
+from core.progress import OnCheckpoint, OnFrames, OnProgress, Progress
 from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
 from core.resources import Resources
@@ -65,7 +65,8 @@ class DrawnEngine:
         self.loaded = key
 
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
-                 on_checkpoint: OnCheckpoint = lambda step, make: None) -> Drawing:
+                 on_checkpoint: OnCheckpoint = lambda step, make: None,
+                 on_frames: OnFrames = lambda frames: None) -> Drawing:
         self.load(request.model, on_progress)
         begun, remark = self._go_on(request, checkpoint)
         for step in range(begun + 1, request.num_inference_steps + 1):
@@ -81,6 +82,8 @@ class DrawnEngine:
         frames = (ramp * steps % 256).astype(np.uint8)
         if "badly" in request.prompt:
             frames = frames * np.float32(np.nan)
+        for part in (frames[:0], frames[:1], frames[1:]):
+            on_frames(part)
         digest = hashlib.sha256(frames.tobytes()).hexdigest()
         receipt = Receipt(digest, digest, request.model, "folder", "", "0" * 64, {"seed": request.seed}, MACHINE)
         notes = ("The prompt is a joke.",) if "joke" in request.prompt else ()

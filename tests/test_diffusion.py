@@ -12,10 +12,11 @@ from PIL import Image
 from tiny import make_checkpoint
 
 from core.diffusion import noise, preview, sampler
-from core.diffusion.engine import Engine, _StepReport
+from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
 from core.diffusion.loader import settle
 from core.diffusion.prediction import Reference
+from core.diffusion.report import Report
 from core.models import SCHEDULERS, catalog
 from core.request import VideoRequest, resolve
 from core.settings import Settings
@@ -115,14 +116,15 @@ def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypa
     latents = noise.draw(3, 7, 4, 6, 5)
     seen = []
     with torch.inference_mode():
-        whole = decode(engine._pipeline, latents, lambda _: None)
+        whole = decode(engine._pipeline, latents, lambda *_: None)
         monkeypatch.setattr("core.diffusion.frames.DECODED_PIXELS", 2 * 48 * 40)
-        pieces = decode(engine._pipeline, latents, seen.append)
+        pieces = decode(engine._pipeline, latents, lambda frames, done: seen.append((frames, done)))
     # the processor may sum a batch of two in another order than one of seven: the last level, here and there
     difference = np.abs(whole.astype(int) - pieces)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.001
-    assert [(p.phase, p.done, p.total) for p in seen] == [("decoding", k, 7) for k in range(1, 8)]
+    assert [done for _, done in seen] == [2, 4, 6, 7]
+    assert np.array_equal(np.concatenate([frames for frames, _ in seen]), pieces)
 
 
 def test_every_scheduler_names_what_it_believes_the_clean_latents_to_be(engine):
@@ -187,11 +189,11 @@ def test_previews_take_at_most_a_fiftieth_of_the_time(engine, costs_s, with_pict
         now[0] += costs_s
         return now[0] - costs_s
 
-    report = _StepReport(engine._pipeline, seen.append, clock)
+    report = Report(engine._pipeline, seen.append, clock=clock)
     latents = torch.zeros(4, 4, 4, 4)
     for step in range(1, 21):
         now[0] = 100.0 + step * 0.1
-        report(step, 20, latents, latents)
+        report.step(step, 20, latents, latents)
     assert [progress.done for progress in seen if progress.preview] == with_picture
 
 

@@ -4,7 +4,6 @@ import gc
 import hashlib
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,27 +11,25 @@ import torch
 
 from core import cost
 from core.architecture import architecture
-from core.diffusion import capacity, hub, loader, noise, placement, preview, sampler
+from core.diffusion import capacity, hub, loader, noise, placement, sampler
 from core.diffusion import device as devices
+from core.diffusion.embedding import embed
 from core.diffusion.failures import meaning
 from core.diffusion.frames import check_finite, check_not_flat, decode
 from core.diffusion.graphs import Graphed
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
 from core.diffusion.network import Network, channels_last
 from core.diffusion.prediction import Prediction, Reference, planned
+from core.diffusion.report import Report
 from core.errors import BadRequest, ModelUnavailable, OutOfMemory
-from core.models import NEGATIVE_PROMPT, catalog, find
+from core.models import catalog, find
 from core.modes import mode_of
-from core.progress import OnCheckpoint, OnProgress, Progress
+from core.progress import OnCheckpoint, OnFrames, OnProgress
 from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
 from core.resources import Resources
 from core.settings import Settings
 from core.video import Runtime
-
-PREVIEW_INTERVAL_S = 0.25
-PREVIEW_COST = 50
-"""A preview is made at most every `PREVIEW_INTERVAL_S`, and not before this many times its own cost has passed."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +108,17 @@ class Engine:
             self._give_back()
 
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
-                 on_checkpoint: OnCheckpoint = lambda step, make: None) -> Generation:
+                 on_checkpoint: OnCheckpoint = lambda step, make: None,
+                 on_frames: OnFrames = lambda frames: None) -> Generation:
         """Make the frames of a resolved request.
 
         Args:
-            on_progress: called when loading, after every step and every decoded frame; what it raises ends the
-                work there and leaves the engine warm and usable.
+            on_progress: called when loading, after every step and every few decoded frames; what it raises ends
+                the work there and leaves the engine warm and usable.
             checkpoint: go on from there, which makes the same frames; one that is damaged or was made with
                 anything else than the same request, weights and machine is not used, and a note says so.
             on_checkpoint: called after every step, to make a checkpoint or not.
+            on_frames: given the frames as they are decoded; what it raises ends the work too.
 
         Raises:
             BadRequest: a size this model cannot make.
@@ -131,7 +130,7 @@ class Engine:
         load_s = time.perf_counter() - started
         try:
             with torch.inference_mode():
-                made = self._make(request, on_progress, checkpoint, on_checkpoint)
+                made = self._make(request, on_progress, checkpoint, on_checkpoint, on_frames)
             total_s = load_s + made.runtime.denoise_s + made.runtime.decode_s
             return replace(made, runtime=replace(made.runtime, load_s=load_s, total_s=total_s))
         except (RuntimeError, MemoryError) as error:
@@ -159,7 +158,7 @@ class Engine:
         return OutOfMemory(f"{failure} About {free / 1e9:.1f} GB are free; {offers} should fit.")
 
     def _make(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
-              on_checkpoint: OnCheckpoint) -> Generation:
+              on_checkpoint: OnCheckpoint, on_frames: OnFrames) -> Generation:
         pipeline = self._pipeline
         assert pipeline is not None
         devices.reset_peak_memory(pipeline.device)
@@ -189,20 +188,21 @@ class Engine:
             elapsed_s = time.perf_counter() - started
             on_checkpoint(reached.step, lambda: pack(replace(reached, elapsed_s=elapsed_s), origin))
 
+        report = Report(pipeline, on_progress, on_frames)
         layers = memory_mode == cost.SEQUENTIAL_OFFLOAD
         with placement.here() if layers else around(pipeline.unet):
             predict = self._prediction(pipeline, request, embeds, memory_mode, around)
             latents = sampler.denoise(predict, scheduler, drawn.to(pipeline.device, pipeline.dtype),
-                                      request.num_inference_steps, _StepReport(pipeline, on_progress), on_state,
-                                      state)
+                                      request.num_inference_steps, report.step, on_state, state)
         check_finite(latents)
         denoised = time.perf_counter()
+        report.decoding(latents)
         with around(pipeline.vae):
-            frames = decode(pipeline, latents, on_progress)
+            frames = decode(pipeline, latents, report.decoded)
         check_not_flat(frames)
         decoded = time.perf_counter()
         receipt = Receipt(
-            noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames.tobytes()).hexdigest(),
+            noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames).hexdigest(),
             **vars(pipeline.loaded_model), scheduler_config=origin.scheduler_config,
             environment=origin.environment, method=mode.document())
         runtime = Runtime(denoise_s=denoised - started, decode_s=decoded - denoised,
@@ -253,48 +253,3 @@ class Engine:
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
-
-
-class _StepReport:
-    """After each step: is it sound, how far is it, and now and then how does it look."""
-
-    def __init__(self, pipeline: loader.Pipeline, on_progress: OnProgress,
-                 clock: Callable[[], float] = time.monotonic) -> None:
-        self._pipeline = pipeline
-        self._on_progress = on_progress
-        self._clock = clock
-        self._next_preview = 0.0
-
-    def __call__(self, done: int, total: int, latents: torch.Tensor, clean: torch.Tensor) -> None:
-        if self._pipeline.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
-            check_finite(latents)
-        picture = None
-        started = self._clock()
-        if done in (1, total) or started >= self._next_preview:
-            picture = preview.strip(clean, self._pipeline.preview_factors)
-            ended = self._clock()
-            self._next_preview = ended + max(PREVIEW_INTERVAL_S, PREVIEW_COST * (ended - started))
-        self._on_progress(Progress("denoising", done, total, picture))
-
-
-def embed(pipeline: loader.Pipeline, request: VideoRequest) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """The prompts as the UNet reads them.
-
-    Returns:
-        (2, tokens, width) with guidance, the negative prompt first, else (1, tokens, width); and a sentence for
-        each prompt of the person's own that is longer than the model reads.
-    """
-    texts = [("prompt", request.prompt)]
-    if request.guidance_scale > 1:
-        texts.insert(0, ("negative prompt", request.negative_prompt))
-    embeds, notes = [], []
-    for name, text in texts:
-        written = len(pipeline.tokenizer(text).input_ids)
-        if written > pipeline.tokens and text != NEGATIVE_PROMPT:
-            notes.append(f"The {name} has {written} tokens; the model reads the first {pipeline.tokens}.")
-        tokens = pipeline.tokenizer(text, padding="max_length", max_length=pipeline.tokens, truncation=True,
-                                    return_tensors="pt")
-        asks_mask = getattr(pipeline.text_encoder.config, "use_attention_mask", False)
-        mask = tokens.attention_mask.to(pipeline.device) if asks_mask else None
-        embeds.append(pipeline.text_encoder(tokens.input_ids.to(pipeline.device), attention_mask=mask)[0])
-    return torch.cat(embeds).to(pipeline.dtype), tuple(notes)

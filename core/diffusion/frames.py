@@ -1,4 +1,8 @@
-"""Latents become frames, and what is no picture is found."""
+"""Latents become frames, handed on while the next ones are decoded; and what is no picture is found."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -6,37 +10,90 @@ import torch
 from core.cost import DECODED_PIXELS
 from core.diffusion.loader import Pipeline
 from core.errors import InvalidFrames
-from core.progress import OnProgress, Progress
 
 FLAT_LEVELS = 2
 """A clip whose values stay within this many of 255 levels shows nothing."""
 
+AHEAD = 1
+"""So many chunks are launched before the first of them must have arrived: a GPU then never waits for the next."""
 
-def decode(pipeline: Pipeline, latents: torch.Tensor, on_progress: OnProgress) -> np.ndarray:
+OnDecoded = Callable[[np.ndarray, int], None]
+"""Called with the frames of a chunk, uint8 (n, H, W, 3), and how many there are now. May raise to stop."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Frames on their way into main memory.
+
+    Attributes:
+        frames: (n, H, W, 3) uint8, their place there.
+        finite: one value, also there: whether the VAE made numbers.
+        copied: happens on the GPU when both have arrived; None on a processor, where they have.
+    """
+
+    frames: torch.Tensor
+    finite: torch.Tensor
+    copied: "torch.cuda.Event | None"
+
+    def has_arrived(self) -> bool:
+        return self.copied is None or self.copied.query()
+
+    def wait(self) -> np.ndarray:
+        if self.copied is not None:
+            self.copied.synchronize()
+        if not bool(self.finite):
+            raise _not_finite()
+        return self.frames.numpy()
+
+
+def decode(pipeline: Pipeline, latents: torch.Tensor, on_decoded: OnDecoded) -> np.ndarray:
     """Latents (1, C, F, h, w) as frames (F, H, W, 3) uint8, a few frames at a time.
 
-    The rounding is that of the stock pipeline: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest.
+    The rounding is that of the stock pipeline: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest; done
+    where the model is, so that few bytes leave a GPU, which goes on with the next chunk meanwhile.
     """
     scaled = (1 / pipeline.vae.config.scaling_factor * latents)[0].permute(1, 0, 2, 3)
     num_frames, _, height, width = scaled.shape
-    pixels = height * width * pipeline.pixels_per_latent**2
-    chunk = max(1, DECODED_PIXELS // pixels)
-    frames: list[np.ndarray] = []
-    for start in range(0, num_frames, chunk):
-        image = pipeline.vae.decode(scaled[start:start + chunk], return_dict=False)[0].float()
-        check_finite(image)
-        colours = (image * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
-        for frame in (colours * 255).round().to(torch.uint8).cpu().numpy():
-            frames.append(frame)
-            on_progress(Progress("decoding", len(frames), num_frames))
-    return np.ascontiguousarray(np.stack(frames))
+    sides = height * pipeline.pixels_per_latent, width * pipeline.pixels_per_latent
+    count = max(1, DECODED_PIXELS // (sides[0] * sides[1]))
+    on_gpu = latents.device.type == "cuda"
+    frames = torch.empty((num_frames, *sides, 3), dtype=torch.uint8, pin_memory=on_gpu)
+    coming: deque[_Chunk] = deque()
+    done = 0
+    for start in range(0, num_frames, count):
+        image = pipeline.vae.decode(scaled[start:start + count], return_dict=False)[0].float()
+        coming.append(_leaving(image, frames[start:start + count]))
+        last = start + count >= num_frames
+        while coming and (last or len(coming) > AHEAD or coming[0].has_arrived()):
+            chunk = coming.popleft().wait()
+            done += len(chunk)
+            on_decoded(chunk, done)
+    return frames.numpy()
+
+
+def _leaving(image: torch.Tensor, place: torch.Tensor) -> _Chunk:
+    """A decoded image (n, 3, H, W) becomes colours, and begins to leave for `place` (n, H, W, 3)."""
+    on_gpu = image.device.type == "cuda"
+    colours = ((image * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    finite = torch.empty((), dtype=torch.bool, pin_memory=on_gpu)
+    finite.copy_(torch.isfinite(image).all(), non_blocking=on_gpu)
+    place.copy_(colours.contiguous(), non_blocking=on_gpu)
+    copied = None
+    if on_gpu:
+        copied = torch.cuda.Event()
+        copied.record(torch.cuda.current_stream(image.device))
+    return _Chunk(place, finite, copied)
 
 
 def check_finite(values: torch.Tensor) -> None:
     """Raise InvalidFrames where a value is not a number, or infinite."""
     if not bool(torch.isfinite(values).all()):
-        raise InvalidFrames("The model produced values that are not numbers, so there is no picture to keep. "
-                            "Try another scheduler, a lower guidance scale or more steps.")
+        raise _not_finite()
+
+
+def _not_finite() -> InvalidFrames:
+    return InvalidFrames("The model produced values that are not numbers, so there is no picture to keep. "
+                         "Try another scheduler, a lower guidance scale or more steps.")
 
 
 def check_not_flat(frames: np.ndarray) -> None:

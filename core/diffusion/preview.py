@@ -6,9 +6,11 @@ A preview is a courtesy: where it cannot be made there is none, and the job goes
 import io
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -43,11 +45,12 @@ def factors_for(folder: Path, channels: int, scaling_factor: float) -> Factors:
     return Factors(((0.25 / channels,) * 3,) * channels)
 
 
-def strip(latents: torch.Tensor, factors: Factors) -> bytes | None:
+def strip(latents: torch.Tensor, factors: Factors, decoded: Sequence[np.ndarray] = ()) -> bytes | None:
     """All frames as a small animated WebP that loops.
 
     Args:
         latents: (F, C, h, w), scaled, of any device and dtype; also non-finite.
+        decoded: the first frames as they will be, uint8 (H, W, 3) each, as far as they are decoded.
 
     Returns:
         The file, its longer side `LONG_SIDE` pixels; None where it cannot be made.
@@ -59,7 +62,8 @@ def strip(latents: torch.Tensor, factors: Factors) -> bytes | None:
         pixels = colours.nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8).numpy()
         height, width = pixels.shape[1:3]
         size = (max(1, LONG_SIDE * width // max(width, height)), max(1, LONG_SIDE * height // max(width, height)))
-        images = [Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR) for frame in pixels]
+        images = [Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR)
+                  for frame in (*decoded, *pixels[len(decoded):])]
         file = io.BytesIO()
         # kmax=0: no key frames but the first, each of which would be encoded twice to compare sizes
         images[0].save(file, "WEBP", save_all=True, append_images=images[1:], duration=FRAME_MS, loop=0,

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.progress import OnCheckpoint, OnProgress
+from core.progress import OnCheckpoint, OnFrames, OnProgress
 from core.receipt import Environment, LoadedModel, Receipt
 from core.request import VideoRequest
 from core.resources import Resources
@@ -41,5 +41,5 @@ class Model(Protocol):
         """Make a model warm; the one before is let go."""
 
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
-                 on_checkpoint: OnCheckpoint) -> Made:
+                 on_checkpoint: OnCheckpoint, on_frames: OnFrames = lambda frames: None) -> Made:
         """Make the frames of a resolved request, or go on with them from a checkpoint that is not empty."""

@@ -1,4 +1,4 @@
-"""From a request to the bytes of a file: the engine, then the encoder. Runs inside a worker, writes no library."""
+"""From a request to the bytes of a file: the engine, and the encoder beside it. In a worker; writes no library."""
 
 import time
 from dataclasses import dataclass, replace
@@ -7,7 +7,8 @@ from typing import Any
 from core.jobs.auditioning import audition
 from core.jobs.model import Model
 from core.jobs.status import Head
-from core.library.clip import encode_bytes
+from core.library.clip import finished
+from core.library.encoding import Encoding
 from core.library.sidecar import comment_of
 from core.modes import mode_of
 from core.progress import OnCheckpoint, OnProgress, Progress
@@ -33,7 +34,7 @@ class Rendered:
 
 
 class Renderer:
-    """One engine and the encoder after it. Used by one thread."""
+    """One engine, and an encoder for each video. Used by one thread."""
 
     def __init__(self, engine: Model) -> None:
         self._engine = engine
@@ -70,17 +71,18 @@ class Renderer:
                                           on_checkpoint)
             made = replace(head.audition, noise_sha256=tiles.noise_sha256)
             return Rendered(made.document(), sheet, (note,) if note else ())
-        made = self._engine.generate(request, on_progress, checkpoint, on_checkpoint)
-        count, height, width, _ = made.frames.shape
-        on_progress(Progress("encoding", 0, count))
-        video = Video(
-            id=head.id, created=head.created, owner=head.owner, parent=head.parent, origin=head.origin,
-            request=replace(request, mode=mode_of(request.mode).key),  # queued before there were modes: none
-            receipt=made.receipt, runtime=replace(made.runtime, queued_s=round(head.queued_s, 3)),
-            result=Result(count, width, height, request.fps, round(count / request.fps, 6), 0, ""),
-        )
-        started = time.perf_counter()
-        mp4, result = encode_bytes(made.frames, request.fps, comment_of(video))
+        with Encoding(request.fps) as encoding:  # works while the model still decodes
+            made = self._engine.generate(request, on_progress, checkpoint, on_checkpoint, encoding.add)
+            count, height, width, _ = made.frames.shape
+            on_progress(Progress("encoding", 0, count))
+            video = Video(
+                id=head.id, created=head.created, owner=head.owner, parent=head.parent, origin=head.origin,
+                request=replace(request, mode=mode_of(request.mode).key),  # queued before there were modes: none
+                receipt=made.receipt, runtime=replace(made.runtime, queued_s=round(head.queued_s, 3)),
+                result=Result(count, width, height, request.fps, round(count / request.fps, 6), 0, ""),
+            )
+            started = time.perf_counter()
+            mp4, result = finished(encoding, made.frames, request.fps, comment_of(video))
         encode_s = time.perf_counter() - started
         on_progress(Progress("encoding", count, count))
         runtime = replace(video.runtime, encode_s=encode_s, total_s=made.runtime.total_s + encode_s)

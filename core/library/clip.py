@@ -1,19 +1,18 @@
 """Frames to MP4 and back.
 
-An FFmpeg process makes the file (core/library/encoder.py); PyAV reads it, here and for everything that comes
-from outside, with the MP4 demuxer forced and from a Python file object: FFmpeg never sees a path it could follow
-elsewhere (an ffconcat list named .mp4 opens other files when the demuxer is guessed). Every file is read back and
-compared before it gets its final name. Nothing else in the project imports av.
+An FFmpeg process makes the file (core/library/encoding.py); PyAV puts the comment into it and reads it, here and
+for everything that comes from outside, with the MP4 demuxer forced and from a Python file object: FFmpeg never
+sees a path it could follow elsewhere (an ffconcat list named .mp4 opens other files when the demuxer is guessed).
+Every file is read back and compared before it gets its final name. Nothing else in the project imports av.
 
-A studio's document in the comment says which frames it belongs to, by a hash of what a decoder makes of them
-(`Clip.video_sha256`). It can only be known after encoding; zeros hold its place in the comment until then.
+The comment comes last: encoding begins before what it says is known. A studio's document in it says which frames
+it belongs to, by a hash of what a decoder makes of them (`Clip.video_sha256`); zeros hold its place until then.
 """
 
 import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from core.errors import ClipError
-from core.library.encoder import encode
+from core.library import metrics
+from core.library.encoding import Encoding, padded
 from core.library.files import disk_errors, write_file
 from core.library.sidecar import bound
 from core.video import Result
@@ -93,11 +93,15 @@ def write(frames: np.ndarray, fps: int, path: Path, comment: str) -> Result:
 def encode_bytes(frames: np.ndarray, fps: int, comment: str) -> tuple[bytes, Result]:
     """The same MP4 as `write`, as bytes, for a process that owns no library."""
     _check(frames, fps, comment)
-    with disk_errors("the temporary folder"), tempfile.TemporaryDirectory(prefix="t2v-") as folder:
-        path = Path(folder) / "clip.mp4"
-        padded = _padded(frames)
-        encode(padded, (padded.shape[2], padded.shape[1]), fps, path, comment)
-        data = path.read_bytes()
+    with Encoding(fps) as encoding:
+        encoding.add(frames)
+        return finished(encoding, frames, fps, comment)
+
+
+def finished(encoding: Encoding, frames: np.ndarray, fps: int, comment: str) -> tuple[bytes, Result]:
+    """The same MP4 of frames that were all given to `encoding`, however many at a time; raises like `write`."""
+    _check(frames, fps, comment)
+    data = _with_comment(encoding.file(), comment)
     data = _bound(data, comment, _compare(data, frames, fps, comment))
     count, height, width, _ = frames.shape
     return data, Result(
@@ -136,10 +140,10 @@ def _check(frames: np.ndarray, fps: int, comment: str) -> None:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise ClipError(f"Frames must be uint8 (F, H, W, 3), not {frames.dtype} {frames.shape}.")
     if max(frames.shape[1:3]) > MAX_SIDE or len(frames) > MAX_FRAMES:
-        raise ClipError(f"A clip of {_size_of(frames)} is larger than the studio keeps.")
+        count, height, width, _ = frames.shape
+        raise ClipError(f"A clip of {count} frames of {width}×{height} is larger than the studio keeps.")
     if not isinstance(fps, int) or not 1 <= fps <= MAX_FPS or len(frames) > MAX_SECONDS * fps:
-        raise ClipError(f"{len(frames)} frames at {fps!r} fps: 1 to {MAX_FPS}, whole, for {MAX_SECONDS} s are "
-                        "kept.")
+        raise ClipError(f"{len(frames)} frames at {fps!r} fps: 1 to {MAX_FPS}, whole, for {MAX_SECONDS} s.")
     try:
         size = len(comment.encode())
     except UnicodeEncodeError as error:
@@ -150,25 +154,39 @@ def _check(frames: np.ndarray, fps: int, comment: str) -> None:
 
 def _compare(data: bytes, frames: np.ndarray, fps: int, comment: str) -> str:
     """Read the new file back and refuse it when it is not what was asked for; the hash of its frames."""
-    digest, worst = hashlib.sha256(), 0.0
-    padded = _padded(frames)
+    digest, worst, size = hashlib.sha256(), 0.0, padded(frames[0]).shape[:2]
     with _opened(data) as container:
         about = _probe(container)
-        coded = (container.streams.video[0].codec_context.height, container.streams.video[0].codec_context.width)
-        if (about.num_frames, *coded, about.fps) != (*padded.shape[:3], fps):
-            raise ClipError(f"The encoded video has {about.num_frames} frames of {coded[1]}×{coded[0]} at "
+        coded = container.streams.video[0].codec_context
+        if (about.num_frames, coded.height, coded.width) != (len(frames), *size) or about.fps != fps:
+            raise ClipError(f"The encoded video has {about.num_frames} frames of {coded.width}×{coded.height} at "
                             f"{about.fps} fps; it was not kept.")
-        for wanted, frame in zip(padded, _frames(container, about), strict=True):
+        for wanted, frame in zip(frames, _frames(container, about), strict=True):
             planes = _planes(frame)
             if planes is None:
                 raise ClipError("The encoded video has other colours than were asked for; it was not kept.")
             digest.update(planes)
-            worst = max(worst, float(np.square(planes[: frame.height] - _luma(wanted)).mean()))
+            luma = metrics.luma(padded(wanted)) * (219 / 255) + 16  # from 0 to 255 to the range of the file
+            worst = max(worst, float(np.square(planes[: frame.height] - luma).mean()))
     if worst > 255**2 / 10 ** (MIN_LUMA_PSNR_DB / 10):
         raise ClipError("The encoded video does not show the frames that were given; it was not kept.")
     if about.comment != comment:
         raise ClipError("The settings inside the encoded video are not those that were written; it was not kept.")
     return digest.hexdigest()
+
+
+def _with_comment(path: Path, comment: str) -> bytes:
+    """The MP4 at `path` with the comment inside: the same packets behind another head."""
+    whole, options = path.with_name("whole.mp4"), {"movflags": "faststart", "fflags": "bitexact"}
+    with (_opened(path) as given, disk_errors("the temporary folder"),
+          av.open(str(whole), "w", format="mp4", options=options) as out):
+        out.metadata["comment"] = comment
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    return whole.read_bytes()
 
 
 def _bound(data: bytes, comment: str, video_sha256: str) -> bytes:
@@ -180,15 +198,6 @@ def _bound(data: bytes, comment: str, video_sha256: str) -> bytes:
     if probe(data).comment != whole:
         raise ClipError("The settings inside the encoded video could not be bound to its frames; it was not kept.")
     return data
-
-
-def _padded(frames: np.ndarray) -> np.ndarray:
-    return np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
-
-
-def _luma(frame: np.ndarray) -> np.ndarray:
-    """What BT.709 at 16 to 235 makes of an RGB frame: float32 (H, W)."""
-    return frame.astype(np.float32) @ (np.float32([0.2126, 0.7152, 0.0722]) * np.float32(219 / 255)) + 16
 
 
 @contextmanager
@@ -267,8 +276,8 @@ def _frames(container: av.container.InputContainer, about: Probe) -> Iterator[av
 
 
 def _rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
-    """One frame as uint8 (H, W, 3). One converter a file, and one thread: else each frame starts its own threads,
-    which takes eight times as long as converting a small one.
+    """One frame as uint8 (H, W, 3). One converter a file, one thread: else each frame starts its own, which takes
+    eight times as long as converting a small one.
     """
     return converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
 
@@ -289,7 +298,3 @@ def _exact_size(comment: str, width: int, height: int) -> tuple[int, int]:
     padded = all(isinstance(side, int) and side + side % 2 == coded
                  for side, coded in zip(exact, (width, height), strict=True))
     return exact if padded else (width, height)
-
-
-def _size_of(frames: np.ndarray) -> str:
-    return f"{len(frames)} frames of {frames.shape[2]}×{frames.shape[1]}"

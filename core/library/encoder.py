@@ -1,5 +1,6 @@
 """The FFmpeg process that makes MP4 and WebM, through MoviePy's writer. Nothing else here imports moviepy."""
 
+import contextlib
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ def encode(frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, path
     """Run FFmpeg. The comment is the one text of a person in its arguments (no shell).
 
     Args:
-        frames: each uint8 (H, W, 3) RGB; for H.264 with even sides.
+        frames: each uint8 (H, W, 3) RGB; for H.264 with even sides. What taking the next one raises ends FFmpeg at
+            once and passes on.
         size: width, height.
 
     Raises:
@@ -57,15 +59,20 @@ def encode(frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, path
         )
     except (RuntimeError, OSError) as error:
         raise ClipError(_NO_FFMPEG.format(error)) from error
-    complaint = ""
+    complaint, wanted = "", False
     with writer.proc as process:
         try:
             for frame in frames:
                 writer.write_frame(frame)
             process.stdin.close()
-            complaint = process.stderr.read().decode(errors="replace")
+            complaint, wanted = process.stderr.read().decode(errors="replace"), True
         except OSError as error:
-            complaint = str(error)
+            complaint, wanted = str(error), True
+        finally:
+            if not wanted:
+                process.kill()
+                with contextlib.suppress(OSError):  # what it has not read yet cannot be written any more
+                    process.stdin.close()
     if process.returncode == 0:
         return
     too_large = getattr(signal, "SIGXFSZ", None)  # Windows has none

@@ -159,7 +159,7 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, until: float
             scheduler = sampler.scheduler("dpmsolver++", _SCHEDULE)
             done = sampler.denoise(prediction(), scheduler, latents, steps, lambda *_: None)
         with vae(parts.vae):
-            return decode(parts, done, lambda _: None)
+            return decode(parts, done, lambda *_: None)
 
     here = placement.here
     graphed = Graphed(network)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from core.diffusion import loader, noise, sampler
-from core.diffusion.engine import embed
+from core.diffusion.embedding import embed
 from core.diffusion.frames import decode
 from core.diffusion.network import Network, channels_last
 from core.diffusion.prediction import Planned
@@ -77,7 +77,7 @@ def _made(pipeline: loader.Pipeline, settings: Settings, mode: ModeSpec, prompt:
         latents = sampler.denoise(predict, sampler.scheduler(request.scheduler, pipeline.scheduler_config), drawn,
                                   request.num_inference_steps, lambda *_: None)
         spent = time.process_time() - started
-        return decode(pipeline, latents, lambda _: None), spent
+        return decode(pipeline, latents, lambda *_: None), spent
 
 
 def _psnr(one: np.ndarray, other: np.ndarray) -> float:

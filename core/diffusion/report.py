@@ -1,0 +1,60 @@
+"""What is said while a video is made: is it sound, how far is it, and now and then how does it look."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from core.diffusion import preview
+from core.diffusion.frames import check_finite
+from core.diffusion.loader import Pipeline
+from core.progress import OnFrames, OnProgress, Progress
+
+PREVIEW_INTERVAL_S = 0.25
+PREVIEW_COST = 50
+"""A preview is made at most every `PREVIEW_INTERVAL_S`, and not before this many times its own cost has passed."""
+
+
+class Report:
+    """Of one video: its steps, then the frames of each decoded chunk."""
+
+    def __init__(self, pipeline: Pipeline, on_progress: OnProgress, on_frames: OnFrames = lambda frames: None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._pipeline = pipeline
+        self._on_progress = on_progress
+        self._on_frames = on_frames
+        self._clock = clock
+        self._next_preview = 0.0
+        self._clean = torch.empty(0)
+        self._decoded: list[np.ndarray] = []
+
+    def step(self, done: int, total: int, latents: torch.Tensor, clean: torch.Tensor) -> None:
+        """`core.diffusion.sampler.OnStep`."""
+        if self._pipeline.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
+            check_finite(latents)
+        self._clean = clean
+        self._on_progress(Progress("denoising", done, total, self._preview(always=done in (1, total))))
+
+    def decoding(self, latents: torch.Tensor) -> None:
+        """The steps are over, and these are the latents (1, C, F, h, w)."""
+        self._clean = latents[0].permute(1, 0, 2, 3)
+        height, width = (side * self._pipeline.pixels_per_latent for side in latents.shape[-2:])
+        self._on_frames(np.empty((0, height, width, 3), np.uint8))
+
+    def decoded(self, frames: np.ndarray, done: int) -> None:
+        """`core.diffusion.frames.OnDecoded`: the frames go on first, and then it is said."""
+        self._on_frames(frames)
+        self._decoded.extend(frames)
+        total = len(self._clean)
+        picture = self._preview() if done < total else None  # after the last ones comes the video itself
+        self._on_progress(Progress("decoding", done, total, picture))
+
+    def _preview(self, *, always: bool = False) -> bytes | None:
+        started = self._clock()
+        if not always and started < self._next_preview:
+            return None
+        picture = preview.strip(self._clean, self._pipeline.preview_factors, self._decoded)
+        ended = self._clock()
+        self._next_preview = ended + max(PREVIEW_INTERVAL_S, PREVIEW_COST * (ended - started))
+        return picture
