@@ -137,3 +137,25 @@ def test_a_trash_without_pictures_or_settings_still_gives_the_video_back(library
     opened = Library(library.data_dir, writable=True)
     assert opened.trash.page().videos[0].video == WHOLE and opened.deleting.restore(WHOLE.id) == WHOLE
     opened.close()
+
+
+@pytest.mark.parametrize("way", ["erased", "expired", "no trash"])
+def test_what_was_made_of_a_video_goes_with_it_for_good_and_not_before(tmp_path, way):
+    library = Library(tmp_path, writable=True, trash_days=0 if way == "no trash" else 30)
+    gone, stays, other = (library.publish(video(id=f"20261122-00000{n}-abcdef"), mp4()[0]).id for n in range(3))
+    derived = tmp_path / "derived"
+    derived.mkdir()
+    of_it = [f"{gone}-0123.gif", f"compare-1-{stays}-{gone}-01-23.mp4", f"compare-1-{gone}-{stays}-01-23.json"]
+    others = [f"{stays}-0123.gif", f"compare-1-{stays}-{other}-01-23.mp4"]
+    for name in (*of_it, *others):
+        (derived / name).write_bytes(b"made")
+    library.delete(gone, NOON)
+    if way != "no trash":
+        assert len(list(derived.iterdir())) == 5, "it may come back from the trash"
+        library.delete(stays, NOON + timedelta(days=1))
+    if way == "erased":
+        library.deleting.erase(gone)
+    elif way == "expired":
+        assert library.deleting.expire(10, NOON + timedelta(days=30)) == 1
+    assert sorted(path.name for path in derived.iterdir()) == sorted(others)
+    library.close()

@@ -1,12 +1,13 @@
 """Deletes videos of a library and brings them back: index and files together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 
 from core.errors import DamagedVideo, NotFound
 from core.faults import reach
 from core.library.catalogue import Catalogue
+from core.library.derived import Derived
 from core.library.shelf import MP4, SIDECAR, Shelf
 from core.library.trash import Trash
 from core.video import Video
@@ -16,16 +17,18 @@ class Deleting:
     """What can be deleted from `shelf`, and brought back from `trash`.
 
     Args:
+        derived: what was made from them; it goes when a video goes for good.
         changing: entered for each change; raises ReadOnly where nothing may be changed.
         catalogue: what the library knows of its videos.
         days: how long a deleted video stays in the trash; 0: it is removed at once.
     """
 
-    def __init__(self, shelf: Shelf, trash: Trash, days: int, changing: Callable[[], AbstractContextManager],
-                 catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(self, shelf: Shelf, trash: Trash, derived: Derived, days: int,
+                 changing: Callable[[], AbstractContextManager], catalogue: Callable[[], Catalogue]) -> None:
         self.days = days
         self._shelf = shelf
         self._trash = trash
+        self._derived = derived
         self._changing = changing
         self._catalogue = catalogue
 
@@ -47,6 +50,7 @@ class Deleting:
             self._catalogue().remove(video_id)
             if not self.days:
                 reach("delete:index")
+                self._derived.forget((video_id,))
                 self._shelf.remove(video_id)
             elif self._shelf.has(video_id, MP4):
                 reach("trash:index")
@@ -72,9 +76,16 @@ class Deleting:
     def erase(self, video_id: str) -> None:
         """Remove a video from the trash for good. Raises NotFound, ReadOnly, StudioError."""
         with self._changing():
-            self._trash.erase(video_id)
+            self._erase((video_id,))
 
     def expire(self, limit: int, now: datetime | None = None) -> int:
         """Remove from the trash what has lain there for `days` days, at most `limit` videos; how many."""
         with self._changing():
-            return self._trash.expire(self.days, now or datetime.now(UTC), limit)
+            due = self._trash.due(self.days, now or datetime.now(UTC), limit)
+            self._erase(due)
+        return len(due)
+
+    def _erase(self, video_ids: Sequence[str]) -> None:
+        self._derived.forget(video_ids)  # first: what a crash leaves of a video is in the trash, and goes later
+        for video_id in video_ids:
+            self._trash.erase(video_id)

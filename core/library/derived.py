@@ -9,12 +9,13 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from core.library.files import PART, disk_errors
+from core.video import ID
 
 MAX_BYTES = 2**30
 AT_ONCE = 2  # files made at the same time: each keeps a core busy
@@ -59,6 +60,20 @@ class Derived:
                     self._make(path, make)
                 self._trim(path)
         return path
+
+    def forget(self, video_ids: Iterable[str]) -> None:
+        """Remove everything that was made from these videos, alone or with others.
+
+        Raises:
+            ReadOnly, StudioError: the disk said no.
+        """
+        gone = frozenset(video_ids)
+        if not gone or not self._root.is_dir():
+            return
+        with disk_errors(str(self._root)):
+            for name in os.listdir(self._root):  # noqa: PTH208 (there may be many)
+                if not gone.isdisjoint(ID.findall(name)):
+                    (self._root / name).unlink(missing_ok=True)
 
     @contextmanager
     def passing(self, data: bytes | memoryview) -> Iterator[Path]:

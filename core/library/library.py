@@ -23,6 +23,7 @@ from core.library.arrival import HERE, Arrival, Kept
 from core.library.catalogue import Catalogue
 from core.library.check import Finding, examine, whole
 from core.library.deleting import Deleting
+from core.library.derived import Derived
 from core.library.entry import Entry
 from core.library.facets import Facets
 from core.library.files import disk_errors
@@ -59,7 +60,8 @@ class Library:
         self.report: Report | None = None
         self._shelf = Shelf(self.data_dir / "library")
         self.trash = Trash(self._shelf)
-        self.deleting = Deleting(self._shelf, self.trash, trash_days, self._change, lambda: self._catalogue)
+        self.deleting = Deleting(self._shelf, self.trash, Derived(self.data_dir / "derived"), trash_days,
+                                 self._change, lambda: self._catalogue)
         self._changing = threading.RLock()
         if writable:
             with disk_errors(str(self.data_dir)):

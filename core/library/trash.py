@@ -156,17 +156,15 @@ class Trash:
             self._erase(video_id, folder)
             self._tidy(folder)
 
-    def expire(self, days: int, now: datetime, limit: int) -> int:
-        """Remove what was deleted `days` days ago or earlier, the oldest first, at most `limit`; how many."""
-        last, gone = f"{now.astimezone(UTC) - timedelta(days=days):%Y%m%d-%H%M%S}", 0
+    def due(self, days: int, now: datetime, limit: int) -> list[str]:
+        """The ids of what was deleted `days` days ago or earlier, the oldest first, at most `limit`."""
+        last, found = f"{now.astimezone(UTC) - timedelta(days=days):%Y%m%d-%H%M%S}", []
         for folder in self._folders()[::-1]:
-            if folder.name > last or gone == limit:
+            if folder.name > last or len(found) >= limit:
                 break
             names = sorted(named(path.name) for path in folder.iterdir())
-            for video_id in [video_id for video_id, suffix in names if suffix == MP4][:limit - gone]:
-                self.erase(video_id)
-                gone += 1
-        return gone
+            found += [video_id for video_id, suffix in names if suffix == MP4]
+        return found[:limit]
 
     def settle(self) -> int:
         """Bring files that a crash left on the wrong side to their MP4; how many were moved or removed."""
