@@ -96,6 +96,10 @@ def damages(good: bytes) -> dict[str, bytes]:
         "a path for an id": with_row(id="../../etc/passwd"), "tags that are a number": with_row(tags=5),
         "tags of numbers": with_row(tags=[1]), "nothing for a prompt": with_row(prompt=None),
         "too deep": b"[" * 100_000,
+        "two ids in one row and none in another": json.dumps({**document, "_default": {
+            "1": {**row, "id": f"{row.get('id')}\n{row.get('id')}"}, "2": {**row, "id": ""}}}).encode(),
+        "a damaged row among many": json.dumps({**document, "_default": {
+            str(number): {**row, "seed": number if number < 1234 else "x"} for number in range(1235)}}).encode(),
     }
 
 

@@ -3,8 +3,9 @@ thousand of them fit in memory and are read in a second or two. Everything else 
 """
 
 import itertools
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from operator import itemgetter
@@ -91,30 +92,16 @@ class Entry(NamedTuple):
         return dict(zip(_NAMES, self, strict=False))
 
     @classmethod
-    def from_document(cls, document: dict[str, Any]) -> "Entry":
-        """Read a row of the index file.
+    def from_documents(cls, documents: Iterable[dict[str, Any]]) -> list["Entry"]:
+        """Read rows of the index file, a thousand at a time and each kind of value in one go.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError: not such a row.
+            ValueError, TypeError, KeyError, AttributeError: one of them is no such row.
         """
-        if len(document) != len(_NAMES):
-            raise TypeError(f"a row has {len(document)} values, not {len(_NAMES)}")
-        values = _values(document)
-        if tuple(map(type, values)) not in _SHAPES:
-            raise TypeError(f"{document!r:.80} is not a row")
-        (video_id, created, owner, parent, prompt, negative, tags, favorite, model, num_frames, steps, guidance,
-         fps, seed, width, height, scheduler, mode, loras, size, mp4_sha256, total_s, verdict, recipe,
-         sidecar_ns) = values
-        for texts in (tags, loras):
-            if texts and set(map(type, texts)) != {str}:
-                raise TypeError(f"{texts!r:.40} is no list of names")
-        if ID.fullmatch(video_id) is None:
-            raise ValueError(f"{video_id!r:.40} is not an id")
-        return tuple.__new__(cls, (
-            video_id, created, intern(owner), parent, prompt, intern(negative), tuple(tags), favorite,
-            intern(model), num_frames, steps, guidance, fps, seed, width, height, intern(scheduler), intern(mode),
-            tuple(loras), size, mp4_sha256, total_s, verdict, recipe, sidecar_ns, _shown(prompt, tags),
-            _fold_repeated(negative)))
+        rows, entries = iter(documents), []
+        while some := list(itertools.islice(rows, _AT_ONCE)):
+            entries += _read(some)
+        return entries
 
     def video(self) -> Video:
         """What is known of the video without its sidecar: the receipt is empty."""
@@ -130,12 +117,35 @@ class Entry(NamedTuple):
         )
 
 
-def _shown(prompt: str, tags: Iterable[str]) -> str:
-    return fold(_BETWEEN.join((prompt, *tags)))
+def _shown(prompt: str, tags: Sequence[str]) -> str:
+    return fold(_BETWEEN.join((prompt, *tags)) if tags else prompt)
+
+
+def _read(documents: list[dict[str, Any]]) -> Iterable[Entry]:
+    if set(map(len, documents)) != {len(_NAMES)}:
+        raise TypeError(f"not every row has {len(_NAMES)} values")
+    columns = dict(zip(_NAMES, zip(*map(_values, documents), strict=True), strict=True))
+    for name, column in columns.items():
+        if not set(map(type, column)) <= _TYPES[name]:
+            raise TypeError(f"one of the rows has a {name} of another type")
+    ids = "".join(f"{video_id}\n" for video_id in columns["id"])
+    if _IDS.fullmatch(ids) is None or ids.count("\n") != len(documents):
+        raise ValueError("one of the rows has an id that is none")
+    for name in ("tags", "loras"):
+        if any(texts and set(map(type, texts)) != {str} for texts in columns[name]):
+            raise TypeError(f"the {name} of one of the rows are no names")
+        columns[name] = tuple(map(tuple, columns[name]))
+    for name in ("owner", "negative_prompt", "model", "scheduler", "mode"):
+        columns[name] = tuple(map(intern, columns[name]))
+    shown = map(_shown, columns["prompt"], columns["tags"])
+    avoided = map(_fold_repeated, columns["negative_prompt"])
+    return map(tuple.__new__, itertools.repeat(Entry), zip(*columns.values(), shown, avoided, strict=True))
 
 
 _NAMES = Entry._fields[:-2]
 _values = itemgetter(*_NAMES)
-_SHAPES = frozenset(itertools.product(*(  # the types that the values of a row of the file may have, together
-    {str: (str,), bool: (bool,), int: (int,), float: (int, float), tuple[str, ...]: (list,),
-     str | None: (str, NoneType)}[Entry.__annotations__[name]] for name in _NAMES)))
+_TYPES = {  # those that each value of a row of the file may have
+    name: {str: {str}, bool: {bool}, int: {int}, float: {int, float}, tuple[str, ...]: {list},
+           str | None: {str, NoneType}}[Entry.__annotations__[name]] for name in _NAMES}
+_IDS = re.compile(rf"(?:{ID.pattern}\n)*")
+_AT_ONCE = 1000

@@ -194,8 +194,8 @@ class Index:
         try:
             tables = self._db.storage.read()
             self.format = FORMAT if tables is None else _format(tables)
-            entries = [] if tables is None or self.format != FORMAT else [
-                Entry.from_document(row) for row in tables["_default"].values()]
+            entries = [] if tables is None or self.format != FORMAT else Entry.from_documents(
+                tables["_default"].values())
         except (ValueError, TypeError, KeyError, AttributeError):
             if self._writable:
                 self._put_aside()
