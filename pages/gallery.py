@@ -10,6 +10,7 @@ from core.studio import Studio
 from pages.parts.compared import compared, stop_comparing
 from pages.parts.deeds import done_row
 from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
+from pages.parts.keys import listen
 from pages.parts.making import making
 from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
@@ -103,6 +104,7 @@ def nothing(opened: Studio, filtered: bool) -> None:
 
 with shown_errors():
     asked, pair = st.query_params.get("video", ""), st.query_params.get("compare", "")
+    listen()
     if pair:
         top_row("Back to the video" if asked else "Gallery", stop_comparing)
     else:

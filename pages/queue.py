@@ -5,6 +5,7 @@ import streamlit as st
 from core.jobs.job import ACTIVE, ENDED, PAUSED, QUEUED, UNFINISHED
 from core.studio import Studio
 from pages.parts.job_card import ended_card, job_card
+from pages.parts.passing import say_in_passing
 from pages.parts.shell import GENERATE, POLL_S, guard, shown_errors, studio, top_row
 
 guard()
@@ -22,6 +23,7 @@ def queue(opened: Studio) -> None:
             jobs = sorted(opened.jobs(UNFINISHED, limit=MOST), key=lambda job: (job.state == QUEUED, job.position))
             if {job.id for job in jobs} != known:
                 st.rerun()
+            say_in_passing()
             running = [job for job in jobs if job.state in ACTIVE]
             waiting = [job for job in jobs if job.state == QUEUED]
             paused = [job for job in jobs if job.state == PAUSED]

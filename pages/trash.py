@@ -9,8 +9,9 @@ from core.library.trash import Trashed
 from core.studio import Studio
 from pages.parts.deeds import begun, done_row
 from pages.parts.filters import page_number
+from pages.parts.passing import tell_failure
 from pages.parts.shell import GALLERY, guard, only_looking, show_error, shown_errors, studio, top_row
-from pages.parts.words import age, plain, shorten, size, some
+from pages.parts.words import age, shorten, size, some
 
 guard()
 
@@ -63,7 +64,7 @@ def _leave(video_id: str, deed: str) -> None:
         else:
             many.erase_one(video_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
 
 
 def _empty() -> None:

@@ -40,6 +40,11 @@ class Server:
     process: subprocess.Popen
     log: Path
 
+    def warnings(self) -> list[str]:
+        """What Streamlit has complained of: an element drawn where it may not be, a field with two values."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if "not officially supported" in line or "with a default value" in line]
+
 
 @contextmanager
 def served(data_dir: Path, models_dir: Path, model: str = "tiny", **settings: object) -> Iterator[Server]:
@@ -115,8 +120,10 @@ class Screen:
         return self
 
     def strike(self, key: str) -> "Screen":
-        """Press a key of the keyboard, once the page is drawn to its end."""
+        """Press a key of the keyboard, once the page was sent to its end; it may not be drawn to its end yet."""
         self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+        if "video=" in self.page.url:
+            self.page.wait_for_function("window.studioKeys")
         self.page.keyboard.press(key)
         return self
 

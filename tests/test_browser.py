@@ -37,7 +37,7 @@ def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
     broken = listen(page)
     yield Screen(page, server.url)
     context.close()
-    assert broken == []
+    assert broken == [] and server.warnings() == []
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,10 @@ def test_a_video_is_found_in_the_gallery_opened_and_made_again_identically(scree
     screen.press("regenerate_opened")
     screen.sees("Identical").sees("Every pixel of all 16 frames is the same.")
     screen.press("open_child").sees("This video")
+
+
+def test_what_is_pressed_beside_a_moving_job_is_answered_in_passing(screen, made):
+    screen.go(f"/?job={made}").press("regenerate_stage").sees("Regenerating with the same seed.")
 
 
 def test_the_back_button_of_the_browser_returns_to_the_grid(screen, made):

@@ -8,7 +8,7 @@ import pytest
 browser = pytest.importorskip("browser", reason="playwright is not installed")
 
 from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
-from playwright.sync_api import expect  # noqa: E402
+from playwright.sync_api import Route, expect  # noqa: E402
 from test_browser import chromium, screen  # noqa: E402, F401
 
 from core.video import Video  # noqa: E402
@@ -97,6 +97,28 @@ def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
     tags = screen.at(f"tags_{fifth.id}").locator("input")
     tags.fill("r r")  # in a field both keys are the field's
     expect(tags).to_have_value("r r")
+
+
+@pytest.mark.parametrize("key", ["ArrowRight", "Delete"])
+def test_a_key_struck_before_its_button_is_drawn_is_not_lost(screen, videos, key):  # noqa: F811
+    third, fourth = [v for v in videos if "paper kite" in v.request.prompt][2:4]
+    held: list[Route] | None = []
+
+    def late(route: Route) -> None:
+        if held is None:
+            route.continue_()
+        else:
+            held.append(route)
+
+    screen.page.route(re.compile(r"/static/js/Button\.[^/]+\.js"), late)
+    screen.go(f"/gallery?g_q=%22paper+kite%22&video={third.id}")
+    screen.strike(key)
+    expect(screen.page.locator(".st-key-next button")).to_have_count(0)
+    waiting, held = held, None
+    for route in waiting:
+        route.continue_()
+    screen.page.wait_for_url(re.compile(f"video={fourth.id}"))
+    screen.sees("4 of " if key == "ArrowRight" else "The video is in the trash.")
 
 
 def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # noqa: F811

@@ -22,7 +22,7 @@ from core.progress import Progress
 from core.receipt import Environment, Receipt, Verdict
 from core.request import VideoRequest
 from core.studio import Studio
-from pages.parts import shell, words
+from pages.parts import keys, shell, words
 from pages.parts.streamlit_private import turn_off_page_discovery
 
 ENTRY = str(Path(__file__).resolve().parent.parent / "streamlit_app.py")
@@ -536,7 +536,9 @@ def test_the_style_of_moving_posters_holds_ids_and_nothing_a_person_wrote(studio
     studio.library.mp4_path(gone.id).unlink()
     sheets = [element.proto.body for element in page("gallery").get("html")]
     assert any(f"/app/static/animation/{video.id}.webp" in sheet for sheet in sheets)
-    assert not any(gone.id in sheet or "script" in sheet or "bold" in sheet for sheet in sheets)
+    scripts = [sheet for sheet in sheets if "script" in sheet]
+    assert scripts == [f"<script>{Path(keys.__file__).with_suffix('.js').read_text(encoding='utf-8')}</script>"]
+    assert not any(gone.id in sheet or "bold" in sheet for sheet in sheets)
 
 
 def test_an_opened_video_shows_its_whole_recipe(studio):

@@ -13,6 +13,7 @@ from core.library.contact_sheet import columns
 from core.models import ModelSpec
 from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
+from pages.parts.passing import tell_failure
 from pages.parts.shell import only_looking, studio
 from pages.parts.words import age, elapsed, plain, roughly, seconds, short_seed, shorten
 
@@ -89,7 +90,7 @@ def _finish(job_id: str, seed: int) -> None:
     try:
         studio().finish(job_id, seed)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
     else:
         st.query_params.pop("job", None)
 
@@ -99,6 +100,6 @@ def _try_others(job: Job) -> None:
     try:
         studio().audition(following, len(asked.seeds), asked.num_inference_steps)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
     else:
         st.query_params.pop("job", None)

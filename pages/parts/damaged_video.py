@@ -6,6 +6,7 @@ from core.errors import StudioError
 from core.library.arrival import HEALED, HERE
 from core.studio import Studio
 from pages.parts.bring_in import LIMIT_MB
+from pages.parts.passing import tell
 from pages.parts.shell import only_looking, show_error
 from pages.parts.words import plain
 
@@ -44,7 +45,7 @@ def _good_copy(opened: Studio, video_id: str) -> None:
         show_error(error)
         return
     if kept.video.id == video_id:
-        st.toast("The video is whole again.", icon=":material/healing:")
+        tell("The video is whole again.", "healing")
         st.rerun()
     done = {HERE: "It is in the library already.", HEALED: "That one is whole again."}
     st.warning(f"{plain(file.name)} is another video. {done.get(kept.outcome, 'It was added to the library.')}",
@@ -57,5 +58,5 @@ def _mend(opened: Studio) -> None:
     except StudioError as error:
         show_error(error)
         return
-    st.toast("Every file was looked at.", icon=":material/healing:")
+    tell("Every file was looked at.", "healing")
     st.rerun()

@@ -8,9 +8,10 @@ from core.errors import StudioError
 from core.jobs.bulks import Bulk
 from core.many import Queued
 from core.studio import Studio
+from pages.parts.passing import tell_failure
 from pages.parts.shell import POLL_S, studio
 from pages.parts.video_card import open_video
-from pages.parts.words import plain, some
+from pages.parts.words import some
 
 
 def deleted(video_ids: tuple[str, ...]) -> None:
@@ -101,7 +102,7 @@ def _undo_bulk(bulk_id: int) -> None:
     try:
         begun(studio().many.undo(bulk_id).id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
 
 
 def _undo(video_ids: tuple[str, ...]) -> None:
@@ -110,7 +111,7 @@ def _undo(video_ids: tuple[str, ...]) -> None:
         try:
             studio().many.restore_one(video_id)
         except StudioError as error:
-            st.toast(plain(str(error)), icon=":material/error:", duration="long")
+            tell_failure(error)
         else:
             if "video" in st.query_params:
                 open_video(video_id)

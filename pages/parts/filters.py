@@ -166,14 +166,14 @@ def page_number(pages: int) -> int:
     asked = st.query_params.get("g_page", "1")
     number = min(int(asked), pages) if re.fullmatch(r"[1-9][0-9]{0,8}", asked) else 1
     if pages > 1:
-        st.session_state.g_page_shown = number
-        with st.container(horizontal=True, horizontal_alignment="center"):
-            st.pagination(pages, key="g_page_shown", width="stretch", on_change=_turn)
+        key = f"page_from_{number}"  # it begins at its default: each page of the results has its own
+        with st.container(horizontal=True, horizontal_alignment="center", key="g_page_shown"):
+            st.pagination(pages, default=number, key=key, width="stretch", on_change=_turn, args=(key,))
     return number
 
 
-def _turn() -> None:
-    st.query_params["g_page"] = str(st.session_state.g_page_shown)
+def _turn(key: str) -> None:
+    st.query_params["g_page"] = str(st.session_state[key])
 
 
 def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:

@@ -11,6 +11,7 @@ from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, 
 from core.library.contact_sheet import columns
 from core.request import VideoRequest
 from pages.parts.compared import compare_from, is_here
+from pages.parts.passing import tell_failure
 from pages.parts.shell import GALLERY, GENERATE, only_looking, studio
 from pages.parts.words import (
     age,
@@ -160,7 +161,7 @@ def _ask(wish: Callable[[str], Job], job_id: str) -> None:
     try:
         wish(job_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/info:")
+        tell_failure(error, "info")
 
 
 def _submit(job: Job, request: VideoRequest) -> None:
@@ -170,11 +171,11 @@ def _submit(job: Job, request: VideoRequest) -> None:
         else:
             studio().submit(request, parent=job.parent, kind="remix" if job.parent else "generate")
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
 
 
 def _retry(job_id: str) -> None:
     try:
         studio().retry(job_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)

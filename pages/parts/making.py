@@ -5,6 +5,7 @@ import streamlit as st
 from core.jobs.job import UNFINISHED
 from core.studio import Studio
 from pages.parts.job_card import job_card
+from pages.parts.passing import say_in_passing
 from pages.parts.shell import POLL_S
 
 
@@ -17,6 +18,7 @@ def making(opened: Studio) -> None:
         jobs = opened.jobs(UNFINISHED)
         if [job.id for job in jobs] != known:
             st.rerun()
+        say_in_passing()
         for job in jobs[-1:]:
             job_card(job)
         if len(jobs) > 1:

@@ -13,9 +13,9 @@ from core.library.tags import MAX_COUNT
 from core.studio import Studio
 from core.video import Video
 from pages.parts.deeds import deleted
+from pages.parts.passing import tell, tell_failure
 from pages.parts.shell import only_looking, studio
 from pages.parts.video_card import open_video, star
-from pages.parts.words import plain
 
 
 def head(opened: Studio, video_id: str, query: Query, video: Video | None, fixed: bool = False) -> None:
@@ -78,11 +78,11 @@ def _remove(video_id: str, neighbour: str | None) -> None:
     try:
         trashed = studio().delete(video_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
         return
     deleted((video_id,) if trashed else ())
     if not trashed:
-        st.toast("The video is deleted.", icon=":material/delete:")
+        tell("The video is deleted.", "delete")
     if neighbour is None:
         close()
     else:
@@ -108,4 +108,4 @@ def _keep_tags(video_id: str, key: str) -> None:
     try:
         studio().change(video_id, tags=tuple(st.session_state[key]))
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)

@@ -14,6 +14,7 @@ from pages.parts.job_card import ended_card, job_card
 from pages.parts.keys import opened_keys
 from pages.parts.newer_video import newer_video
 from pages.parts.opened_head import head, tags_field
+from pages.parts.passing import say_in_passing
 from pages.parts.player import actions, show_verdict, show_video
 from pages.parts.recipe import recipe
 from pages.parts.shell import POLL_S, UNFINISHED, only_looking, show_error
@@ -71,6 +72,7 @@ def _regenerations(opened: Studio, video: Video) -> None:
         jobs = _made_from(opened.jobs(UNFINISHED), video)
         if {job.id for job in jobs} != {job.id for job in known}:
             st.rerun()
+        say_in_passing()
         for job in jobs:
             job_card(job)
         ended = [job for job in opened.jobs(ENDED, limit=50) if job.parent == video.id][:1]

@@ -6,6 +6,7 @@ from core.errors import StudioError
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.video import Video
 from pages.parts.downloads import downloads, video_url
+from pages.parts.passing import tell, tell_failure
 from pages.parts.shell import GENERATE, only_looking, studio
 from pages.parts.words import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
 
@@ -51,6 +52,6 @@ def regenerate(video_id: str) -> None:
     try:
         studio().regenerate(video_id)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
     else:
-        st.toast("Regenerating with the same seed.", icon=":material/replay:")
+        tell("Regenerating with the same seed.", "replay")

@@ -6,6 +6,7 @@ from core.errors import StudioError
 from core.library.query import Query
 from core.library.searches import MAX_NAME, SavedSearch
 from pages.parts.filters import ask
+from pages.parts.passing import tell, tell_failure
 from pages.parts.shell import studio
 from pages.parts.words import plain
 
@@ -61,17 +62,17 @@ def _save(query: Query) -> None:
     try:
         studio().searches.save(name, query)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
         return
     st.session_state.saved_name = ""
-    st.toast(f"Saved as {plain(name)}.", icon=":material/bookmark_added:")
+    tell(f"Saved as {plain(name)}.", "bookmark_added")
 
 
 def _rename(name: str, key: str) -> None:
     try:
         studio().searches.rename(name, st.session_state[key])
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
         return
     st.session_state.pop("renaming", None)
 
@@ -80,6 +81,6 @@ def _forget(search: SavedSearch) -> None:
     try:
         studio().searches.delete(search.name)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
         return
-    st.toast(f"{plain(search.name)} is no saved search any more.", icon=":material/bookmark_remove:")
+    tell(f"{plain(search.name)} is no saved search any more.", "bookmark_remove")

@@ -12,6 +12,7 @@ from core.jobs.job import ACTIVE, QUEUED, UNFINISHED
 from core.jobs.status import WorkerStatus
 from core.settings import Settings
 from core.studio import Studio
+from pages.parts.passing import say_in_passing
 from pages.parts.streamlit_private import turn_off_page_discovery
 from pages.parts.words import FIELDS, plain, size
 
@@ -28,12 +29,19 @@ font-weight="600" fill="{ink}">Text-to-Video Studio</text></svg>"""
 
 # What native elements cannot say: the form stands left of the video on a wide screen and below it on a narrow
 # one; a poster is one large button, and moves while it is pointed at or focused (the animation lies over it, see
-# video_card.moving); a line keeps its place while it is empty; cards of a row are equally high.
+# video_card.moving); a line keeps its place while it is empty; cards of a row are equally high; what can be done
+# with a selection stays in sight, on a narrow screen at its foot; a table leaves room for its tools;
+# keys are not named where there are none.
 _STYLE = """<style>
 @media (max-width: 640px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
   .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-wrap: wrap-reverse; } }
 .st-key-hint { min-height: 2.6rem; }
-@media (hover: none) { .st-key-keys { display: none; } }
+@media (hover: none) { .st-key-keys, button kbd { display: none; } }
+.st-key-film { position: relative; }
+.st-key-film[data-still]::after { content: "▶"; position: absolute; inset: 0; margin: auto; width: 5.5rem;
+  height: 5.5rem; display: grid; place-content: center; padding-left: 0.5rem; font-size: 2.6rem; color: #fff;
+  border-radius: 50%; background: rgba(0, 0, 0, 0.55); pointer-events: none; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-listener) { display: none; }
 @media (max-width: 640px) { .st-key-search_row > .st-key-g_q { flex: 1 1 100%; } }
 div[class*="st-key-words_"][class] { flex: 0 0 3rem; overflow: hidden; }
 div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 127, 127, 0.1); border-radius: 8px; }
@@ -105,6 +113,7 @@ def guard() -> None:
     dark = st.context.theme.type == "dark"
     st.logo(_LOGO.format(ink="#e6edf3" if dark else "#17232b"), size="large")
     st.html(_STYLE)
+    say_in_passing()
 
 
 def style(rules: str) -> None:

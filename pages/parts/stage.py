@@ -12,6 +12,7 @@ from core.video import Video, is_id
 from pages.parts.audition_card import audition_card
 from pages.parts.compared import compare_from, is_here
 from pages.parts.job_card import ended_card, job_card
+from pages.parts.passing import say_in_passing
 from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
 from pages.parts.shell import POLL_S, shown_errors
 from pages.parts.words import age, plain, seconds
@@ -30,6 +31,7 @@ def stage(opened: Studio) -> None:
             jobs = _unfinished(opened)
             if {job.id for job in jobs} != {job.id for job in known}:
                 st.rerun()
+            say_in_passing()
             for job in jobs[:SHOWN_JOBS]:
                 first = job == jobs[0] and (job.state == QUEUED or job.preview > 0)
                 job_card(job, TALLEST if job.state in ACTIVE or first else 0)

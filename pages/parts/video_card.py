@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.errors import StudioError
 from core.video import Video, is_id
+from pages.parts.passing import tell_failure
 from pages.parts.player import regenerate
 from pages.parts.shell import only_looking, studio, style
 from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
@@ -97,4 +98,4 @@ def star(video_id: str, favorite: bool) -> None:
     try:
         studio().change(video_id, favorite=favorite)
     except StudioError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        tell_failure(error)
