@@ -36,6 +36,12 @@ def chosen(at: AppTest) -> str:
     return next(each.value for each in at.markdown if "selected**" in each.value)
 
 
+def in_address(at: AppTest) -> str:
+    """What the address says is chosen."""
+    said = at.query_params["g_pick"]
+    return said if isinstance(said, str) else said[0]
+
+
 def test_without_a_selection_the_gallery_has_one_quiet_button_and_no_boxes(studio):  # noqa: F811
     fill(studio)
     at = page("gallery")
@@ -65,6 +71,22 @@ def test_a_selection_survives_pages_filters_and_an_opened_video_and_says_how_lar
     assert "0 selected" in chosen(at) and not at_button(at, "deed_delete")
 
 
+def test_a_selection_is_there_again_after_a_reload(studio):  # noqa: F811
+    ids = fill(studio, 40)
+    at = tick(tick(choosing(), ids[0]), ids[5])
+    address = f"{ids[0]},{ids[5]}"
+    assert in_address(at) == address
+    at = page("gallery", g_pick=address)
+    assert chosen(at).startswith("**2 selected**") and at.checkbox(key=f"pick_{ids[5]}").value
+    at = press(press(at, "pick_none"), "pick_all")
+    address = in_address(at)
+    assert re.fullmatch("[0-9a-f]{32}", address) and "40 selected" in chosen(page("gallery", g_pick=address))
+    at = page("gallery", g_pick="0" * 32)
+    assert "0 selected" in chosen(at) and "studio was restarted" in at.toast[0].value
+    assert "g_pick" not in press(at, "picked_done").query_params
+    assert "1 selected" in chosen(page("gallery", g_pick=f"{ids[3]},20200101-000000-abcdef,x"))
+
+
 def test_a_press_on_a_poster_chooses_and_a_page_is_chosen_at_once(studio):  # noqa: F811
     ids = fill(studio)
     at = press(choosing(), f"open_{ids[3]}")
@@ -85,7 +107,7 @@ def test_chosen_videos_are_tagged_and_starred(studio):  # noqa: F811
     assert "2 videos are marked as favourite." in said(at)
     assert set(studio.many.found(Query(favorite=True))) == {ids[0], ids[5]}
     at.multiselect(key="deed_remove").set_value(["keeper"])
-    press(healthy(at.run()), "deed_tag")
+    press(healthy(at.run()), "deed_untag")
     assert studio.many.found(Query(tags=("keeper",))) == {}
 
 

@@ -68,7 +68,7 @@ FILTERS = (
 
 def filter_row(facets: Facets, models: dict[str, ModelSpec], beside: Callable[[Query], None]) -> Query:
     """Draw search, filters and order; return what they ask. `beside` draws what stands between them."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="search_row"):
+    with st.container(horizontal=True, vertical_alignment="center", key="search_row"):
         st.text_input("Search", key="g_q", placeholder='Search: boat "night sky" -rain', type="search",
                       icon=":material/search:", label_visibility="collapsed", on_change=_first_page, **_BOUND)
         chosen = [row for row in FILTERS if row.key != "g_q" and _is_set(row)]

@@ -1,9 +1,12 @@
 """Which videos are chosen, over all pages and filters, and what can be done with all of them.
 
-The selection is kept by id in the session: ticking draws on it, turning pages and filtering leave it as it is.
+The selection is kept by id in the session: ticking draws on it, turning pages and filtering leave it as it is. The
+address repeats it, so that it is there again after a reload: a few ids as they are, many by the name under which
+the studio offers them as an archive, which it forgets when it is restarted.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
 import streamlit as st
 
@@ -15,19 +18,45 @@ from core.models import ModelSpec
 from core.studio import Studio
 from core.video import Video
 from pages.parts.deeds import begun, queued
+from pages.parts.passing import say_in_passing, tell
 from pages.parts.shell import only_looking, show_error, studio
 from pages.parts.video_table import table_to_choose_from
 from pages.parts.words import plain, size, some
 
+IN_ADDRESS, MOST_IN_ADDRESS = "g_pick", 32
+
 
 def picking() -> bool:
     """Whether videos are being chosen now."""
-    return st.session_state.get("picking", False)
+    if "picking" not in st.session_state:
+        asked = st.query_params.get(IN_ADDRESS)
+        st.session_state.update(picking=asked is not None, picked=_from_address(asked or ""))
+    return st.session_state.picking
 
 
 def picked() -> dict[str, int]:
     """The chosen videos: id → bytes of the MP4."""
     return st.session_state.setdefault("picked", {})
+
+
+def _from_address(asked: str) -> dict[str, int]:
+    """What the address says is chosen, as far as it is in the library."""
+    ids: Iterable[str] = asked.split(",")
+    if re.fullmatch(r"[0-9a-f]{32}", asked):
+        try:
+            ids = studio().many.packed(asked)
+        except StudioError:
+            tell("The studio was restarted, and what was selected is not known any more. Select it again.", "info")
+            say_in_passing()
+            ids = ()
+    found = (studio().library.known(video_id) for video_id in ids)
+    return {entry.id: entry.bytes for entry in found if entry is not None}
+
+
+def _into_address(opened: Studio, chosen: dict[str, int]) -> None:
+    asked = ",".join(chosen) if len(chosen) <= MOST_IN_ADDRESS else opened.many.pack(chosen)
+    if st.query_params.get(IN_ADDRESS) != asked:
+        st.query_params[IN_ADDRESS] = asked
 
 
 def pick_button() -> None:
@@ -40,6 +69,7 @@ def _pick(on: bool) -> None:
     st.session_state.picking = on
     if not on:
         _pick_none()
+        st.query_params.pop(IN_ADDRESS, None)
 
 
 def toggle(video: Video) -> None:
@@ -81,8 +111,9 @@ def _elsewhere() -> None:
 def selection_bar(opened: Studio, query: Query, page: Page) -> None:
     """How many are chosen and how large they are, ways to choose more, and what to do with them."""
     chosen = picked()
+    _into_address(opened, chosen)
     with st.container(border=True, key="selection", gap="small"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
             large = f" · {size(sum(chosen.values()))}" if chosen else ""
             st.markdown(f"**{len(chosen):,} selected**{large}", width="content")
             st.button("Select page", type="tertiary", key="pick_page", on_click=_pick_page, args=(page,))
@@ -141,19 +172,26 @@ def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
 
 def _tags(opened: Studio) -> None:
     tags = list(opened.facets().tags)
-    st.multiselect("Add", tags, key="deed_add", accept_new_options=True, max_selections=MAX_COUNT,
-                   select_all=False, placeholder="A tag, or several")
-    st.multiselect("Remove", tags, key="deed_remove", select_all=False, placeholder="A tag, or several")
-    wanted = {"add": st.session_state.deed_add, "remove": st.session_state.deed_remove}
-    st.button("Apply", type="primary", key="deed_tag", disabled=not any(wanted.values()), on_click=_change,
-              args=(wanted,))
+    # each button stands beside its field: below it, the unfolded list would lie over it
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.multiselect("Tags to add", tags, key="deed_add", accept_new_options=True, max_selections=MAX_COUNT,
+                       select_all=False, placeholder="A tag, or several")
+        st.button("Add", type="primary", key="deed_tag", width=90, disabled=not st.session_state.deed_add,
+                  on_click=_tag, args=("add", "deed_add"))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.multiselect("Tags to remove", tags, key="deed_remove", select_all=False,
+                       placeholder="A tag, or several")
+        st.button("Remove", type="primary", key="deed_untag", width=90, disabled=not st.session_state.deed_remove,
+                  on_click=_tag, args=("remove", "deed_remove"))
+
+
+def _tag(deed: str, key: str) -> None:
+    _change({deed: st.session_state[key]})
+    st.session_state[key] = []
 
 
 def _change(wanted: dict[str, object]) -> None:
     _begin(lambda many: many.change(list(picked()), **wanted).id)
-    for key in ("deed_add", "deed_remove"):
-        if "add" in wanted:
-            st.session_state[key] = []
 
 
 def _delete() -> None:

@@ -55,8 +55,19 @@ div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 12
 [class*="st-key-card_"] { position: relative; }
 div[class*="st-key-pick_2"] { position: absolute; top: 1.2rem; left: 1.2rem; z-index: 3; padding: 0.15rem 0.3rem;
   border-radius: 6px; background: rgba(127, 127, 127, 0.35); backdrop-filter: blur(8px); width: auto; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-selection_place) { z-index: 10; border-radius: 8px;
+  background: light-dark(#fbfcfc, #10171a); }
 @media (min-width: 641px) { [data-testid="stLayoutWrapper"]:has(> .st-key-selection_place) { position: sticky;
-  top: 3.75rem; z-index: 10; border-radius: 8px; background: light-dark(#fbfcfc, #10171a); } }
+  top: 3.75rem; } }
+@media (max-width: 640px) {
+  [data-testid="stLayoutWrapper"]:has(> .st-key-selection_place):has(.st-key-selection) { position: fixed;
+    bottom: 0; left: 0; right: 0; width: auto; padding: 0 0.75rem 0.75rem; }
+  [data-testid="stMainBlockContainer"]:has(.st-key-selection) { padding-bottom: 11rem; }
+  .st-key-choices, .st-key-deeds { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; }
+  .st-key-choices > *, .st-key-deeds > * { flex-shrink: 0; }
+  .st-key-picked_done { order: -1; }
+  [data-testid="stLayoutWrapper"]:has(> .st-key-found) { flex: 1 1 100%; } }
+[data-testid="stElementContainer"][class*="st-key-table"] { margin-top: 1.75rem; }
 [class*="st-key-poster_"]:has(button:focus-visible) { outline: 3px solid #0f8299; border-radius: 8px; }
 </style>"""
 
