@@ -1,8 +1,8 @@
 """Who leads a data directory: the one process that writes its library and runs its jobs.
 
 An OS file lock decides; it is freed the moment its process ends, however it ends. Every other process reads and
-submits. What it wants changed, the leader does for it (through the ledger), or it leads itself for that moment
-when nobody else does.
+submits. What it wants changed, the leader does for it (through the ledger), or it owns the library itself for that
+moment when nobody leads. A deed to many videos takes longer than a moment: a thread of its own does it then.
 """
 
 import threading
@@ -24,6 +24,7 @@ from core.settings import Settings
 
 COMMAND_TIMEOUT_S = 30.0
 STAND_BY_S = 2.0
+BETWEEN_PIECES_S, TROUBLE_S = 0.005, 0.5
 
 
 class Leading:
@@ -32,7 +33,7 @@ class Leading:
     Attributes:
         library: writable when this process leads, else a reader.
         dispatcher: runs the jobs; None unless this process leads.
-        problem: why taking over failed, as a sentence, or "". It is tried again.
+        problem: why taking over, or a deed to many videos, failed, as a sentence, or "". It is tried again.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger, role: str) -> None:
@@ -52,6 +53,8 @@ class Leading:
         self._lock = FileLock(settings.data_dir / "studio.lock", thread_local=False)
         self.dispatcher: Dispatcher | None = None
         self.problem = ""
+        self._own: Library | None = None  # while this process works off bulks and nobody leads
+        self._bulk_thread: threading.Thread | None = None
         try:
             if role == "run" and self._try_to_lead():
                 return
@@ -102,7 +105,7 @@ class Leading:
                 if self._closing.is_set():
                     return
                 try:
-                    if self._try_to_lead():
+                    if self._own is None and self._try_to_lead():
                         self.problem = ""
                         return
                 except (StudioError, OSError) as error:
@@ -116,8 +119,8 @@ class Leading:
             StudioError: what the change itself raises.
         """
         with self._changing:
-            if self.leads:
-                return change_library(self.library, kind, arguments)
+            if self.leads or self._own is not None:
+                return change_library(self._own or self.library, kind, arguments)
             if self._acquire():
                 return self._change_alone(kind, arguments)
         command = self._ledger.command(kind, arguments)
@@ -146,19 +149,44 @@ class Leading:
             yield library
 
     def work_off(self) -> None:
-        """See to it that the bulks of the ledger are worked off: by whoever leads, or, where nobody does, now."""
+        """See to it that the bulks of the ledger are worked off: by whoever leads, or, where nobody does, in a
+        thread of this process.
+
+        Raises:
+            StudioError, OSError: the library could not be opened for it.
+        """
         with self._changing:
             if self.dispatcher is not None:
                 self.dispatcher.wake()
-            elif self._acquire():
-                with self._alone() as library:
-                    work = BulkWork(self._ledger.bulks, library)
-                    while work.tick():
-                        pass
+            elif self._own is None and not self._closing.is_set() and not self.library.newer and self._acquire():
+                with ExitStack() as undo:
+                    self._own = undo.enter_context(self._alone())
+                    owned = undo.pop_all()
+                self._bulk_thread = threading.Thread(target=self._work_alone, args=(self._own, owned),
+                                                     name="bulks", daemon=True)
+                self._bulk_thread.start()
+
+    def _work_alone(self, library: Library, owned: ExitStack) -> None:
+        """Work off the bulks, a piece at a time, so that a single change never waits for long. `owned`: what is
+        given back at the end."""
+        work, pause = BulkWork(self._ledger.bulks, library, others_read=True), 0.0
+        while True:
+            self._closing.wait(pause)
+            with self._changing:
+                try:
+                    going, pause, self.problem = work.tick(), BETWEEN_PIECES_S, ""
+                except (StudioError, OSError) as error:
+                    going, pause, self.problem = True, TROUBLE_S, str(error)
+                if not going or self._closing.is_set():
+                    self._own = None
+                    owned.close()
+                    return
 
     def close(self) -> None:
         """Stop the worker, write the index, let go of the data directory. Safe to call twice."""
         self._closing.set()
+        if self._bulk_thread is not None:
+            self._bulk_thread.join()
         with self._changing:
             if self.dispatcher is not None:
                 self.dispatcher.close()

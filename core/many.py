@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.disk import DiskUse, disk_use
-from core.errors import BadRequest, NotFound, StudioError
+from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
 from core.jobs.bulks import Bulk
 from core.jobs.job import QUEUED, Job
 from core.jobs.ledger import Ledger
@@ -84,10 +84,15 @@ class Many:
         return self.restore(self._ledger.bulks.videos(bulk_id))
 
     def _begin(self, deed: str, video_ids: Iterable[str], **args: object) -> Bulk:
-        bulk = self._ledger.bulks.add(deed, tuple(video_ids), args)
+        if self._leading.library.newer:
+            raise NewerLibrary(self._leading.library.newer)
+        return self._worked_off(self._ledger.bulks.add(deed, tuple(video_ids), args))
+
+    def _worked_off(self, bulk: Bulk) -> Bulk:
+        """The bulk a moment later: a small one is done before a page is drawn again."""
         self._leading.work_off()
         until = time.monotonic() + PATIENCE_S
-        while bulk.ended is None and time.monotonic() < until:  # a small one is done before a page is drawn again
+        while bulk.ended is None and time.monotonic() < until:
             time.sleep(0.01)
             bulk = self._ledger.bulks.get(bulk.id)
         return bulk
@@ -97,13 +102,18 @@ class Many:
         return self._ledger.bulks.get(bulk_id)
 
     def unfinished(self) -> tuple[Bulk, ...]:
-        """Those that have something left to do."""
-        return self._ledger.bulks.unfinished()
+        """Those that have something left to do; somebody is at it, unless a newer studio wrote the library."""
+        waiting = self._ledger.bulks.unfinished()
+        if waiting:
+            self._leading.work_off()
+        return waiting
 
     def stop(self, bulk_id: int) -> None:
         """Leave it at what is done."""
         self._ledger.bulks.request_stop(bulk_id)
-        self._leading.work_off()
+        bulk = self._ledger.bulks.get(bulk_id)
+        if bulk.ended is None:
+            self._worked_off(bulk)
 
     def regenerate(self, video_ids: Iterable[str], owner: str = "") -> Queued:
         """Queue the same requests again, seeds included. Those that cannot be are told one by one.

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import samples
+from drawn import until
+from filelock import FileLock
 from samples import mp4, video
 
 from core import faults
@@ -41,9 +43,10 @@ def fill(folder: Path, count: int) -> list[str]:
 
 
 @pytest.fixture
-def studio(tmp_path: Path, models_dir: Path) -> Iterator[Studio]:
+def studio(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     """A studio with a library of five videos, and nobody who leads: what is asked of it, it does itself."""
     fill(tmp_path, 5)
+    monkeypatch.setattr("core.many.PATIENCE_S", 60.0)  # of a person, who need not see all at once
     settings = Settings.from_env({}, data_dir=tmp_path, models_dir=models_dir, model="tiny", device="cpu",
                                  min_free_mb=0, max_queued=4)
     opened = Studio(settings, role="visit")
@@ -154,6 +157,22 @@ def test_the_disk_is_measured_and_a_file_with_two_names_counts_once(studio, tmp_
     (tmp_path / "m" / "b").hardlink_to(tmp_path / "m" / "a")
     (tmp_path / "m" / "c").symlink_to(tmp_path / "m" / "a")
     assert disk_use(tmp_path / "none", [tmp_path / "m", tmp_path / "none"]).models == 1000
+
+
+def test_where_nobody_leads_a_deed_runs_beside_a_single_change_and_goes_on_after_a_restart(studio, monkeypatch):
+    monkeypatch.setattr("core.many.PATIENCE_S", 0.0)
+    with FileLock(studio.settings.data_dir / "studio.lock"):  # somebody leads, and ends before it begins
+        bulk = studio.many.delete([an_id(n) for n in range(4)])
+        studio.close()
+    assert bulk.ended is None and bulk.done == 0
+    again = Studio(studio.settings, role="visit")
+    assert [each.id for each in again.many.unfinished()] == [bulk.id]
+    assert again.change(an_id(4), favorite=True).favorite
+    assert until(lambda: not again.many.unfinished(), 60)
+    assert again.many.trash().total == 4 and again.search(Query()).total == 1 and not again.leads
+    again.close()
+    with FileLock(studio.settings.data_dir / "studio.lock", timeout=0):
+        pass  # and the library belongs to nobody again
 
 
 # In pieces

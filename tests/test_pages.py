@@ -36,6 +36,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
                         "DEVICE": "cpu", "MODEL": "", "MIN_FREE_MB": 0, "MAX_QUEUED": 200}.items():
         monkeypatch.setenv(f"T2V_{name}", str(value))
     monkeypatch.setattr("core.library.examples.FOLDER", tmp_path / "examples")
+    monkeypatch.setattr("core.many.PATIENCE_S", 60.0)
     shell.studio.clear()
     yield shell.studio()
     shell.studio.clear()

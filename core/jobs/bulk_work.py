@@ -12,11 +12,17 @@ PIECE_S = 0.1
 
 
 class BulkWork:
-    """Does the bulks of a ledger to the library it owns. For one thread."""
+    """Does the bulks of a ledger to the library it owns. For one thread.
 
-    def __init__(self, bulks: Bulks, library: Library) -> None:
+    Args:
+        others_read: the person who asked reads the library's index from its file: it is written before a bulk
+            counts as done.
+    """
+
+    def __init__(self, bulks: Bulks, library: Library, others_read: bool = False) -> None:
         self._bulks = bulks
         self._library = library
+        self._others_read = others_read
         self._videos: tuple[int, list[str]] = (0, [])
 
     def tick(self, seconds: float = PIECE_S) -> bool:
@@ -48,6 +54,8 @@ class BulkWork:
                     done += 1
                     if time.monotonic() >= until:
                         break
+            if self._others_read and done >= bulk.total:
+                self._library.flush()
         finally:
             self._bulks.note(bulk, done, refused)
         reach("bulk:noted")

@@ -195,8 +195,11 @@ def _unsettled(status: WorkerStatus | None) -> bool:
 def _model_state(opened: Studio, status: WorkerStatus | None) -> tuple[str, str | None, str]:
     """Label, icon and colour of the model's state."""
     if status is None:
-        return ("The model starts", ":material/hourglass_top:", "gray") if opened.leads and \
-            opened.settings.dispatch else ("Another process runs the model", ":material/cloud:", "gray")
+        if opened.leads and opened.settings.dispatch:
+            return "The model starts", ":material/hourglass_top:", "gray"
+        if opened.ready()["run"]:
+            return "Another process runs the model", ":material/cloud:", "gray"
+        return "No model runs", ":material/cloud_off:", "gray"
     place = device_word(status)
     spec = opened.models().get(status.model)
     name = plain(spec.title if spec else status.model)
