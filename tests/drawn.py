@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,13 @@ class DrawnEngine:
         if key == "missing":
             raise ModelUnavailable("The model is not on this machine.")
         self.loaded = key
+
+    def prepare(self, alive: Callable[[], None]) -> None:
+        """There is nothing to prepare; it takes as long as somebody says."""
+        while self.loaded == "prepared":
+            alive()
+            (self._folder / "preparing").touch()
+            time.sleep(0.01)
 
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
                  on_checkpoint: OnCheckpoint = lambda step, make: None,

@@ -349,3 +349,21 @@ def test_a_grown_log_is_put_aside_and_temporary_files_of_the_dead_are_removed(tm
 def test_the_words_of_the_screens_process_never_import_the_engine():
     code = "import sys, core.jobs.dispatcher, core.jobs.worker; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_worker_that_prepares_for_nobody_is_idle_and_makes_way_for_a_job(tmp_path):
+    executor = InlineExecutor(lambda on_news: WorkerHost(lambda: Renderer(drawn.DrawnEngine(tmp_path)), on_news))
+
+    def call(method, *args):
+        return executor.call("inline", method, *args)
+
+    try:
+        until(lambda: call("status").state == "idle")
+        call("load", "prepared")
+        until((tmp_path / "preparing").exists)
+        status = call("status")
+        assert (status.state, status.model, status.progress, status.error) == ("idle", "prepared", None, "")
+        outcome = run(call, replace(drawn.REQUEST, model="prepared"))
+        assert (outcome.kind, outcome.reason) == ("done", "")
+    finally:
+        executor.close()

@@ -8,6 +8,7 @@ noise       a seed becomes noise
 embedding   prompts become what the UNet reads
 network     the UNet's own layers, without what its library does twice
 graphs      its calls recorded on a GPU and replayed
+buckets     which recordings are kept
 prediction  what the model predicts at a step, in each mode
 placement   where the weights are while they work
 sampler     noise becomes latents

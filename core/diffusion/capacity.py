@@ -6,8 +6,11 @@ from pathlib import Path
 
 import torch
 
+from core import cost
+from core.architecture import architecture
 from core.diffusion.device import dtype_of
-from core.diffusion.placement import free_bytes
+from core.diffusion.placement import free_bytes, needs
+from core.request import VideoRequest
 from core.resources import Resources, main_memory
 
 _SIDE = {"cpu": 768, "cuda": 4096}
@@ -32,6 +35,23 @@ def speed(device: torch.device) -> float:
         product[0, 0].item()  # waits for a GPU
         best = min(best, time.perf_counter() - started)
     return 2 * side**3 / best
+
+
+def offers(folder: Path, request: VideoRequest, device: torch.device) -> str:
+    """What should fit in place of a request that ran out of memory: a sentence behind a space, or "" if unknown.
+
+    Args:
+        folder: of the model.
+    """
+    free = free_bytes(device)
+    if not free:
+        return ""
+    changes = cost.nearest_that_fits(
+        architecture(folder), request.num_frames, request.height, request.width, request.guidance_scale,
+        device.type, cost.after_failure(needs(folder, request, device), free))
+    listed = " or ".join(f"{frames} frame{'s' * (frames > 1)} of {width}×{height}"
+                         for frames, height, width in changes)
+    return f" About {free / 1e9:.1f} GB are free; {listed} should fit." if listed else ""
 
 
 def _at_most(total: int) -> int:

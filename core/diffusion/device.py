@@ -38,6 +38,7 @@ def device_of(settings: Settings) -> torch.device:
             raise ModelUnavailable(f"T2V_DEVICE asks for {asked}, but this machine has "
                                    f"{torch.cuda.device_count()} GPU(s), counted from cuda:0.")
         _repeatable_cuda()
+        torch.cuda.set_device(device)  # of this thread: streams, events and graphs are of the current one
     return device
 
 

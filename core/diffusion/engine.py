@@ -4,29 +4,29 @@ import gc
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from core import cost
-from core.architecture import architecture
 from core.diffusion import capacity, hub, loader, noise, placement, sampler
 from core.diffusion import device as devices
 from core.diffusion.embedding import embed
 from core.diffusion.failures import meaning
 from core.diffusion.frames import check_finite, check_not_flat, decode
-from core.diffusion.graphs import Graphed
+from core.diffusion.graphs import Graphed, Record
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
 from core.diffusion.network import Network, channels_last
-from core.diffusion.prediction import Prediction, Reference, planned
+from core.diffusion.prediction import Prediction, Reference, planned, rehearse
 from core.diffusion.report import Report
-from core.errors import BadRequest, ModelUnavailable, OutOfMemory
+from core.errors import BadRequest, ModelUnavailable, OutOfMemory, StudioError
 from core.models import catalog, find
 from core.modes import mode_of
 from core.progress import OnCheckpoint, OnFrames, OnProgress
 from core.receipt import Environment, LoadedModel, Receipt
-from core.request import VideoRequest
+from core.request import VideoRequest, resolve
 from core.resources import Resources
 from core.settings import Settings
 from core.video import Runtime
@@ -51,10 +51,15 @@ class Generation:
 class Engine:
     """One model at a time, on one device. Not thread-safe: one thread uses it."""
 
-    def __init__(self, settings: Settings, place: hub.Hub = hub.HUB) -> None:
-        """Touches no device yet; the first `load`, `generate` or `environment` does."""
+    def __init__(self, settings: Settings, place: hub.Hub = hub.HUB, record: Record | None = None) -> None:
+        """Touches no device yet; the first `load`, `generate` or `environment` does.
+
+        Args:
+            record: how steps are recorded, to be replayed; None: on a GPU as CUDA graphs, on a processor not.
+        """
         self._settings = settings
         self._place = place
+        self._record = record
         self._pipeline: loader.Pipeline | None = None
         self._graphed: Graphed | None = None
         self._log = logging.getLogger(__name__)
@@ -107,6 +112,29 @@ class Engine:
             self._pipeline = self._graphed = None
             self._give_back()
 
+    def prepare(self, alive: Callable[[], None]) -> None:
+        """Record the steps of the warm model at its own size, where steps are recorded: its first video then need
+        not wait for that. What goes wrong is a line in the log.
+
+        Args:
+            alive: called now and then; what it raises ends this at once.
+        """
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        request = resolve(VideoRequest("a", model=pipeline.spec.key, seed=0), {pipeline.spec.key: pipeline.spec})
+        if not self._records(pipeline) or self._memory_mode(pipeline, request) != cost.RESIDENT:
+            return
+        try:
+            with torch.inference_mode():
+                self._lay_out(pipeline, request, cost.RESIDENT)
+                drawn = self._draw(pipeline, request).to(pipeline.device, pipeline.dtype)
+                network = self._network(pipeline, request, drawn, cost.RESIDENT, placement.here)
+                rehearse(network, request, drawn, embed(pipeline, request)[0], alive)
+        except (RuntimeError, StudioError):
+            self._log.exception("The steps of %s could not be recorded beforehand", pipeline.spec.title)
+            self._give_back()
+
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
                  on_checkpoint: OnCheckpoint = lambda step, make: None,
                  on_frames: OnFrames = lambda frames: None) -> Generation:
@@ -140,22 +168,9 @@ class Engine:
             self._log.exception("Generating failed")
         if isinstance(failure, OutOfMemory):
             self._give_back()
-            failure = self._with_what_fits(failure, request)
+            pipeline = self._pipeline
+            failure = OutOfMemory(f"{failure}{capacity.offers(pipeline.folder, request, pipeline.device)}")
         raise failure
-
-    def _with_what_fits(self, failure: OutOfMemory, request: VideoRequest) -> OutOfMemory:
-        """The sentence of a failure with the nearest change that should fit, where that can be said."""
-        pipeline = self._pipeline
-        free = placement.free_bytes(pipeline.device)
-        changes = cost.nearest_that_fits(
-            architecture(pipeline.folder), request.num_frames, request.height, request.width,
-            request.guidance_scale, pipeline.device.type,
-            cost.after_failure(placement.needs(pipeline.folder, request, pipeline.device), free)) if free else ()
-        if not changes:
-            return failure
-        offers = " or ".join(f"{frames} frame{'s' * (frames > 1)} of {width}×{height}"
-                             for frames, height, width in changes)
-        return OutOfMemory(f"{failure} About {free / 1e9:.1f} GB are free; {offers} should fit.")
 
     def _make(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
               on_checkpoint: OnCheckpoint, on_frames: OnFrames) -> Generation:
@@ -165,14 +180,9 @@ class Engine:
         started = time.perf_counter()
         drawn = self._draw(pipeline, request)
         mode = mode_of(request.mode)
-        for part in (pipeline.unet, pipeline.vae):
-            channels_last(part, mode.network)
         memory_mode = self._memory_mode(pipeline, request)
-        around = placement.visiting(pipeline.device)
-        if memory_mode == cost.RESIDENT:
-            around = placement.here
-        for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
-            part.to(pipeline.device if memory_mode == cost.RESIDENT else torch.device("cpu"))
+        self._lay_out(pipeline, request, memory_mode)
+        around = placement.here if memory_mode == cost.RESIDENT else placement.visiting(pipeline.device)
         with around(pipeline.text_encoder):
             embeds, notes = embed(pipeline, request)
         scheduler = self._scheduler(pipeline, request.scheduler)
@@ -191,10 +201,16 @@ class Engine:
         report = Report(pipeline, on_progress, on_frames)
         layers = memory_mode == cost.SEQUENTIAL_OFFLOAD
         with placement.here() if layers else around(pipeline.unet):
-            predict = self._prediction(pipeline, request, embeds, memory_mode, around)
-            latents = sampler.denoise(predict, scheduler, drawn.to(pipeline.device, pipeline.dtype),
-                                      request.num_inference_steps, report.step, on_state, state)
+            noisy = drawn.to(pipeline.device, pipeline.dtype)
+            predict: Prediction = Reference(pipeline.unet, embeds, request.guidance_scale)
+            if mode.network:
+                network = self._network(pipeline, request, noisy, memory_mode, around)
+                predict = planned(network, request, embeds)
+            latents = sampler.denoise(predict, scheduler, noisy, request.num_inference_steps, report.step,
+                                      on_state, state)
         check_finite(latents)
+        peak_bytes = devices.peak_memory_bytes(pipeline.device)
+        devices.reset_peak_memory(pipeline.device)
         denoised = time.perf_counter()
         report.decoding(latents)
         with around(pipeline.vae):
@@ -206,20 +222,39 @@ class Engine:
             **vars(pipeline.loaded_model), scheduler_config=origin.scheduler_config,
             environment=origin.environment, method=mode.document())
         runtime = Runtime(denoise_s=denoised - started, decode_s=decoded - denoised,
-                          peak_memory_bytes=devices.peak_memory_bytes(pipeline.device))
+                          peak_memory_bytes=max(peak_bytes, devices.peak_memory_bytes(pipeline.device) + (
+                              self._graphed.nbytes if self._graphed else 0)))  # these are not counted as allocated
         notes = (*notes, *filter(None, [remark]))
         return Generation(frames, receipt, runtime, notes)
 
-    def _prediction(self, pipeline: loader.Pipeline, request: VideoRequest, embeds: torch.Tensor, memory_mode: str,
-                    around: placement.Around) -> Prediction:
-        if not mode_of(request.mode).network or memory_mode != cost.RESIDENT:
+    def _lay_out(self, pipeline: loader.Pipeline, request: VideoRequest, memory_mode: str) -> None:
+        """Put the weights where a mode and a memory mode want them, and in the order of memory they want."""
+        laid_out = mode_of(request.mode).network
+        if not laid_out or memory_mode != cost.RESIDENT:
             self._graphed = None  # the weights move, and a recording knows where they were
-        if not mode_of(request.mode).network:
-            return Reference(pipeline.unet, embeds, request.guidance_scale)
+        for part in (pipeline.unet, pipeline.vae):
+            channels_last(part, laid_out)
+        for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
+            part.to(pipeline.device if memory_mode == cost.RESIDENT else torch.device("cpu"))
+
+    def _records(self, pipeline: loader.Pipeline) -> bool:
+        return self._record is not None or pipeline.device.type == "cuda"
+
+    def _network(self, pipeline: loader.Pipeline, request: VideoRequest, latents: torch.Tensor, memory_mode: str,
+                 around: placement.Around) -> Network | Graphed:
         network = Network(pipeline.unet, around if memory_mode == cost.SEQUENTIAL_OFFLOAD else placement.here)
-        if pipeline.device.type == "cuda" and memory_mode == cost.RESIDENT:
-            network = self._graphed = self._graphed or Graphed(network)
-        return planned(network, request, embeds)
+        if memory_mode != cost.RESIDENT or not self._records(pipeline):
+            return network
+        needs = placement.needs(pipeline.folder, request, pipeline.device)
+        # a recording holds what a step needs while frames are decoded, too
+        spare = (placement.free_bytes(pipeline.device) or 0) - needs.needed() - needs.decoding
+        if spare < 0:
+            self._graphed = None
+            self._log.warning("Steps are not recorded: %.1f GB of memory are missing for it", -spare / 1e9)
+            return network
+        self._graphed = self._graphed or Graphed(network, self._record)
+        self._graphed.make_room(latents.shape, spare)
+        return self._graphed
 
     def _memory_mode(self, pipeline: loader.Pipeline, request: VideoRequest) -> str:
         """Where the weights are to be: as the settings say, or as the free memory of a GPU allows."""

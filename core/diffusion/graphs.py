@@ -1,10 +1,10 @@
 """A network whose calls are recorded on a GPU and replayed: one launch in place of some thousand a step.
 
 At small sizes a GPU waits for the processor between kernels, so the launches are what a step costs. A recording
-reads and writes fixed places in memory: what a call brings is copied there, and what comes out is copied away.
-There is one for each kind of call (both prompts or one, whole or with what is kept), of one size of video at a
-time; a size that comes anew is recorded at its first step. Where recording fails the call is made as ever, and the
-log says so.
+reads and writes fixed places in memory: what a call brings is copied there, and what comes out is copied away, so
+that nothing of a run is in the next one. There is one for each kind of call (both prompts or one, whole or with
+what is kept), of each of the sizes used last (`core.diffusion.buckets`). A size that comes anew is recorded at its
+first step. Where recording fails the call is made as ever, and the log says why.
 
 Not yet measured on a GPU. What is tested on a CPU is everything but the recording itself (tests/test_graphs.py).
 """
@@ -12,15 +12,15 @@ Not yet measured on a GPU. What is tested on a CPU is everything but the recordi
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 
+from core.diffusion.buckets import MOST_SIZES, Bucket, Buckets
 from core.diffusion.network import Network, Prompts
 
 Made = tuple[torch.Tensor, torch.Tensor]
-Record = Callable[[Callable[[], Made]], tuple[Callable[[], None], Made]]
-"""Given a call: how to make it again, and where its results are then."""
 
 WARMING = 3
 """Calls before a recording, in which the libraries choose their kernels and get their workspaces."""
@@ -28,42 +28,67 @@ WARMING = 3
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A call that can be made again: how, where its results are then, and the memory that this holds."""
+
+    replay: Callable[[], None]
+    made: Made
+    nbytes: int = 0
+    pool: Any = None
+
+
+Record = Callable[[Callable[[], Made], Any], Recorded]
+"""Given a call, and the pool of earlier recordings of that size or None."""
+
+
 @dataclass
 class _Recording:
-    """A recorded call: the places it reads, how to replay it, and the places it writes."""
+    """A recorded call: the places it reads, what is in those for the prompts, and how to make it again."""
 
     latents: torch.Tensor
     time: torch.Tensor
     prompts: Prompts
     deep: torch.Tensor | None
-    replay: Callable[[], None]
-    made: Made
+    call: Recorded
     filled_with: Prompts
 
 
 class Graphed:
     """A `Network` to whoever calls it, whose calls are replayed where they can be. Its weights may not move."""
 
-    def __init__(self, network: Network, record: Record | None = None) -> None:
-        """record: how a call is recorded; None: as a CUDA graph."""
+    def __init__(self, network: Network, record: Record | None = None, most: int = MOST_SIZES) -> None:
+        """record: how a call is recorded; None: as a CUDA graph. most: sizes that are kept at once."""
         self._network = network
         self._record = record or cuda_graph
-        self._recordings: dict[Any, _Recording | None] = {}
-        self._size: torch.Size | None = None
+        self._buckets = Buckets(most)
         self.depth = network.depth
         self.prompts = network.prompts
         self.times = network.times
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that the recordings hold, beside what torch counts as allocated."""
+        return self._buckets.nbytes
+
+    def kinds(self) -> dict[Any, bool]:
+        """Each kind of call that came, by size: whether it is recorded."""
+        return {(size, kind): recording is not None for size, bucket in self._buckets.items()
+                for kind, recording in bucket.recordings.items()}
+
+    def make_room(self, latents: torch.Size, spare_bytes: int) -> None:
+        """Let recordings of other sizes than that of `latents` go until they hold at most `spare_bytes`."""
+        if self._buckets.make_room(tuple(latents), spare_bytes) and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # what a recording held is else not there for anything but a recording
+
     def __call__(self, latents: torch.Tensor, time: torch.Tensor, prompts: Prompts, depth: int = 1,
                  deep: torch.Tensor | None = None) -> Made:
         """As `Network.__call__`."""
-        if latents.shape != self._size:
-            self._recordings.clear()  # each holds its activations
-            self._size = latents.shape
+        bucket = self._buckets.of(tuple(latents.shape))
         kind = (tuple(prompts[0][0].shape), depth, deep is None)
-        if kind not in self._recordings:
-            self._recordings[kind] = self._recorded(latents, time, prompts, depth, deep)
-        recording = self._recordings[kind]
+        if kind not in bucket.recordings:
+            bucket.recordings[kind] = self._recorded(bucket, latents, time, prompts, depth, deep)
+        recording = bucket.recordings[kind]
         if recording is None:
             return self._network(latents, time, prompts, depth, deep)
         recording.latents.copy_(latents)
@@ -75,35 +100,51 @@ class Graphed:
                 for place, value in zip(places, values, strict=True):
                     place.copy_(value)
             recording.filled_with = prompts
-        recording.replay()
-        predicted, entered = recording.made
+        recording.call.replay()
+        predicted, entered = recording.call.made
         return predicted.clone(), entered.clone() if deep is None else deep
 
-    def _recorded(self, latents: torch.Tensor, time: torch.Tensor, prompts: Prompts, depth: int,
+    def _recorded(self, bucket: Bucket, latents: torch.Tensor, time: torch.Tensor, prompts: Prompts, depth: int,
                   deep: torch.Tensor | None) -> _Recording | None:
-        places = (latents.clone(), time.clone(), tuple((key.clone(), value.clone()) for key, value in prompts),
-                  None if deep is None else deep.clone())
         try:
-            replay, made = self._record(lambda: self._network(*places[:3], depth, places[3]))
+            places = (latents.clone(), time.clone(), tuple((key.clone(), value.clone()) for key, value in prompts),
+                      None if deep is None else deep.clone())
+            call = self._record(lambda: self._network(*places[:3], depth, places[3]), bucket.pool)
         except RuntimeError as error:
-            _LOG.warning("A step could not be recorded and is made as ever: %s", str(error).split("\n")[0])
+            _LOG.warning("A step of %s cannot be recorded and is made as ever: %s",
+                         "×".join(map(str, latents.shape)), str(error).split("\n")[0])
             return None
-        return _Recording(*places, replay, made, prompts)
+        bucket.nbytes += call.nbytes
+        bucket.pool = call.pool
+        return _Recording(*places, call, prompts)
 
 
-def cuda_graph(call: Callable[[], Made]) -> tuple[Callable[[], None], Made]:
-    """Record a call as a CUDA graph.
+def cuda_graph(call: Callable[[], Made], pool: Any) -> Recorded:
+    """Record a call as a CUDA graph on the current GPU.
+
+    Warming and recording share one stream, because memory of a pool is found again only by the stream it was for.
 
     Raises:
         RuntimeError: it cannot be recorded, or there is no memory for it.
     """
-    beside = torch.cuda.Stream()
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):
-        for _ in range(WARMING):
-            call()
-    torch.cuda.current_stream().wait_stream(beside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        made = call()
-    return graph.replay, made
+    here, beside = torch.cuda.current_stream(), _beside(torch.cuda.current_device())
+    beside.wait_stream(here)
+    try:
+        with torch.cuda.stream(beside):  # left also when recording fails, as torch.cuda.graph by itself may not
+            for _ in range(WARMING):
+                call()
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+            before = torch.cuda.memory_reserved()
+            graph = torch.cuda.CUDAGraph()
+            # thread_local: the thread that answers for the worker may ask the GPU for its free memory meanwhile
+            with torch.cuda.graph(graph, pool=pool, stream=beside, capture_error_mode="thread_local"):
+                made = call()
+    finally:
+        here.wait_stream(beside)
+    return Recorded(graph.replay, made, max(0, torch.cuda.memory_reserved() - before), graph.pool())
+
+
+@cache
+def _beside(device: int) -> "torch.cuda.Stream":
+    return torch.cuda.Stream(device)

@@ -1,12 +1,13 @@
 """What the denoising loop asks at each step: what the model predicts, guidance included."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 
 from core.diffusion.graphs import Graphed
 from core.diffusion.network import Network, Prompts
-from core.modes import Step, mode_of, plan
+from core.modes import FAST, MODES, Step, mode_of, plan
 from core.request import VideoRequest
 
 
@@ -89,6 +90,21 @@ def planned(network: Network | Graphed, request: VideoRequest, embeds: torch.Ten
     mode = mode_of(request.mode)
     steps = plan(mode, request.num_inference_steps, request.guidance_scale)
     return Planned(network, embeds, request.guidance_scale, steps, min(mode.depth, network.depth))
+
+
+def rehearse(network: Network | Graphed, request: VideoRequest, latents: torch.Tensor, embeds: torch.Tensor,
+             alive: Callable[[], None]) -> None:
+    """Make each kind of call that a request may ask for once: whole, as in every mode, and with what is kept.
+
+    Args:
+        alive: called before each; what it raises ends this.
+    """
+    depth, kept = min(MODES[FAST].depth, network.depth), None
+    time = network.times(torch.zeros(1, dtype=torch.int64, device=latents.device))
+    prompts = network.prompts(embeds)
+    for _ in range(2):
+        alive()
+        _, kept = network(latents, time, prompts, depth, kept)
 
 
 def _guided(output: torch.Tensor, guidance_scale: float) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """What a worker needs of an engine: `core.diffusion.engine.Engine` is the real one."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,9 @@ class Model(Protocol):
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; the one before is let go."""
+
+    def prepare(self, alive: Callable[[], None]) -> None:
+        """Make the first video of the warm model quicker; `alive` is called now and then and may raise to stop."""
 
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
                  on_checkpoint: OnCheckpoint, on_frames: OnFrames = lambda frames: None) -> Made:

@@ -1,6 +1,7 @@
 """From a request to the bytes of a file: the engine, and the encoder beside it. In a worker; writes no library."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +58,10 @@ class Renderer:
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; raises what the engine raises."""
         self._engine.load(key, on_progress)
+
+    def prepare(self, alive: Callable[[], None]) -> None:
+        """Make the first video of the warm model quicker; what `alive`, asked now and then, raises ends it."""
+        self._engine.prepare(alive)
 
     def render(self, request: VideoRequest, head: Head, on_progress: OnProgress, checkpoint: bytes,
                on_checkpoint: OnCheckpoint) -> Rendered:

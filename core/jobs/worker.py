@@ -101,9 +101,10 @@ class WorkerHost:
         order = _Order(request.get("model") or "", job_id, attempt,
                        VideoRequest.from_document(request), Head.from_document(head), as_bytes(checkpoint))
         with self._changed:
-            if (job_id, attempt) in self._outbox or self._has(job_id, attempt):
+            known = [*self._orders, *filter(None, [self._current])]
+            if (job_id, attempt) in {*self._outbox, *((order.job_id, order.attempt) for order in known)}:
                 return
-            if any(known.job_id for known in (*self._orders, *filter(None, [self._current]))):
+            if any(order.job_id for order in known):
                 raise StudioError("The worker is busy with another job.")
             if self._current and self._current.model != order.model:
                 self._stop = True
@@ -202,6 +203,10 @@ class WorkerHost:
                 if not self._status.job_id:
                     self._status = replace(self._status, state=LOADING, progress=Progress("loading"), error="")
             self._renderer.load(order.model, self._on_progress)
+            with self._changed:
+                self._finish(order, Outcome("done"))  # it can be had now; nobody waits for what follows
+            self._on_news()
+            self._renderer.prepare(self._make_way)
             return Outcome("done")
         rendered = self._renderer.render(order.request, order.head, self._on_progress, order.checkpoint,
                                          self._on_checkpoint)
@@ -251,6 +256,11 @@ class WorkerHost:
             self._status = replace(self._status, model=self._renderer.loaded, warm=self._renderer.warm,
                                    preview_seq=seq, progress=replace(progress, preview=None))
 
+    def _make_way(self) -> None:
+        """A job that came meanwhile goes first."""
+        if self._orders or self._closed:
+            raise Cancelled
+
     def _on_checkpoint(self, step: int, make: Callable[[], bytes]) -> None:
         pause = self._pause
         if not pause and not self._keeper.is_due(step):
@@ -267,10 +277,6 @@ class WorkerHost:
         if progress is None or progress.phase != "denoising":
             return Outcome("paused")
         return Outcome("paused", checkpoint=self._keeper.latest, done=progress.done, total=progress.total)
-
-    def _has(self, job_id: str, attempt: int) -> bool:
-        return any((order.job_id, order.attempt) == (job_id, attempt)
-                   for order in (*self._orders, *filter(None, [self._current])))
 
 
 # The process
