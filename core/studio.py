@@ -150,6 +150,15 @@ class Studio:
             raise BadRequest("seed", f"{seed} was not tried by the job {job_id}.")
         return self.submit(replace(job.request, seed=seed), owner)
 
+    def forget_audition(self, job_id: str) -> None:
+        """Remove an audition that has ended, and its sheet; its videos stay. Raises NotFound, NewerLibrary."""
+        if self.library.newer:
+            raise NewerLibrary(self.library.newer)
+        if not self.ledger.forget_audition(job_id):
+            raise NotFound(f"{job_id} is no audition that has ended; it may have been deleted already.")
+        # after the row: a sheet that a crash leaves here goes with the oldest, a row without its sheet would stay
+        ContactSheets(self.settings.data_dir).forget(job_id)
+
     def cancel(self, job_id: str) -> Job:
         """Cancel a waiting job at once, a running one within one step."""
         job = self.ledger.request_cancel(job_id)

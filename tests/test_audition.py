@@ -136,7 +136,7 @@ def test_an_audition_says_how_far_it_is_over_all_its_seeds(house):  # noqa: F811
         ContactSheets(house.folder).path(job.id)
 
 
-def test_a_paused_audition_goes_on_with_the_seed_it_was_at(house):  # noqa: F811
+def test_a_paused_audition_goes_on_with_the_step_it_was_at_and_makes_none_twice(house):  # noqa: F811
     asked = audition_of(replace(REQUEST, num_inference_steps=10), 3, 10)
     job = add(house, asked, prompt="slowly", num_inference_steps=10)
     house.await_progress(job, 13)
@@ -146,7 +146,7 @@ def test_a_paused_audition_goes_on_with_the_seed_it_was_at(house):  # noqa: F811
     house.ledger.resume(job.id)
     ended = house.finish(job)
     assert ended.state == "done"
-    assert len(steps_made(house, 7)) == len(steps_made(house, 9)) == 10 < len(steps_made(house, 8))
+    assert [len(steps_made(house, seed)) for seed in (7, 8, 9)] == [10, 10, 10]
     other = house.finish(add(house, asked, prompt="slowly", num_inference_steps=10))
     assert other.audition == ended.audition
     sheets = [ContactSheets(house.folder).path(one.id).read_bytes() for one in (ended, other)]
@@ -241,6 +241,48 @@ def test_a_finished_seed_has_the_noise_of_its_tile_and_the_frames_of_a_video_mad
     assert len(set(tried.audition.noise_sha256)) == 4
 
 
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_an_audition_left_after_any_step_and_gone_on_makes_the_same_tiles(models_dir, mode):
+    from core.diffusion.engine import Engine
+    from core.errors import Paused
+    from core.jobs.auditioning import audition
+
+    engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
+    request, asked = replace(TINY, mode=mode, num_frames=2), audition_of(TINY, 2, 3)
+    calm, sheet, _ = audition(engine, request, asked, lambda _: None, b"", lambda *_: None)
+    kept = b""
+    for stop in range(1, 6):  # paused again and again, each time a step later
+        def pause(step, make, stop=stop):
+            nonlocal kept
+            kept = make()
+            if step >= stop:
+                raise Paused
+
+        steps = []
+        with pytest.raises(Paused):
+            audition(engine, request, asked, lambda now, steps=steps: steps.append(now.done), kept, pause)
+        assert len([done for done in steps if done]) <= 3  # what was made before is not made again
+    tiles, again, _ = audition(engine, request, asked, lambda _: None, kept, lambda *_: None)
+    assert again == sheet and tiles.noise_sha256 == calm.noise_sha256
+    assert all(np.array_equal(*pair) for pair in zip(tiles.clips, calm.clips, strict=True))
+
+
+def test_a_deleted_audition_is_gone_with_its_sheet_and_its_video_stays(studio):
+    tried = ended(studio, studio.audition(TINY, seeds=2))
+    made = ended(studio, studio.finish(tried.id, 8))
+    running = studio.audition(replace(TINY, num_inference_steps=60), seeds=9)
+    for job_id in (made.id, running.id, new_id()):
+        with pytest.raises(NotFound, match="no audition that has ended"):
+            studio.forget_audition(job_id)
+    studio.cancel(running.id)
+    path = studio.contact_sheet_path(tried.id)
+    studio.forget_audition(tried.id)
+    assert not path.exists() and studio.video(made.id).request.seed == 8
+    for gone in (studio.job, studio.contact_sheet_path, studio.forget_audition):
+        with pytest.raises(NotFound):
+            gone(tried.id)
+
+
 def test_only_a_seed_that_was_tried_can_be_finished(studio):
     tried = ended(studio, studio.audition(TINY, seeds=2))
     for job_id, seed in ((tried.id, 99), (ended(studio, studio.submit(TINY)).id, 7)):
@@ -270,12 +312,12 @@ def test_tiles_of_other_weights_are_not_gone_on_with(tmp_path):
 
     with pytest.raises(Paused):
         audition(engine, REQUEST, asked, lambda _: None, b"", pause_at_five)
-    for request, seeds, begun in ((REQUEST, asked, 3), (replace(REQUEST, prompt="another"), asked, 1),
+    for request, seeds, first in ((REQUEST, asked, 6), (replace(REQUEST, prompt="another"), asked, 1),
                                   (REQUEST, audition_of(REQUEST, 4, 2), 1)):
         seen: list[int] = []
         audition(engine, request, seeds, lambda progress, seen=seen: seen.append(progress.done), kept[0],
                  lambda *_: None)
-        assert min(done for done in seen if done) == 2 * begun - 1
+        assert min(done for done in seen if done) == first
     for damaged in (b"PK", kept[0][:-40], b"nothing"):
         tiles, _, _ = audition(engine, REQUEST, asked, lambda _: None, damaged, lambda *_: None)
         assert len(tiles.clips) == 3

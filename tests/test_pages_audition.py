@@ -124,3 +124,15 @@ def test_what_a_person_wrote_is_shown_as_text_under_the_sheet(studio):  # noqa: 
     at = page()
     assert HOSTILE in [element.value for element in at.text]
     assert not any("evil.example" in str(element.value) for element in at.markdown)
+
+
+def test_an_audition_is_deleted_from_its_card_after_being_asked_once(studio):  # noqa: F811
+    job = tried(studio)
+    at = page()
+    at.query_params["job"] = job.id
+    at.run()
+    assert offered(at) == BUTTONS and "Videos finished from it stay" in said(at)
+    press(at, f"forget_{job.id}")
+    assert studio.jobs() == () and not offered(at)
+    assert not list((studio.settings.data_dir / "auditions").iterdir())
+    assert "job" not in at.query_params

@@ -41,7 +41,8 @@ def audition(engine: Model, request: VideoRequest, asked: Audition, on_progress:
     Args:
         request: resolved; its seed and steps are those of the audition instead.
         on_progress: told the steps of all runs together as "denoising", with a sheet of the tiles there are.
-        checkpoint: the tiles of an audition that was paused or lost; not used unless everything is the same.
+        checkpoint: of an audition that was paused or lost: its tiles, and where the seed it was at can be gone on
+            with; not used unless everything is the same.
 
     Raises:
         InvalidFrames: no seed at all became a picture.
@@ -49,7 +50,7 @@ def audition(engine: Model, request: VideoRequest, asked: Audition, on_progress:
     """
     engine.load(request.model, on_progress)
     origin = _origin(engine, request, asked)
-    tiles = _unpack(checkpoint, origin)
+    tiles, inside = _unpack(checkpoint, origin)
     problem = ""
     steps, total = asked.num_inference_steps, len(asked.seeds) * asked.num_inference_steps
     for number in range(len(tiles.clips), len(asked.seeds)):
@@ -61,13 +62,14 @@ def audition(engine: Model, request: VideoRequest, asked: Audition, on_progress:
             on_progress(Progress("denoising", before + done, total))
 
         def keep(step: int, make: Callable[[], bytes], before: int = before, so_far: Tiles = so_far) -> None:
-            on_checkpoint(before + step, lambda: _pack(so_far, origin))
+            on_checkpoint(before + step, lambda: _pack(so_far, origin, make()))
 
         try:
-            made = engine.generate(one, report, b"", keep)
+            made = engine.generate(one, report, inside, keep)
             tiles = tiles.and_one(made.receipt.noise_sha256, tile(made.frames))
         except InvalidFrames as error:
             problem, tiles = str(error), tiles.and_one("", None)
+        inside = b""
         on_progress(Progress("denoising", before + steps, total, _so_far(tiles, asked, request.fps)))
     empty = [str(seed) for seed, clip in zip(asked.seeds, tiles.clips, strict=True) if clip is None]
     if len(empty) == len(asked.seeds):
@@ -92,23 +94,26 @@ def _origin(engine: Model, request: VideoRequest, asked: Audition) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _pack(tiles: Tiles, origin: str) -> bytes:
+def _pack(tiles: Tiles, origin: str, inside: bytes) -> bytes:
+    """Tiles, and the engine's own checkpoint of the seed after them."""
     arrays = {f"clip_{number}": clip for number, clip in enumerate(tiles.clips) if clip is not None}
     out = io.BytesIO()
-    np.savez(out, about=json.dumps([origin, tiles.noise_sha256]), **arrays)
+    np.savez(out, about=json.dumps([origin, tiles.noise_sha256]),
+             inside=np.frombuffer(inside, np.uint8), **arrays)
     return out.getvalue()
 
 
-def _unpack(checkpoint: bytes, origin: str) -> Tiles:
-    """The tiles of a checkpoint; none where it is damaged, or of anything else than this audition."""
+def _unpack(checkpoint: bytes, origin: str) -> tuple[Tiles, bytes]:
+    """What `_pack` packed; nothing where it is damaged, or of anything else than this audition."""
     if not checkpoint:
-        return Tiles()
+        return Tiles(), b""
     try:
         with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
             found, noise_sha256 = json.loads(str(file["about"]))
             if found != origin:
-                return Tiles()
+                return Tiles(), b""
+            inside = file["inside"].tobytes()
             clips = tuple(file[f"clip_{number}"] if noise else None for number, noise in enumerate(noise_sha256))
     except (ValueError, KeyError, OSError, zipfile.BadZipFile):
-        return Tiles()
-    return Tiles(tuple(noise_sha256), clips)
+        return Tiles(), b""
+    return Tiles(tuple(noise_sha256), clips), inside

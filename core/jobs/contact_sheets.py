@@ -1,4 +1,4 @@
-"""The contact sheets of auditions: derived, few, and gone when newer ones come. Written by the dispatcher alone.
+"""The contact sheets of auditions: derived, few, and gone when newer ones come. Made by the dispatcher alone.
 
 A sheet can be made again from the seeds that its job remembers, so it is no video of the library and nobody backs
 it up.
@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from core.errors import NotFound
-from core.library.files import PART, write_file
+from core.library.files import PART, disk_errors, write_file
 from core.video import is_id
 
 KEPT = 20
@@ -43,6 +43,15 @@ class ContactSheets:
         if not is_id(job_id) or not path.is_file():
             raise NotFound(f"There is no contact sheet of {job_id!r}: only the newest {self._kept} are kept.")
         return path
+
+    def forget(self, job_id: str) -> None:
+        """Remove the sheet of a job that has ended, if there is one.
+
+        Raises:
+            ReadOnly, StudioError: the disk said no.
+        """
+        with disk_errors(str(self._folder)):
+            self._path(job_id).unlink(missing_ok=True)
 
     def _path(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.webp"

@@ -148,6 +148,12 @@ class Ledger:
         self._database.write("UPDATE jobs SET audition = ? WHERE id = ? AND attempt = ? AND state = 'committing'",
                              (json.dumps(audition.document()), job_id, attempt))
 
+    def forget_audition(self, job_id: str) -> bool:
+        """Remove an audition that has ended; whether there was one."""
+        return bool(self._database.write(
+            f"DELETE FROM jobs WHERE id = ? AND kind = 'audition' AND state IN ({', '.join('?' * len(ENDED))})",
+            (job_id, *ENDED)))
+
     def requeue(self, job_id: str, attempt: int, reason: str, counts: bool = True, done: int = 0,
                 total: int = 0, preview: int = 0) -> bool:
         """Put a running job back in its place in the queue; cancelled or paused, if that was asked meanwhile.

@@ -72,8 +72,14 @@ def audition_card(opened: Studio, job: Job) -> None:
                 st.button(f"{place} · Finish seed {short_seed(seed)}", key=f"finish_{job.id}_{place}",
                           width="stretch", on_click=_finish, args=(job.id, seed), disabled=only_looking(),
                           help=f"Makes the video of seed {seed} with all {request.num_inference_steps} steps.")
-        st.button(f"Try {len(asked.seeds)} other seeds", icon=":material/casino:", key=f"others_{job.id}",
-                  type="tertiary", on_click=_try_others, args=(job,), disabled=only_looking())
+        with st.container(horizontal=True):
+            st.button(f"Try {len(asked.seeds)} other seeds", icon=":material/casino:", key=f"others_{job.id}",
+                      type="tertiary", on_click=_try_others, args=(job,), disabled=only_looking())
+            with st.popover("Delete", icon=":material/delete:", key=f"forget_asked_{job.id}", type="tertiary",
+                            disabled=only_looking()):
+                st.text("Delete this sheet and its list of seeds for good? Videos finished from it stay.")
+                st.button("Delete these tries", icon=":material/delete:", key=f"forget_{job.id}", type="primary",
+                          on_click=_forget, args=(job.id,))
 
 
 def _try(ask: Callable[[], VideoRequest]) -> None:
@@ -93,6 +99,15 @@ def _finish(job_id: str, seed: int) -> None:
         tell_failure(error)
     else:
         st.query_params.pop("job", None)
+
+
+def _forget(job_id: str) -> None:
+    try:
+        studio().forget_audition(job_id)
+    except StudioError as error:
+        tell_failure(error)
+    if st.query_params.get("job") == job_id:
+        st.query_params.pop("job")
 
 
 def _try_others(job: Job) -> None:
