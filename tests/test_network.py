@@ -1,0 +1,137 @@
+"""What our own forward promises to do once, and in which layout: counted on the real modules while they work."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from core.diffusion import noise, sampler
+from core.diffusion.engine import Engine
+from core.diffusion.frames import decode
+from core.diffusion.network import Network, channels_last
+from core.diffusion.prediction import Planned, Reference
+from core.modes import EXACT, MODES, plan
+from core.settings import Settings
+
+FRAMES, STEPS, GUIDANCE = 3, 4, 6.0
+
+
+@pytest.fixture(scope="module")
+def pipeline(models_dir):
+    engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
+    engine.load("tiny", lambda _: None)
+    return engine._pipeline
+
+
+def embeds():
+    return torch.randn(2, 77, 16, generator=torch.Generator().manual_seed(1))
+
+
+def run(pipeline, prediction):
+    """All steps of a small video."""
+    with torch.inference_mode():
+        return sampler.denoise(prediction(), sampler.scheduler("dpmsolver++", pipeline.scheduler_config),
+                               noise.draw(3, FRAMES, 4, 4, 6), STEPS, lambda *_: None)
+
+
+def exact(pipeline):
+    channels_last(pipeline.unet, True)
+    mode = MODES[EXACT]
+    return Planned(Network(pipeline.unet), embeds(), GUIDANCE, plan(mode, STEPS, GUIDANCE), mode.depth)
+
+
+def reference(pipeline):
+    channels_last(pipeline.unet, False)
+    return Reference(pipeline.unet, embeds(), GUIDANCE)
+
+
+def called(modules, prediction, pipeline):
+    """Of each call of `modules` while a video is made: which one, and the first side of what it was given."""
+    calls = []
+    hooks = [module.register_forward_hook(
+        lambda module, given, _, name=name: calls.append((name, given[0].shape[0])))
+        for name, module in modules.items()]
+    try:
+        run(pipeline, lambda: prediction(pipeline))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls
+
+
+def test_keys_and_values_of_the_prompts_are_made_once_a_video(pipeline):
+    readers = {f"{name}.{side}": getattr(module, side) for name, module in pipeline.unet.named_modules()
+               if name.endswith("attn2") and "temp" not in name and "transformer_in" not in name
+               for side in ("to_k", "to_v")}
+    assert len(readers) >= 6
+    assert Counter(called(readers, exact, pipeline)) == {(name, 2): 1 for name in readers}
+    # the library makes them at each step, and for each frame of each prompt
+    assert Counter(called(readers, reference, pipeline)) == {(name, 2 * FRAMES): STEPS for name in readers}
+
+
+def test_the_time_embedding_is_made_once_a_video(pipeline):
+    unet = pipeline.unet
+    modules = {"time": unet.time_embedding, "layer": unet.down_blocks[0].resnets[0].time_emb_proj}
+    assert called(modules, exact, pipeline) == [("time", STEPS), ("layer", STEPS)]
+    assert len(called(modules, reference, pipeline)) == 2 * STEPS
+
+
+def test_what_comes_before_the_first_prompt_is_read_is_made_once_for_both(pipeline):
+    block = pipeline.unet.down_blocks[0]
+    inner = block.attentions[0].transformer_blocks[0]
+    before = {"conv_in": pipeline.unet.conv_in, "resnet": block.resnets[0].conv1,
+              "proj_in": block.attentions[0].proj_in, "query": inner.attn1.to_q, "reading": inner.attn2.to_q}
+    after = {"feed forward": inner.ff.net[0].proj, "middle": pipeline.unet.mid_block.resnets[0].conv1}
+    assert Counter(called({**before, **after}, exact, pipeline)) == {
+        **{(name, FRAMES): STEPS for name in before}, **{(name, 2 * FRAMES): STEPS for name in after}}
+    assert {size for _, size in called(before, reference, pipeline)} == {2 * FRAMES}
+
+
+CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.conv2d.default, torch.ops.aten.conv3d.default)
+
+
+class Seen(TorchDispatchMode):
+    """Notes what every convolution and every copy is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolutions, self.copies = [], []
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        if operation in CONVOLUTIONS:
+            self.convolutions.append(tuple(
+                tensor.is_contiguous(memory_format=torch.channels_last) for tensor in arguments[:2]))
+        if operation is torch.ops.aten.copy_.default:
+            self.copies.append((arguments[0].dtype, arguments[1].dtype, arguments[1].numel()))
+        return operation(*arguments, **(keywords or {}))
+
+
+def test_every_convolution_of_the_network_is_given_images_and_weights_with_their_channels_last(pipeline):
+    convolutions = sum(isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d) for module in pipeline.unet.modules())
+    prediction = exact(pipeline)
+    with Seen() as seen:
+        run(pipeline, lambda: prediction)
+    assert len(seen.convolutions) == STEPS * convolutions
+    assert set(seen.convolutions) == {(True, True)}
+    with Seen() as seen:
+        run(pipeline, lambda: reference(pipeline))
+    assert len(seen.convolutions) == STEPS * convolutions and (True, True) not in seen.convolutions
+
+
+def test_all_but_the_first_convolutions_of_the_decoder_are_given_channels_last(pipeline):
+    channels_last(pipeline.vae, True)
+    with torch.inference_mode(), Seen() as seen:
+        decode(pipeline, noise.draw(3, FRAMES, 4, 4, 6), lambda *_: None)
+    assert len(seen.convolutions) > 10
+    assert sum(not images for images, _ in seen.convolutions) <= 2  # the latents come as the scheduler left them
+
+
+def test_frames_leave_the_model_as_bytes_and_one_answer_a_chunk(pipeline, monkeypatch):
+    monkeypatch.setattr("core.diffusion.frames.DECODED_PIXELS", 2 * 32 * 48)
+    with torch.inference_mode(), Seen() as seen:
+        frames = decode(pipeline, noise.draw(3, FRAMES, 4, 4, 6), lambda *_: None)
+    into_bytes = [copy for copy in seen.copies if copy[0] == torch.uint8]
+    assert [source for _, source, _ in into_bytes] == [torch.uint8] * 2  # converted where they were made
+    assert sum(count for _, _, count in into_bytes) == frames.size
+    assert [count for kind, _, count in seen.copies if kind == torch.bool] == [1, 1]
