@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from drawn import until
 
 from core.settings import REPOSITORY
 
@@ -42,6 +43,26 @@ def test_when_the_time_is_over_nothing_more_is_begun(tmp_path):
                    text=True, check=True)
     rows = json.loads(path.read_text())["figures"]
     assert rows and {row["remark"] for row in rows} == {"not measured: the time was over"}
+
+
+def test_what_was_measured_before_an_interruption_is_kept(tmp_path):
+    path = tmp_path / "figures.json"
+    running = subprocess.Popen([*SCRIPT, "--tiny", "--json", str(path)], cwd=REPOSITORY, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    until(path.exists, 300)
+    running.kill()
+    running.wait()
+    rows = json.loads(path.read_text())["figures"]
+    assert rows[0]["variant"] == "stock pipeline" and rows[0]["video_s"] > 0
+
+
+def test_a_variant_that_has_used_up_its_share_is_stopped_at_a_step(monkeypatch):
+    from scripts.bench_parts import gpu
+
+    monkeypatch.setattr(gpu, "SHARE", 0.0)
+    rows = gpu.measure(8.0, tiny=True)["figures"]
+    assert {row["variant"] for row in rows} >= {"stock pipeline", "reference", "exact, no graph"}
+    assert {(row["remark"], row["video_s"]) for row in rows} == {("stopped after 0 s", None)}
 
 
 @pytest.mark.gpu
