@@ -627,6 +627,15 @@ def test_a_deleted_video_is_one_press_away_from_being_back(studio):
     assert "is in the trash" in page("gallery", video=video.id).error[0].value
 
 
+def test_deleting_what_is_in_the_trash_already_goes_on_as_if_it_were_done_now(studio):
+    older, video = keep(studio, "older"), keep(studio, "newer")
+    at = page("gallery", video=video.id)
+    studio.delete(video.id)
+    at = press(at, "delete")
+    assert "The video is in the trash." in said(at) and at_button(at, "undo") and not at.toast
+    assert at.get("video")[0].url.endswith(f"{older.id}.mp4")
+
+
 def test_where_no_trash_is_kept_delete_asks_once(no_trash):
     studio, video = no_trash, keep(no_trash)
     at = page("gallery", video=video.id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.errors import StudioError
+from core.errors import NotFound, StudioError
 from core.library.query import Place, Query
 from core.library.tags import MAX_COUNT
 from core.studio import Studio
@@ -76,7 +76,7 @@ def _confirm(video_id: str, neighbour: str | None) -> None:
 def _remove(video_id: str, neighbour: str | None) -> None:
     """Delete the video, and open its neighbour."""
     try:
-        trashed = studio().delete(video_id)
+        trashed = _delete(video_id)
     except StudioError as error:
         tell_failure(error)
         return
@@ -87,6 +87,16 @@ def _remove(video_id: str, neighbour: str | None) -> None:
         close()
     else:
         _go(neighbour)
+
+
+def _delete(video_id: str) -> bool:
+    """Delete the video; one that is in the trash already was wanted there. Whether it is there now."""
+    try:
+        return studio().delete(video_id)
+    except NotFound:
+        if not studio().library.trash.has(video_id):
+            raise
+        return True
 
 
 def close() -> None:
