@@ -13,17 +13,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.console import follow, report, say, show, show_trash
+from core.console import follow, say, show
 from core.doctor import estimates, examine
 from core.errors import BadRequest, StudioError
 from core.jobs.ledger import Job
-from core.library.query import Query
+from core.library_commands import add_commands
 from core.models import SCHEDULERS
 from core.modes import MODES
 from core.request import VideoRequest
 from core.settings import REPOSITORY, Settings
 from core.studio import Studio, open_studio
-from core.video import Video
 
 VERDICT_WORDS = {"identical": "Identical: every pixel of all frames is the same.",
                  "equivalent": "Equivalent: looks the same.", "drifted": "Drifted: different."}
@@ -90,95 +89,6 @@ def finish(settings: Settings, arguments: argparse.Namespace) -> int:
         return _made(studio, studio.finish(arguments.id, arguments.seed), arguments.json)
 
 
-def list_videos(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Newest videos first."""
-    with open_studio(settings, "visit") as studio:
-        page = studio.search(Query(text=arguments.search or "", model=arguments.model,
-                                   page_size=arguments.limit))
-        lines = [_line(video) for video in page.videos] or ["No videos. Make one: python -m core generate PROMPT"]
-        show([video.document() for video in page.videos], lines, arguments.json)
-    return 0
-
-
-def _line(video: Video) -> str:
-    made = f"{video.request.model}  seed {video.request.seed}" if video.recipe else "no recipe"
-    return f"{video.id}  {made}  {video.request.prompt[:60]}"
-
-
-def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
-    """One video with all its settings."""
-    with open_studio(settings, "visit") as studio:
-        video = studio.video(arguments.id)
-        path = studio.library.mp4_path(arguments.id)
-        known = video.request.document() if video.recipe else {"name": video.request.prompt, "recipe": "none"}
-        lines = [str(path)] + [f"{name}: {value}" for name, value in known.items()]
-        show({**video.document(), "path": str(path)}, lines, arguments.json)
-    return 0
-
-
-def verify(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Compare every file with its sidecar."""
-    with open_studio(settings, "visit") as studio:
-        findings = studio.verify(tuple(arguments.id) or None)
-        lines = [f"{finding.path}: {finding.problem} {finding.mend}" for finding in findings]
-        show([{**asdict(finding), "path": str(finding.path)} for finding in findings],
-             lines or ["All files are what their sidecars say."], arguments.json)
-    return 1 if findings else 0
-
-
-def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Take in an MP4, from the recipe inside it, or every MP4 below a folder."""
-    with open_studio(settings, "visit") as studio:
-        if arguments.path.is_dir():
-            return report(studio.transfer.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
-        kept = studio.transfer.import_mp4(arguments.path, unknown=arguments.keep_unknown)
-        path = studio.library.mp4_path(kept.video.id)
-        show({**kept.video.document(), "path": str(path), "outcome": kept.outcome},
-             [f"{kept.video.id}  {kept.outcome}  {path}"], arguments.json)
-    return 0
-
-
-def export(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Copy the videos, or those that match, into a folder that another studio can open or import."""
-    query = Query(text=arguments.search or "", model=arguments.model, tags=tuple(arguments.tag),
-                  favorite=True if arguments.favorite else None)
-    with open_studio(settings, "visit") as studio:
-        return report(studio.transfer.export(query, arguments.folder), arguments.json)
-
-
-def delete(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Move a video into the trash; with --for-good remove it, from the library or from the trash."""
-    with open_studio(settings, "visit") as studio:
-        trashed = studio.many.delete_one(arguments.id, arguments.for_good)
-        line = f"{arguments.id} is in the trash." if trashed else f"Deleted {arguments.id}."
-        show({"deleted": arguments.id, "trashed": trashed}, [line], arguments.json)
-    return 0
-
-
-def trash(settings: Settings, arguments: argparse.Namespace) -> int:
-    """What is in the trash, what was deleted last first."""
-    with open_studio(settings, "visit") as studio:
-        show_trash(studio.many.trash(page_size=arguments.limit), arguments.json)
-    return 0
-
-
-def restore(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Bring a video back from the trash."""
-    with open_studio(settings, "visit") as studio:
-        video = studio.many.restore_one(arguments.id)
-        path = studio.library.mp4_path(video.id)
-        show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
-    return 0
-
-
-def reindex(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Make the index again from the sidecars."""
-    with open_studio(settings, "visit") as studio:
-        report = studio.reindex()
-        show(report, [f"{name}: {value}" for name, value in report.items()], arguments.json)
-    return 0
-
-
 def models(settings: Settings, arguments: argparse.Namespace) -> int:
     """The models that can be asked for."""
     with open_studio(settings, "visit") as studio:
@@ -241,29 +151,8 @@ def parser() -> argparse.ArgumentParser:
     finishing = command("finish", finish)
     finishing.add_argument("id")
     finishing.add_argument("seed", type=int)
-    listing = command("list", list_videos)
-    listing.add_argument("--search", help="words of prompt, negative prompt or tags; \"a phrase\"; -without")
-    listing.add_argument("--model")
-    listing.add_argument("--limit", type=int, default=50)
-    command("show", show_video).add_argument("id")
-    command("verify", verify).add_argument("id", nargs="*")
-    importing = command("import", import_file)
-    importing.add_argument("path", type=Path, metavar="FILE.mp4|FOLDER")
-    importing.add_argument("--keep-unknown", action="store_true",
-                           help="keep videos of other programs too, without a recipe")
-    exporting = command("export", export)
-    exporting.add_argument("folder", type=Path, metavar="FOLDER")
-    exporting.add_argument("--search", help="only videos that match, as for list")
-    exporting.add_argument("--model")
-    exporting.add_argument("--tag", action="append", default=[], help="may be given several times")
-    exporting.add_argument("--favorite", action="store_true")
-    deleting = command("delete", delete)
-    deleting.add_argument("id")
-    deleting.add_argument("--for-good", action="store_true", help="past the trash, or out of it")
-    command("trash", trash).add_argument("--limit", type=int, default=50)
-    command("restore", restore).add_argument("id")
-    for name, run in (("reindex", reindex), ("models", models), ("doctor", doctor),
-                      ("dispatch", dispatch), ("bench", bench)):
+    add_commands(command)
+    for name, run in (("models", models), ("doctor", doctor), ("dispatch", dispatch), ("bench", bench)):
         command(name, run)
     return root
 

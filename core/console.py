@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from core.jobs.bulks import Bulk
 from core.jobs.ledger import Job
 from core.library.arrival import REFUSED
 from core.library.exchange import Step
@@ -72,6 +73,37 @@ def report(steps: Iterable[Step], as_json: bool) -> int:
     show(document, [", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()) or "No videos."],
          as_json)
     return 1 if refused else 0
+
+
+def follow_bulk(studio: Studio, bulk: Bulk, as_json: bool, last: bool = True) -> int:
+    """Follow a deed to many videos to its end, telling how far it is; Ctrl-C leaves it at what is done.
+
+    Args:
+        last: False: another deed follows, and its end is what is shown, unless this one was not done to all.
+
+    Returns:
+        The exit status: 1 when a video refused, or it was stopped.
+    """
+    terminal = sys.stderr.isatty()
+    try:
+        for now in studio.many.follow(bulk.id):
+            bulk = now
+            if terminal:
+                print(f"\r\033[K{bulk.done:,} of {bulk.total:,}", end="", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        studio.many.stop(bulk.id)
+        *_, bulk = studio.many.follow(bulk.id)
+    if terminal:
+        say("")
+    for video_id, reason in bulk.refused:
+        say(f"{video_id}: {reason}")
+    status = 1 if bulk.refusals or bulk.stopped else 0
+    if last or status:
+        document = {"deed": bulk.deed, "total": bulk.total, "done": bulk.done - bulk.refusals,
+                    "refused": [{"id": video_id, "reason": reason} for video_id, reason in bulk.refused]}
+        words = f"{bulk.done - bulk.refusals:,} of {bulk.total:,} done{', then stopped' if bulk.stopped else ''}."
+        show(document, [words], as_json)
+    return status
 
 
 def show_trash(page: TrashPage, as_json: bool) -> None:

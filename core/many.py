@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,18 @@ class Many:
     def bulk(self, bulk_id: int) -> Bulk:
         """How far it is. Raises NotFound."""
         return self._ledger.bulks.get(bulk_id)
+
+    def follow(self, bulk_id: int) -> Iterator[Bulk]:
+        """Yield how far it is each time that changed, until it has ended. Raises NotFound."""
+        last = None
+        while last is None or last.ended is None:
+            bulk = self._ledger.bulks.get(bulk_id)
+            if bulk != last:
+                yield bulk
+            elif bulk.ended is None:
+                self._leading.work_off()  # whoever was at it may have ended
+                time.sleep(0.05)
+            last = bulk
 
     def unfinished(self) -> tuple[Bulk, ...]:
         """Those that have something left to do; somebody is at it, unless a newer studio wrote the library."""

@@ -46,9 +46,10 @@ def room_of(module: str) -> str:
     for room in ("library", "diffusion", "jobs", "web"):
         if module == f"core.{room}" or module.startswith(f"core.{room}."):
             return room
-    rooms = {"core.doctor": "doctor", "core.__main__": "command", "core.console": "command", **dict.fromkeys((
-        "core.studio", "core.acceptance", "core.beforehand", "core.readiness", "core.leading",
-        "core.transfer", "core.many", "core.disk"), "studio")}
+    rooms = {"core.doctor": "doctor", "core.__main__": "command", "core.console": "command",
+             "core.library_commands": "command", **dict.fromkeys((
+                 "core.studio", "core.acceptance", "core.beforehand", "core.readiness", "core.leading",
+                 "core.transfer", "core.many", "core.disk"), "studio")}
     if module.split(".")[0] == "core":
         return rooms[module]  # a new room of core must be named here
     return "pages"

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from core.library.query import Query
+
 ROOT = Path(__file__).resolve().parent.parent
+ASKED = set(Query.__dataclass_fields__) - {"page", "page_size", "around"}
 SMALL = ["--num-frames", "4", "--num-inference-steps", "2", "--width", "32", "--height", "32", "--seed", "7"]
 
 
@@ -93,6 +96,70 @@ def test_the_index_is_made_again_and_a_video_deleted(core, made, tmp_path):
     assert core("delete", made["id"], "--for-good", data_dir=tmp_path).returncode == 0
     assert json.loads(core("trash", "--json", data_dir=tmp_path).stdout)["total"] == 0
     assert not list(tmp_path.rglob("*.mp4"))
+
+
+@pytest.fixture(scope="module")
+def two(core, made, tmp_path_factory):
+    """A data directory with two videos, and their ids."""
+    folder = tmp_path_factory.mktemp("two")
+    other = json.loads(core("generate", "a blue square", *SMALL, "--json", data_dir=folder).stdout)
+    core("import", made["path"], data_dir=folder)
+    return folder, [made["id"], other["id"]]
+
+
+def listed(core, folder, *search: str) -> list[str]:
+    done = core("list", *search, "--json", data_dir=folder)
+    assert done.returncode == 0, done.stderr
+    return [row["id"] for row in json.loads(done.stdout)]
+
+
+def test_several_videos_are_tagged_deleted_and_brought_back_at_once(core, two):
+    folder, ids = two
+    done = core("tag", *ids, "--add", "night", "--add", "to redo", "--favorite", "--json", data_dir=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"deed": "change", "total": 2, "done": 2, "refused": []}
+    assert sorted(listed(core, folder, "--tag", "night", "--tag", "to redo", "--favorite")) == sorted(ids)
+    assert core("tag", ids[0], "--remove", "night", "--no-favorite", data_dir=folder).stdout == "1 of 1 done.\n"
+    assert listed(core, folder, "--tag", "night") == listed(core, folder, "--favorite") == ids[1:]
+    assert core("tag", ids[0], data_dir=folder).returncode == 2  # nothing to do
+    unknown = core("delete", ids[0], "20260101-000000-000000", "../x", data_dir=folder)
+    assert unknown.returncode == 1 and "Nothing was done" in unknown.stderr and len(listed(core, folder)) == 2
+    assert core("delete", *ids, data_dir=folder).stdout == "2 of 2 done.\n" and listed(core, folder) == []
+    assert json.loads(core("trash", "--json", data_dir=folder).stdout)["total"] == 2
+    assert json.loads(core("restore", *ids, "--json", data_dir=folder).stdout)["done"] == 2
+    assert listed(core, folder, "--tag", "to redo", "--sort", "prompt") == ids[::-1]
+    core("delete", ids[0], data_dir=folder)
+    assert core("delete", *ids, "--for-good", data_dir=folder).returncode == 0  # one here, one in the trash
+    assert listed(core, folder) == [] and not list(folder.rglob("*.mp4"))
+
+
+def test_a_search_is_saved_used_renamed_and_forgotten(core, two):
+    folder, _ = two
+    refused = core("save-search", "nothing", data_dir=folder)
+    assert refused.returncode == 2 and "is empty" in refused.stderr
+    saved = core("save-search", "balls", "--search", "ball -snow", "--seed", "7", "--json", data_dir=folder)
+    query = {"text": "ball -snow", "seed": 7}
+    assert json.loads(saved.stdout)["query"] == query, saved.stderr
+    assert json.loads(core("searches", "--json", data_dir=folder).stdout) == [{"name": "balls", "query": query}]
+    assert core("rename-search", "balls", "red ones", data_dir=folder).returncode == 0
+    again = core("save-search", "more", "--saved", "red ones", "--from", "2026-01-01", "--json", data_dir=folder)
+    assert json.loads(again.stdout)["query"] == {**query, "date_from": "2026-01-01"}
+    assert core("list", "--saved", "balls", data_dir=folder).returncode == 1
+    assert core("list", "--from", "yesterday", data_dir=folder).returncode == 2
+    assert core("list", "--sort", "best", data_dir=folder).returncode == 2
+    assert core("delete-search", "red ones", data_dir=folder).returncode == 0
+    assert [row["name"] for row in json.loads(core("searches", "--json", data_dir=folder).stdout)] == ["more"]
+
+
+def test_every_field_of_a_search_can_be_asked_for(core, two):
+    every = ["--search", "a", "--negative-prompt", "b", "--model", "m", "--seed", "1", "--num-frames", "2",
+             "--num-inference-steps", "3", "--guidance-scale", "4.5", "--fps", "5", "--width", "6", "--height",
+             "7", "--scheduler", "ddim", "--mode", "exact", "--lora", "l", "--owner", "o", "--parent", "p",
+             "--verdict", "drifted", "--favorite", "--no-recipe", "--damaged", "--tag", "t", "--sort", "seed",
+             "--from", "2026-01-01", "--to", "2026-01-02"]
+    done = core("save-search", "every", *every, "--json", data_dir=two[0])
+    assert set(json.loads(done.stdout)["query"]) == ASKED, done.stderr
+    assert core("list", *every, "--json", data_dir=two[0]).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("arguments", [
