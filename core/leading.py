@@ -53,7 +53,7 @@ class Leading:
         self._lock = FileLock(settings.data_dir / "studio.lock", thread_local=False)
         self.dispatcher: Dispatcher | None = None
         self.problem = ""
-        self._own: Library | None = None  # while this process works off bulks and nobody leads
+        self._own: Library | None = None  # while this process makes many changes and nobody leads
         self._bulk_thread: threading.Thread | None = None
         try:
             if role == "run" and self._try_to_lead():
@@ -148,6 +148,20 @@ class Leading:
             undo.callback(library.close)
             yield library
 
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """For many changes: where nobody leads, the library is opened once for all of them, not for each."""
+        with ExitStack() as owned:
+            with self._changing:
+                if not self.leads and self._own is None and not self.library.newer and self._acquire():
+                    self._own = owned.enter_context(self._alone())
+                    owned.callback(setattr, self, "_own", None)
+            try:
+                yield
+            finally:
+                with self._changing:
+                    owned.close()
+
     def work_off(self) -> None:
         """See to it that the bulks of the ledger are worked off: by whoever leads, or, where nobody does, in a
         thread of this process.
@@ -191,5 +205,8 @@ class Leading:
             if self.dispatcher is not None:
                 self.dispatcher.close()
                 self.dispatcher = None
+            own, self._own = self._own, None  # an import that was left in the middle
+            if own is not None:
+                own.close()
             self.library.close()
             self._lock.release()

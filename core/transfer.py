@@ -95,13 +95,14 @@ class Transfer:
         missing = sorted({row["id"] for row in listed} - {each.path.stem for each in found})
         total, done = len(found) + len(missing), 0
         twins = Twins(self._leading.library, {each.video.id for each in found if each.video})
-        for batch in _batches(found):
-            asked = [{"path": str(each.path.resolve()), "twin": twins.of(each.video),
-                      "beside": str(each.beside.resolve()) if each.beside else None} for each in batch]
-            answers = self._leading.change("merge", {"videos": asked, "unknown": unknown})
-            for each, answer in zip(batch, answers, strict=True):
-                done += 1
-                yield Step(done, total, each.path.name, answer["outcome"], answer.get("reason", ""))
+        with self._leading.staying():
+            for batch in _batches(found):
+                asked = [{"path": str(each.path.resolve()), "twin": twins.of(each.video),
+                          "beside": str(each.beside.resolve()) if each.beside else None} for each in batch]
+                answers = self._leading.change("merge", {"videos": asked, "unknown": unknown})
+                for each, answer in zip(batch, answers, strict=True):
+                    done += 1
+                    yield Step(done, total, each.path.name, answer["outcome"], answer.get("reason", ""))
         for video_id in missing:
             done += 1
             yield Step(done, total, video_id, REFUSED, "The folder's manifest names it, but its MP4 is not there.")

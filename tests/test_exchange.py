@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from samples import IDENTICAL, moving, mp4, video, with_recipe
 from test_arrival import foreign
 
@@ -255,3 +256,25 @@ def test_what_lies_in_the_trash_of_a_library_is_not_taken_in(studio, other):
     other.delete(gone.id)
     assert [found.video for found in exchange.find(other.settings.data_dir)] == [kept]
     assert [found.video for found in exchange.find(other.library.trash.root)] == [gone]
+
+
+def test_the_library_is_owned_from_the_first_to_the_last_file_of_an_import_and_let_go_then(
+        studio, other, tmp_path, monkeypatch):
+    monkeypatch.setattr("core.transfer.BATCH_FILES", 1)
+    first, second, third = keep(studio, made("a red ball", 1), made("snow", 2), made("fog", 3))
+    list(studio.transfer.export(Query(), tmp_path / "folder"))
+    lock = FileLock(other.settings.data_dir / "studio.lock")
+    steps = other.transfer.import_folder(tmp_path / "folder")
+    arrived = next(steps).name.removesuffix(".mp4")
+    with pytest.raises(Timeout):
+        lock.acquire(timeout=0)
+    owned = other._leading._own
+    other.change(arrived, tags=("meanwhile",))  # it changes what is here already, and owns it on
+    assert next(steps).outcome == "added" and other._leading._own is owned
+    steps.close()  # left before the end
+    lock.acquire(timeout=0)
+    lock.release()
+    assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"here": 2, "added": 1}
+    assert other.video(arrived).tags == ("meanwhile",)
+    assert {each.id for each in other.search(Query()).videos} == {first.id, second.id, third.id}
+    assert other.verify() == []
