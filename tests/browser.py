@@ -148,8 +148,10 @@ class Screen:
         return self
 
     def pick(self, key: str, option: str) -> "Screen":
-        """Choose an option of the list with that key."""
-        self.at(key).locator("input").first.click()
+        """Choose an option of the list with that key; written into it, because a long list draws only its top."""
+        field = self.at(key).locator("input").first
+        field.click()
+        field.fill(option)
         self.page.get_by_role("option", name=option, exact=True).first.click()
         return self
 
