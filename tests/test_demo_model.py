@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 
 from scripts.demo_model import captions, world
 from scripts.demo_model.autoencoder import train_autoencoder
+from scripts.demo_model.base import weights_of
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
 from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.measure import measure
 from scripts.demo_model.prompts import single_prompts
-from scripts.demo_model.recipe import TOY
+from scripts.demo_model.recipe import CPU_64, TOY
 from scripts.demo_model.scenes import SCENES
-from scripts.demo_model.teaching import teach_positions, train_stage
+from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
+from scripts.demo_model.whereabouts import whereabouts
 
 CHECKPOINT = Path(__file__).parents[1] / "data" / "models" / "demo"
 
@@ -103,6 +106,11 @@ class CutBatches(Batches):
             raise PowerCut
         return super().batch(stage, step)
 
+    def captions(self, stage, step):
+        if step == 3:
+            raise PowerCut
+        return super().captions(stage, step)
+
 
 def toy_set(work):
     """A toy's accelerator and batches, in a working folder of its own."""
@@ -118,7 +126,9 @@ def untrained():
     return Denoiser(TOY, tokenizer_for(TOY)).state_dict()
 
 
-@pytest.mark.parametrize("number, teach", list(enumerate((train_stage, teach_positions, train_stage))))
+@pytest.mark.parametrize(
+    "number, teach", list(enumerate((teach_words, train_stage, teach_positions, train_stage)))
+)
 def test_an_interrupted_stage_ends_in_the_same_weights(tmp_path, number, teach):
     stage = stages(TOY)[number]
     accelerator, batches = toy_set(tmp_path / "straight")
@@ -130,6 +140,8 @@ def test_an_interrupted_stage_ends_in_the_same_weights(tmp_path, number, teach):
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
     changed = [name for name, value in untrained().items() if not torch.equal(value, straight[name])]
     assert changed
+    if stage.name == "words":
+        assert all(name.startswith("text.") for name in changed)
     if stage.name == "positions":
         assert all(".down_blocks." in f".{name}" and ".temp_convs." in name for name in changed)
 
@@ -141,9 +153,50 @@ def test_a_frames_place_is_learnt_from_nothing_but_the_ends_of_the_clip(tmp_path
     batches = Batches(recipe, tokenizer_for(recipe), clips, latents)
     start = Denoiser(recipe, tokenizer_for(recipe)).state_dict()
     accelerator = Accelerator(cpu=True, mixed_precision="no")
-    teach_positions(recipe, tmp_path, stages(recipe)[1], batches, accelerator, start)
+    teach_positions(recipe, tmp_path, stages(recipe)[2], batches, accelerator, start)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert log[-1]["loss"] < 0.5 * log[0]["loss"]
+
+
+def test_the_words_of_a_caption_are_told_after_a_short_lesson(tmp_path):
+    recipe = replace(TOY, text_width=32, word_batch=16, word_steps=120, word_rate=3e-3)
+    batches = Batches(recipe, tokenizer_for(recipe), [], np.zeros((0, 4, 4, 4, 4), np.float16))
+    teach_words(recipe, tmp_path, stages(recipe)[0], batches, Accelerator(cpu=True, mixed_precision="no"), None)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["right"] > 0.5
+
+
+@pytest.mark.parametrize("motion", [motion for motion in world.MOTIONS if motion != "spinning"])
+def test_the_whereabouts_are_those_of_the_shape_that_is_drawn(motion):
+    clip = world.Clip("single", 11, "ball", "red", motion, "white")
+    mask = np.abs(world.render(clip).astype(int) - 246).sum(axis=-1) > 60
+    places = (np.arange(64) + 0.5) / 64
+    x, y, radius = np.moveaxis(whereabouts(clip, 16) / (5, 5, 14) + (0.5, 0.5, 0.18), -1, 0)
+    assert np.allclose(x, (mask.sum(axis=1) * places).sum(axis=1) / mask.sum(axis=(1, 2)), atol=0.01)
+    assert np.allclose(y, (mask.sum(axis=2) * places).sum(axis=1) / mask.sum(axis=(1, 2)), atol=0.01)
+    assert np.allclose(radius, np.sqrt(mask.mean(axis=(1, 2)) / np.pi), atol=0.01)
+
+
+def test_readers_are_asked_about_single_shapes_whose_prompt_is_there():
+    recipe = replace(TOY, unconditional=0.5, still_batch=64)
+    clips = clip_list(replace(recipe, taught_clips=40))
+    latents = np.zeros((40, 4, 4, 4, 4), np.float16)
+    batches = Batches(recipe, tokenizer_for(recipe), clips, latents)
+    batch = batches.batch(stages(recipe)[1], 0)
+    asked = ~batch.truth.isnan().any(dim=(1, 2))
+    known = ((batch.ids > UNKNOWN_ID) & (batch.ids < known_tokens())).any(dim=1)
+    assert asked.any() and not (asked & ~known).any()
+
+
+def test_going_on_from_a_checkpoint_keeps_all_but_what_looks_across_frames():
+    tokenizer = tokenizer_for(CPU_64)
+    weights = weights_of(CHECKPOINT, CPU_64, tokenizer)
+    shipped = load_file(CHECKPOINT / "unet" / "diffusion_pytorch_model.safetensors")
+    for name, value in shipped.items():
+        across = "temp_" in name or "transformer_in" in name
+        assert across or torch.equal(weights[f"unet.{name}"], value.float()), name
+    last = [value for name, value in weights.items() if "conv4.3.weight" in name]
+    assert last and not any(value.any() for value in last)
 
 
 def test_the_checkpoint_is_complete_small_and_safe():

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from scripts.demo_model.recipe import Recipe
 from scripts.demo_model.tokens import known_tokens
@@ -11,8 +12,9 @@ from scripts.demo_model.world import DATA_VERSION, TRAINED, UNSEEN
 STAGES = {
     "autoencoder": "autoencoder on crops",
     "decoder": "its decoder alone, on whole frames",
-    "stills": "text encoder and UNet on single frames",
-    "positions": "temporal convolutions on the frames' places",
+    "words": "text encoder on what captions say",
+    "stills": "text encoder and UNet on single frames that are told their place",
+    "positions": "temporal convolutions on telling the place themselves",
     "clips": "text encoder and UNet on whole clips",
 }
 
@@ -87,6 +89,16 @@ def _stage_table(log: dict[str, list[dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
+def _stages(log: dict[str, list[dict[str, float]]], first: dict[str, Any] | None) -> str:
+    if first is None:
+        return _stage_table(log)
+    return (
+        f"First these weights, on {first['hardware']} and version {first['data_version']} of the data:\n\n"
+        f"{_stage_table(first['log'])}\n\nThen, going on from their autoencoder, text encoder and spatial layers "
+        f"(`--base`):\n\n{_stage_table(log)}"
+    )
+
+
 def _curves(log: dict[str, list[dict[str, float]]], points: int = 8) -> str:
     parts = []
     for stage, title in STAGES.items():
@@ -111,8 +123,12 @@ def write_card(
     hardware: str,
     parameters: dict[str, int],
     notes: list[str],
+    first: dict[str, Any] | None = None,
 ) -> None:
-    """Write `training.json` and `README.md` into the checkpoint's folder."""
+    """Write `training.json` and `README.md` into the checkpoint's folder.
+
+    `first` is the `training.json` of the weights that were gone on from, and becomes a part of the new one.
+    """
     log = read_log(log_path)
     document = {
         "data_version": DATA_VERSION,
@@ -121,6 +137,7 @@ def write_card(
         "parameters": parameters,
         "notes": notes,
         "log": log,
+        "first": first,
     }
     (folder / "training.json").write_text(json.dumps(document) + "\n")
     text = CARD.format(
@@ -137,8 +154,8 @@ def write_card(
         hardware=hardware,
         precision="bfloat16 autocast" if recipe.precision == "bf16" else "float32",
         parameters=", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parameters.items()),
-        stages=_stage_table(log),
+        stages=_stages(log, first),
         notes="".join(f"- {note}\n" for note in notes),
-        curves=_curves(log),
+        curves=_curves((first["log"] if first else {}) | log),
     )
     (folder / "README.md").write_text(text)

@@ -1,62 +1,98 @@
-"""Where a frame stands in its clip, taught to the temporal convolutions before they are asked to move anything.
+"""Where a frame stands in its clip: a table while single frames are learnt, then a task for temporal convolutions.
 
 The stock UNet3D gives its frames no position: temporal attention has no embedding for it, and only the zeros a
-temporal convolution pads its ends with tell the first frame from the middle. A network can spread that over the
-clip (the second temporal convolution on the way down sees nine frames to each side), but the denoising loss finds
-it very late, and without it "moving left" cannot say which frame is where: clips stand still. So a short stage
-trains the temporal convolutions on the way down on that alone: a linear reader beside each must tell the frame's
-place in the clip. Later the readers stay, at a small weight, and keep it there. They are not part of the model.
+temporal convolution pads its ends with tell the first frame from the middle. The denoising loss finds that very
+late, and without it "moving left" cannot say which frame is where: clips stand still. So motion is learnt where it
+is cheap, on single frames that are told their place: in the stead of the deepest temporal convolution on the way
+down, a learnt vector per place is added to the features, and text and place together say what is where. A short
+stage then trains the temporal convolutions on the way down to add those very vectors by themselves (the second one
+sees eight frames to each side, enough for sixteen). The table is not part of the checkpoint.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from diffusers import UNet3DConditionModel
 from diffusers.models.resnet import TemporalConvLayer
+from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from torch import nn
-from torch.nn import functional
 
 WAVES = 8
-"""A place from 0 to 1 is told as cos(pi k place), k = 1 to WAVES; a guess of the mean is off by about 0.5."""
+"""The vectors begin as random mixtures of cos(pi k place), k = 1 to WAVES, place from 0 to 1."""
+QUIET = 0.02
+"""Weight of what the other temporal convolutions add on the way, while the last one learns the table."""
 
 
-class FramePositions(nn.Module):
-    """A linear reader beside each temporal convolution of a UNet, and how wrong they are.
+def temporal_modules(unet: UNet3DConditionModel) -> list[nn.Module]:
+    """The modules of a UNet that look across frames."""
+    kinds = (TemporalConvLayer, TransformerTemporalModel)
+    return [module for module in unet.modules() if isinstance(module, kinds)]
 
-    Made on a UNet, it listens: after a forward pass over clips of `frames` frames, `loss` speaks of that pass.
-    """
 
-    def __init__(self, unet: UNet3DConditionModel, frames: int) -> None:
-        """Listen to every temporal convolution, in the order they are defined."""
+def temporal_way_down(unet: UNet3DConditionModel) -> list[TemporalConvLayer]:
+    """The temporal convolutions before the middle block, in the order they run."""
+    return [conv for block in unet.down_blocks for conv in block.temp_convs]
+
+
+class FramePlaces(nn.Module):
+    """A vector per place in the clip, (F, C), C being the channels of the deepest convolution on the way down."""
+
+    def __init__(self, frames: int, channels: int) -> None:
+        """Begin with neighbouring places alike."""
         super().__init__()
-        listened = [module for module in unet.modules() if isinstance(module, TemporalConvLayer)]
-        self.readers = nn.ModuleList(
-            nn.Conv2d(module.conv4[-1].out_channels, WAVES, kernel_size=1) for module in listened
-        )
-        for reader in self.readers:
-            nn.init.zeros_(reader.weight)
-            nn.init.zeros_(reader.bias)
         places = torch.linspace(0, 1, frames)
-        waves = [torch.cos(torch.pi * k * places) for k in range(1, WAVES + 1)]
-        self.register_buffer("places", torch.stack(waves, dim=1), persistent=False)
-        self._heard: dict[int, torch.Tensor] = {}
-        for number, module in enumerate(listened):
+        waves = torch.stack([torch.cos(torch.pi * k * places) for k in range(1, WAVES + 1)], dim=1)
+        self.table = nn.Parameter(waves @ torch.randn(WAVES, channels) / WAVES**0.5)
+
+
+def _pass_on(hidden_states: torch.Tensor, **_: Any) -> torch.Tensor:
+    return hidden_states
+
+
+def _pass_on_in_tuple(hidden_states: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+    return (hidden_states,)
+
+
+@contextmanager
+def single_frames(unet: UNet3DConditionModel, vectors: torch.Tensor) -> Iterator[None]:
+    """Let every temporal module pass its input on; the deepest on the way down adds `vectors` (B, C) instead."""
+
+    def add(hidden_states: torch.Tensor, **_: Any) -> torch.Tensor:
+        return hidden_states + vectors[:, :, None, None]
+
+    modules = temporal_modules(unet)
+    for module in modules:
+        module.forward = _pass_on if isinstance(module, TemporalConvLayer) else _pass_on_in_tuple
+    temporal_way_down(unet)[-1].forward = add
+    try:
+        yield
+    finally:
+        for module in modules:
+            vars(module).pop("forward", None)
+
+
+class PlacesTaught(nn.Module):
+    """Listens to the temporal convolutions on the way down, and says how far they are from adding the table."""
+
+    def __init__(self, unet: UNet3DConditionModel) -> None:
+        """Begin to listen; what each adds is heard at every forward pass over whole clips."""
+        super().__init__()
+        self._added: dict[int, torch.Tensor] = {}
+        for number, module in enumerate(temporal_way_down(unet)):
             module.register_forward_hook(self._listener(number))
 
     def _listener(self, number: int) -> object:
-        def listen(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-            self._heard[number] = output
+        def listen(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            self._added[number] = output - inputs[0]
 
         return listen
 
-    def loss(self) -> torch.Tensor:
-        """Mean squared error of all readers that heard the last pass, which is forgotten then."""
-        frames = len(self.places)
-        errors = []
-        for number, hidden in sorted(self._heard.items()):
-            told = self.readers[number](hidden.float()).unflatten(0, (-1, frames))
-            errors.append(functional.mse_loss(told, self.places[None, :, :, None, None].expand_as(told)))
-        self.forget()
-        return torch.stack(errors).mean()
-
-    def forget(self) -> None:
-        """Let go of what was heard, as after single frames, which have no place."""
-        self._heard.clear()
+    def loss(self, table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give (what to minimise, share of the table's variance missed) of the last pass; `table` is (F, C)."""
+        *before, last = (added for _, added in sorted(self._added.items()))
+        self._added.clear()
+        wanted = table.detach()[None, :, :, None, None]
+        missed = (last.unflatten(0, (-1, len(table))) - wanted).square().mean() / table.detach().var()
+        return missed + QUIET * sum(added.square().mean() for added in before), missed.detach()

@@ -2,10 +2,11 @@
 
 On a machine busy with other things, two processes of one thread each get more done than one of two threads,
 which wait for each other at every operation:
-`accelerate launch --cpu --num_processes 2 --num_cpu_threads_per_process 1 -m scripts.demo_model.train --work DIR`.
+`OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 -m scripts.demo_model.train --work DIR`.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from accelerate import Accelerator
 
 from scripts.demo_model.autoencoder import load_decoder, train_autoencoder, train_decoder
+from scripts.demo_model.base import autoencoder_of, weights_of
 from scripts.demo_model.captions import EXAMPLES
 from scripts.demo_model.card import write_card
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
@@ -20,12 +22,18 @@ from scripts.demo_model.denoiser import Batches, stages, tokenizer_for
 from scripts.demo_model.export import assemble, save_checkpoint
 from scripts.demo_model.recipe import RECIPES
 from scripts.demo_model.sampling import contact_sheet, generate
-from scripts.demo_model.teaching import teach_positions, train_stage
+from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
+
+TEACHERS = {"words": teach_words, "positions": teach_positions}
+"""Who trains a stage; the others are single frames and clips alike."""
 
 
-def train(name: str, work: Path, out: Path, hardware: str, notes: list[str], only: str = "") -> None:
+def train(
+    name: str, work: Path, out: Path, hardware: str, notes: list[str], only: str = "", base: Path | None = None
+) -> None:
     """Run the stages that are still to be done, then write the checkpoint into `out`.
 
+    With `base`, a checkpoint of the recipe's sizes, its autoencoder is kept and the denoiser goes on from it.
     `only` narrows that: "decoder" and "denoiser" train just that part (they may run side by side once the latents
     are cached), and "export" trains nothing and writes the last state of the last stage that has one.
     """
@@ -34,29 +42,33 @@ def train(name: str, work: Path, out: Path, hardware: str, notes: list[str], onl
     accelerator = Accelerator(mixed_precision=recipe.precision)
     with accelerator.main_process_first():
         frames = frames_on_disk(recipe, work)
-    vae = train_autoencoder(recipe, work, frames, accelerator)
+    if base is None:
+        vae = train_autoencoder(recipe, work, frames, accelerator)
+    else:
+        vae = autoencoder_of(base).to(accelerator.device)
     latents = latents_on_disk(recipe, work, frames, vae, accelerator)
-    if only in ("", "decoder") and accelerator.is_main_process:
+    if base is None and only in ("", "decoder") and accelerator.is_main_process:
         train_decoder(recipe, work, vae, frames, latents, accelerator)
     if only == "decoder":
         return
     tokenizer = tokenizer_for(recipe)
     batches = Batches(recipe, tokenizer, clip_list(recipe), latents)
-    weights: dict[str, torch.Tensor] | None = None
+    weights = weights_of(base, recipe, tokenizer) if base is not None and only != "export" else None
     for stage in stages(recipe):
         state = work / f"{stage.name}.pt"
         if only == "export":
             if state.exists():
                 weights = torch.load(state, map_location="cpu", weights_only=True)["average"]
             continue
-        teach = teach_positions if stage.name == "positions" else train_stage
-        weights = teach(recipe, work, stage, batches, accelerator, weights)
+        weights = TEACHERS.get(stage.name, train_stage)(recipe, work, stage, batches, accelerator, weights)
     if not accelerator.is_main_process:
         return
     if weights is None:
         raise SystemExit("There is nothing to export yet: no stage of the denoiser has a state.")
+    first = None if base is None else json.loads((base / "training.json").read_text())
     weights = {name: value.cpu() for name, value in weights.items()}
-    load_decoder(work, vae)
+    if base is None:
+        load_decoder(work, vae)
     pipeline = assemble(recipe, vae, tokenizer, weights)
     clips = generate(pipeline, list(EXAMPLES), [7] * len(EXAMPLES), recipe)
     contact_sheet(clips, list(EXAMPLES), work / "examples.png", columns=2, shown=8)
@@ -65,7 +77,7 @@ def train(name: str, work: Path, out: Path, hardware: str, notes: list[str], onl
         part: sum(parameter.numel() for parameter in getattr(pipeline, part).parameters())
         for part in ("unet", "text_encoder", "vae")
     }
-    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters, notes)
+    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters, notes, first)
 
 
 def main() -> None:
@@ -79,12 +91,13 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=("decoder", "denoiser", "export"), default="", help="do just this part"
     )
+    parser.add_argument("--base", type=Path, help="a checkpoint to go on from, instead of from nothing")
     parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
     parser.add_argument(
         "--note", action="append", default=[], help="a sentence for the model card; repeatable"
     )
     options = parser.parse_args()
-    train(options.recipe, options.work, options.out, options.hardware, options.note, options.only)
+    train(options.recipe, options.work, options.out, options.hardware, options.note, options.only, options.base)
 
 
 if __name__ == "__main__":

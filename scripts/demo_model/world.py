@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scripts.demo_model import draw, scenes
 from scripts.demo_model.draw import Array, Canvas, Colour, over_time
 
-DATA_VERSION = 1
+DATA_VERSION = 2
 """Raise this whenever a rendered pixel or a caption changes: caches and the model card carry it."""
 
 COLOURS: dict[str, Colour] = {
@@ -100,14 +100,14 @@ UNSEEN = [combination for combination in combinations() if held_out(*combination
 
 
 def draw_clip(rng: np.random.Generator) -> Clip:
-    """Draw a training clip by lot: six in ten single shapes, one in ten pairs, three in ten scenes."""
+    """Draw a training clip by lot: 65 in 100 single shapes, ten pairs, 25 scenes."""
     seed = int(rng.integers(2**31))
     lot = rng.random()
-    if lot < 0.6:
+    if lot < 0.65:
         shape, colour, motion = TRAINED[rng.integers(len(TRAINED))]
         background = str(rng.choice([name for name in BACKGROUNDS if visible(colour, name)]))
         return Clip("single", seed, shape, colour, motion, background)
-    if lot < 0.7:
+    if lot < 0.75:
         return draw_pair(rng, seed)
     name = str(rng.choice(list(scenes.SCENES)))
     return Clip("scene", seed, scene=name, colour=str(rng.choice(scenes.SCENES[name].colours)))
@@ -143,7 +143,7 @@ def render(clip: Clip, size: int = 64, frames: int = 16) -> NDArray[np.uint8]:
     if clip.kind == "single":
         _paint_shape(canvas, clip, rng, centre=0.5, scale=1.0)
     else:
-        height = float(rng.uniform(-0.06, 0.06))
+        height = float(rng.uniform(-0.05, 0.05))
         second = replace(clip, shape=clip.second_shape, colour=clip.second_colour)
         _paint_shape(canvas, clip, rng, centre=0.28, scale=0.72, height=height)
         _paint_shape(canvas, second, rng, centre=0.72, scale=0.72, height=height)
@@ -178,9 +178,9 @@ class Path:
 def path(motion: str, t: Array, rng: np.random.Generator, centre: float, scale: float, height: float) -> Path:
     """Lay out a motion over the clip's time. `scale` shrinks a shape that shares the frame with another."""
     still = np.zeros_like(t)
-    x = still + centre + float(rng.uniform(-0.07, 0.07)) * scale
-    y = still + 0.5 + (float(rng.uniform(-0.07, 0.07)) if scale == 1.0 else height)
-    radius = still + float(rng.uniform(0.145, 0.185)) * scale
+    x = still + centre + float(rng.uniform(-0.05, 0.05)) * scale
+    y = still + 0.5 + (float(rng.uniform(-0.05, 0.05)) if scale == 1.0 else height)
+    radius = still + float(rng.uniform(0.165, 0.195)) * scale
     angle = still
     if motion in ("left", "right"):
         sweep = 0.2 + 0.6 * t
@@ -191,7 +191,7 @@ def path(motion: str, t: Array, rng: np.random.Generator, centre: float, scale: 
     elif motion == "bouncing":
         y = 0.8 - 0.55 * np.abs(np.sin(2 * np.pi * t))
     elif motion == "circling":
-        turn = 2 * np.pi * (t + float(rng.random()))
+        turn = 2 * np.pi * (t - 0.25 + float(rng.uniform(-0.04, 0.04)))
         x, y = 0.5 + 0.26 * np.cos(turn), 0.5 + 0.26 * np.sin(turn)
         radius = radius * 0.9
     elif motion in ("growing", "shrinking"):

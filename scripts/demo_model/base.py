@@ -1,0 +1,35 @@
+"""Going on from weights that were trained before, instead of from nothing."""
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet3DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from scripts.demo_model.denoiser import Denoiser
+from scripts.demo_model.positions import temporal_modules
+from scripts.demo_model.recipe import Recipe
+
+
+def autoencoder_of(base: Path) -> AutoencoderKL:
+    """Load the autoencoder of a checkpoint, in float32."""
+    return AutoencoderKL.from_pretrained(base / "vae", local_files_only=True).float().eval()
+
+
+def weights_of(base: Path, recipe: Recipe, tokenizer: CLIPTokenizer) -> dict[str, torch.Tensor]:
+    """Give a denoiser's weights with a checkpoint's text encoder and UNet in it, but for its temporal modules.
+
+    Those begin anew, adding nothing, since single frames are learnt without them. Raises RuntimeError where the
+    checkpoint's networks are not of the recipe's sizes.
+    """
+    model = Denoiser(recipe, tokenizer)
+    model.text.load_state_dict(
+        CLIPTextModel.from_pretrained(base / "text_encoder", local_files_only=True).state_dict()
+    )
+    unet = UNet3DConditionModel.from_pretrained(base / "unet", local_files_only=True)
+    untrained = [module.state_dict() for module in temporal_modules(model.unet)]
+    untrained = [{name: value.clone() for name, value in state.items()} for state in untrained]
+    model.unet.load_state_dict(unet.state_dict())
+    for module, state in zip(temporal_modules(model.unet), untrained, strict=True):
+        module.load_state_dict(state)
+    return model.state_dict()

@@ -1,0 +1,65 @@
+"""Where the one shape of a clip is and how large: readers beside the UNet that must tell, while it learns.
+
+A denoising loss gives motion away only to a network that combines three things at once (the word, the frame's
+place in the clip, the place in the picture); each alone explains next to nothing, so training stays on that
+plateau for thousands of steps. A linear reader of the mean features behind each spatial transformer, asked for
+the shape's centre and radius, pays for the first two alone, and the rest follows. Readers are not part of the
+checkpoint.
+"""
+
+import numpy as np
+import torch
+from diffusers import UNet3DConditionModel
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from numpy.typing import NDArray
+from torch import nn
+
+from scripts.demo_model.draw import over_time
+from scripts.demo_model.world import Clip, path
+
+TOLD = 3
+"""Numbers a frame: x and y of the centre and the radius, each about -1.5 to 1.5."""
+
+
+def whereabouts(clip: Clip, frames: int) -> NDArray[np.float32]:
+    """What the readers must tell of each frame, (F, TOLD); NaN for clips that are not of one shape."""
+    if clip.kind != "single":
+        return np.full((frames, TOLD), np.nan, np.float32)
+    laid = path(
+        clip.motion, over_time(np.linspace(0, 1, frames)), np.random.default_rng(clip.seed), 0.5, 1.0, 0.0
+    )
+    x, y, radius = (
+        np.broadcast_to(part, (frames, 1, 1)).ravel() for part in (laid.x, laid.y, laid.radius)
+    )
+    return np.stack([(x - 0.5) * 5, (y - 0.5) * 5, (radius - 0.18) * 14], axis=1).astype(np.float32)
+
+
+class Readers(nn.Module):
+    """A linear reader behind each spatial transformer of a UNet, and how wrong they are about the last pass."""
+
+    def __init__(self, unet: UNet3DConditionModel) -> None:
+        """Begin to listen to every spatial transformer, in the order they are defined."""
+        super().__init__()
+        listened = [module for module in unet.modules() if isinstance(module, Transformer2DModel)]
+        self.readers = nn.ModuleList(nn.Linear(module.out_channels, TOLD) for module in listened)
+        for reader in self.readers:
+            nn.init.zeros_(reader.weight)
+        self._heard: dict[int, torch.Tensor] = {}
+        for number, module in enumerate(listened):
+            module.register_forward_hook(self._listener(number))
+
+    def _listener(self, number: int) -> object:
+        def listen(_module: nn.Module, _inputs: object, output: tuple[torch.Tensor]) -> None:
+            self._heard[number] = output[0].mean(dim=(-1, -2))
+
+        return listen
+
+    def loss(self, truth: torch.Tensor) -> torch.Tensor:
+        """Mean squared error of all readers; `truth` is (B, F, TOLD), and NaN where there is nothing to tell."""
+        known = ~truth.isnan()
+        errors = []
+        for number, features in sorted(self._heard.items()):
+            told = self.readers[number](features.float()).view_as(truth)
+            errors.append((told - truth)[known].square().sum() / known.sum().clamp(min=1))
+        self._heard.clear()
+        return torch.stack(errors).mean()
