@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet3DConditionModel
+from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from scripts.demo_model.denoiser import Denoiser
@@ -13,7 +14,9 @@ from scripts.demo_model.recipe import Recipe
 
 def autoencoder_of(base: Path) -> AutoencoderKL:
     """Load the autoencoder of a checkpoint, in float32."""
-    return AutoencoderKL.from_pretrained(base / "vae", local_files_only=True).float().eval()
+    vae = AutoencoderKL.from_config(AutoencoderKL.load_config(base / "vae", local_files_only=True))
+    vae.load_state_dict(load_file(base / "vae" / "diffusion_pytorch_model.safetensors"))
+    return vae.float().eval()
 
 
 def weights_of(base: Path, recipe: Recipe, tokenizer: CLIPTokenizer) -> dict[str, torch.Tensor]:
