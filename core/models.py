@@ -118,8 +118,8 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             key="demo",
             title="Demo model",
-            summary="It knows thirteen scenes, and shapes in ten colours; their outlines and motion only begin. "
-                    "It ships with the studio and runs on any laptop.",
+            summary="It knows thirteen scenes, and six shapes in ten colours that move as you say; outlines are "
+                    "soft. It ships with the studio and runs on any laptop.",
             defaults=Defaults(16, 20, 5.0, 8, 64, 64),
             limits=Limits(num_frames=Range(1, 32), width=Range(32, 128, 8), height=Range(32, 128, 8)),
             recommended={"num_frames": Range(16, 16), "num_inference_steps": Range(16, 30),
