@@ -127,10 +127,10 @@ MODELS: dict[str, ModelSpec] = {
             licence="Apache-2.0",
             permitted_use="Any use. Trained only on clips drawn by a program of this project.",
             examples=(
-                "snow over a neon city at night",
+                "a red ball bouncing on a white background",
                 "a boat with a white sail on the sea",
                 "shooting stars over a night sky",
-                "a red ball bouncing on a white background",
+                "snow over a neon city at night",
             ),
             memory_bytes=600_000_000,
         ),

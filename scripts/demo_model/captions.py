@@ -239,14 +239,14 @@ SCENE_WORDS: dict[str, tuple[str, ...]] = {
 }
 
 EXAMPLES = (
-    "snow over a neon city at night",
+    "a red ball bouncing on a white background",
     "a boat with a white sail on the sea",
     "a campfire at night",
     "shooting stars over a night sky",
     "an orange fish swimming with bubbles",
     "a blue car driving at night",
-    "a red ball bouncing on a white background",
-    "a yellow star spinning on a navy background",
+    "a yellow star circling on a navy background",
+    "snow over a neon city at night",
 )
 """Prompts the app offers: those that work best."""
 
