@@ -42,8 +42,8 @@ this repository's code; nobody else's data or weights are in them.
 
 | | |
 |---|---|
-| code | `python -m scripts.demo_model.train --recipe {name}` |
-| data | version {version}: {clips:,} clips drawn by lot for the autoencoder, the first {taught:,} for the rest; \
+| code | `python -m scripts.demo_model.train --recipe {name}{base}` |
+| data | version {version}: {clips:,} clips drawn by lot for {whose}, the first {taught:,} for the rest; \
 {trained} of {combinations} combinations of shape, colour and motion, the others held out |
 | seed | {seed} |
 | hardware | {hardware} |
@@ -145,6 +145,8 @@ def write_card(
         frames=recipe.frames,
         words=known_tokens() - 3,
         name=name,
+        base=" --base FOLDER" if first else "",
+        whose=f"the autoencoder (here of version {first['data_version']})" if first else "the autoencoder",
         version=DATA_VERSION,
         clips=recipe.clips,
         taught=recipe.taught_clips,
