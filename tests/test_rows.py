@@ -58,6 +58,7 @@ def test_a_search_finds_what_looking_at_every_row_finds(some, text, seed, block)
 @given(st.lists(st.integers(0, 15), max_size=40), st.integers(1, 4), texts)
 def test_rows_that_come_and_go_are_those_a_sorted_list_would_hold(numbers, block, text):
     made_once = [made(number, f"{text} {number}", "sea" if number % 2 else "", []) for number in range(16)]
+    remembered = [Query(f'"sea" {word}') for word in ("", "1", "a", "aa", "ea", "s")]  # more than a block keeps
     before, rows_module.BLOCK = rows_module.BLOCK, block
     try:
         rows, held = Rows(), {}
@@ -72,7 +73,7 @@ def test_rows_that_come_and_go_are_those_a_sorted_list_would_hold(numbers, block
             assert rows.newest == [held[key] for key in sorted(held, reverse=True)]
             assert rows.oldest == rows.newest[::-1] and len(rows) == len(held)
             assert rows.bytes == sum(row.bytes for row in held.values())
-            for query in (Query("sea"), Query('"sea 1"'), Query(text)):
+            for query in (Query("sea"), Query('"sea 1"'), Query(text), *remembered):
                 assert matching(rows, query) == plainly(list(held.values()), query)
     finally:
         rows_module.BLOCK = before

@@ -1,7 +1,8 @@
 """All rows of the index, in order, at one moment.
 
 They lie in blocks. A change renews one block, whoever is reading keeps what they have, and a word is looked for in
-the joined texts of many rows at once, which takes half as long as row by row.
+the joined texts of many rows at once, which takes half as long as row by row. A block remembers its last answers,
+so that the same question after a change is asked of one block alone.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,6 +14,7 @@ from operator import add, attrgetter
 from core.library.entry import Entry
 
 BLOCK = 256  # rows a block is made with; one that has grown to twice as many is halved
+_REMEMBERED = 4  # answers a block keeps
 _END = "\n"  # stands in no folded text, so that nothing is found across two rows
 
 
@@ -21,6 +23,7 @@ class _Block:
 
     def __init__(self, entries: tuple[Entry, ...]) -> None:
         self.entries = entries
+        self._answers: dict[tuple[str, ...], list[Entry]] = {}
 
     @cached_property
     def bytes(self) -> int:
@@ -39,7 +42,16 @@ class _Block:
     def _avoided(self) -> frozenset[str]:
         return frozenset(map(attrgetter("avoided"), self.entries))
 
-    def saying(self, first: str, others: Sequence[str]) -> list[Entry]:
+    def saying(self, texts: tuple[str, ...]) -> list[Entry]:
+        """Those with each of the texts, oldest first; the list is shared, and not to be changed."""
+        known = self._answers.get(texts)
+        if known is None:
+            if len(self._answers) >= _REMEMBERED:
+                self._answers = {}
+            known = self._answers[texts] = self._saying(*texts)
+        return known
+
+    def _saying(self, first: str, *others: str) -> list[Entry]:
         if any(text in avoided for avoided in self._avoided for text in (first, *others)):
             return [entry for entry in self.entries
                     if all(text in entry.shown or text in entry.avoided for text in (first, *others))]
@@ -110,8 +122,8 @@ class Rows:
         """Those with each of these folded texts in the prompt, the negative prompt or a tag, newest first."""
         if not self._blocks:
             return []
-        first, *others = sorted(texts, key=self._blocks[-1].shown.count)  # the rarest leaves the fewest to look at
-        return list(chain.from_iterable(block.saying(first, others) for block in self._blocks))[::-1]
+        rarest_first = tuple(sorted(texts, key=self._blocks[0].shown.count))  # leaves the fewest to look at
+        return list(chain.from_iterable(block.saying(rarest_first) for block in self._blocks))[::-1]
 
 
 def _order(entry: Entry) -> tuple[str, str]:
