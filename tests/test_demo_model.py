@@ -171,10 +171,18 @@ def test_the_whereabouts_are_those_of_the_shape_that_is_drawn(motion):
     clip = world.Clip("single", 11, "ball", "red", motion, "white")
     mask = np.abs(world.render(clip).astype(int) - 246).sum(axis=-1) > 60
     places = (np.arange(64) + 0.5) / 64
-    x, y, radius = np.moveaxis(whereabouts(clip, 16) / (5, 5, 14) + (0.5, 0.5, 0.18), -1, 0)
+    told = whereabouts(clip, 16)
+    x, y, radius = np.moveaxis(told[:, :3] / (5, 5, 14) + (0.5, 0.5, 0.18), -1, 0)
     assert np.allclose(x, (mask.sum(axis=1) * places).sum(axis=1) / mask.sum(axis=(1, 2)), atol=0.01)
     assert np.allclose(y, (mask.sum(axis=2) * places).sum(axis=1) / mask.sum(axis=(1, 2)), atol=0.01)
     assert np.allclose(radius, np.sqrt(mask.mean(axis=(1, 2)) / np.pi), atol=0.01)
+    assert np.array_equal(told[:, 3:], np.tile(np.float32((1.5, 0)), (16, 1)))
+
+
+def test_a_spinning_shape_is_told_to_turn_once():
+    clip = world.Clip("single", 11, "triangle", "red", "spinning", "white")
+    cosine, sine = whereabouts(clip, 16)[:, 3:].T / 1.5
+    assert np.allclose(np.unwrap(np.arctan2(sine, cosine)), np.linspace(0, 2 * np.pi, 16), atol=1e-4)
 
 
 def test_readers_are_asked_about_single_shapes_whose_prompt_is_there():
@@ -190,7 +198,7 @@ def test_readers_are_asked_about_single_shapes_whose_prompt_is_there():
 
 def test_going_on_from_a_checkpoint_keeps_all_but_what_looks_across_frames():
     tokenizer = tokenizer_for(CPU_64)
-    weights = weights_of(CHECKPOINT, CPU_64, tokenizer)
+    weights = weights_of(CHECKPOINT, CPU_64, tokenizer, temporal=False)
     shipped = load_file(CHECKPOINT / "unet" / "diffusion_pytorch_model.safetensors")
     for name, value in shipped.items():
         across = "temp_" in name or "transformer_in" in name

@@ -19,10 +19,13 @@ def autoencoder_of(base: Path) -> AutoencoderKL:
     return vae.float().eval()
 
 
-def weights_of(base: Path, recipe: Recipe, tokenizer: CLIPTokenizer) -> dict[str, torch.Tensor]:
-    """Give a denoiser's weights with a checkpoint's text encoder and UNet in it, but for its temporal modules.
+def weights_of(
+    base: Path, recipe: Recipe, tokenizer: CLIPTokenizer, temporal: bool
+) -> dict[str, torch.Tensor]:
+    """Give a denoiser's weights with a checkpoint's text encoder and UNet in it.
 
-    Those begin anew, adding nothing, since single frames are learnt without them. Raises RuntimeError where the
+    Without `temporal` its temporal modules begin anew, adding nothing, since single frames are learnt without
+    them. The table of places always does: it is not part of a checkpoint. Raises RuntimeError where the
     checkpoint's networks are not of the recipe's sizes.
     """
     model = Denoiser(recipe, tokenizer)
@@ -33,6 +36,7 @@ def weights_of(base: Path, recipe: Recipe, tokenizer: CLIPTokenizer) -> dict[str
     untrained = [module.state_dict() for module in temporal_modules(model.unet)]
     untrained = [{name: value.clone() for name, value in state.items()} for state in untrained]
     model.unet.load_state_dict(unet.state_dict())
-    for module, state in zip(temporal_modules(model.unet), untrained, strict=True):
-        module.load_state_dict(state)
+    if not temporal:
+        for module, state in zip(temporal_modules(model.unet), untrained, strict=True):
+            module.load_state_dict(state)
     return model.state_dict()

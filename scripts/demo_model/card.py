@@ -52,7 +52,6 @@ this repository's code; nobody else's data or weights are in them.
 
 {stages}
 
-{notes}
 The machine was busy with other work too: the seconds are wall-clock, and say little about an idle one.
 
 ## Loss curves
@@ -89,14 +88,34 @@ def _stage_table(log: dict[str, list[dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
-def _stages(log: dict[str, list[dict[str, float]]], first: dict[str, Any] | None) -> str:
-    if first is None:
-        return _stage_table(log)
-    return (
-        f"First these weights, on {first['hardware']} and version {first['data_version']} of the data:\n\n"
-        f"{_stage_table(first['log'])}\n\nThen, going on from their autoencoder, text encoder and spatial layers "
-        f"(`--base`):\n\n{_stage_table(log)}"
-    )
+def _rounds(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The trainings that made some weights, the first one first; each but the last was gone on from."""
+    first = document.get("first")
+    return [*(_rounds(first) if first else []), document]
+
+
+def _stages(document: dict[str, Any]) -> str:
+    """A table of stages for each round, and what is noted of it."""
+    rounds = _rounds(document)
+    tables = ["\n".join([_stage_table(one["log"]), "", *(f"- {note}" for note in one["notes"])]).strip()
+              for one in rounds]
+    if len(rounds) == 1:
+        return tables[0]
+    parts = [f"First, with version {rounds[0]['data_version']} of the data, on {rounds[0]['hardware']}:"]
+    for one in rounds[1:]:
+        kept = "whole network and decoder (`--finish`)" if one.get("finish") else (
+            "autoencoder, text encoder and spatial layers")
+        where = "" if one is rounds[-1] else f", on {one['hardware']}"
+        parts.append(f"Then, going on from their {kept}{where}:")
+    return "\n\n".join(f"{part}\n\n{shown}" for part, shown in zip(parts, tables, strict=True))
+
+
+def _log_of(document: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
+    """The last log there is of each stage."""
+    log: dict[str, list[dict[str, float]]] = {}
+    for one in _rounds(document):
+        log |= one["log"]
+    return log
 
 
 def _curves(log: dict[str, list[dict[str, float]]], points: int = 8) -> str:
@@ -124,10 +143,12 @@ def write_card(
     parameters: dict[str, int],
     notes: list[str],
     first: dict[str, Any] | None = None,
+    finish: bool = False,
 ) -> None:
     """Write `training.json` and `README.md` into the checkpoint's folder.
 
-    `first` is the `training.json` of the weights that were gone on from, and becomes a part of the new one.
+    `first` is the `training.json` of the weights that were gone on from, and becomes a part of the new one;
+    `finish` says that only their decoder and whole clips went on.
     """
     log = read_log(log_path)
     document = {
@@ -138,15 +159,17 @@ def write_card(
         "notes": notes,
         "log": log,
         "first": first,
+        "finish": finish,
     }
     (folder / "training.json").write_text(json.dumps(document) + "\n")
+    rounds = _rounds(document)
     text = CARD.format(
         size=recipe.size,
         frames=recipe.frames,
         words=known_tokens() - 3,
         name=name,
-        base=" --base FOLDER" if first else "",
-        whose=f"the autoencoder (here of version {first['data_version']})" if first else "the autoencoder",
+        base=(" --base FOLDER" if first else "") + (" --finish" if finish else ""),
+        whose=f"the autoencoder (at first of version {rounds[0]['data_version']})" if first else "the autoencoder",
         version=DATA_VERSION,
         clips=recipe.clips,
         taught=recipe.taught_clips,
@@ -156,8 +179,7 @@ def write_card(
         hardware=hardware,
         precision="bfloat16 autocast" if recipe.precision == "bf16" else "float32",
         parameters=", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parameters.items()),
-        stages=_stages(log, first),
-        notes="".join(f"- {note}\n" for note in notes),
-        curves=_curves((first["log"] if first else {}) | log),
+        stages=_stages(document),
+        curves=_curves(_log_of(document)),
     )
     (folder / "README.md").write_text(text)

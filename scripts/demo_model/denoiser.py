@@ -145,7 +145,7 @@ NOISY = 0.5
 
 class Batch(NamedTuple):
     """B samples of F frames: noisy latents and velocity (B, C, F, h, w), times (B,), token ids (B, L), the frames'
-    places (B,), which are 0 for clips, and the shapes' whereabouts (B, F, 3)."""
+    places (B,), which are 0 for clips, and the shapes' whereabouts (B, F, 5)."""
 
     noisy: torch.Tensor
     times: torch.Tensor

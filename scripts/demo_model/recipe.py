@@ -17,15 +17,15 @@ class Recipe:
     frames: int = 16
     seed: int = 20261123
     clips: int = 10_000
-    taught_clips: int = 4_000
+    taught_clips: int = 6_000
 
     vae_channels: tuple[int, ...] = (32, 64, 96, 128)
     latent_channels: int = 8
     crop: int = 32
     vae_batch: int = 32
-    vae_steps: int = 2_800
+    vae_steps: int = 4_000
     vae_rate: float = 6e-4
-    decoder_steps: int = 900
+    decoder_steps: int = 2_500
     decoder_rate: float = 4e-4
 
     unet_channels: tuple[int, ...] = (96, 160)
@@ -39,12 +39,12 @@ class Recipe:
     word_steps: int = 500
     word_rate: float = 1e-3
     still_batch: int = 128
-    still_steps: int = 1_800
+    still_steps: int = 3_000
     still_rate: float = 7e-4
     position_steps: int = 200
     position_rate: float = 2e-3
     clip_batch: int = 8
-    clip_steps: int = 900
+    clip_steps: int = 2_400
     clip_rate: float = 4e-4
     temporal_rate: float = 2.5
     reader_weight: float = 0.3

@@ -7,6 +7,7 @@ which wait for each other at every operation:
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from scripts.demo_model.card import write_card
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
 from scripts.demo_model.denoiser import Batches, stages, tokenizer_for
 from scripts.demo_model.export import assemble, save_checkpoint
-from scripts.demo_model.recipe import RECIPES
+from scripts.demo_model.recipe import RECIPES, Recipe
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 
@@ -29,17 +30,27 @@ TEACHERS = {"words": teach_words, "positions": teach_positions}
 
 
 def train(
-    name: str, work: Path, out: Path, hardware: str, notes: list[str], only: str = "", base: Path | None = None
+    recipe: Recipe,
+    name: str,
+    work: Path,
+    out: Path,
+    hardware: str,
+    notes: list[str],
+    only: str = "",
+    base: Path | None = None,
+    finish: bool = False,
 ) -> None:
     """Run the stages that are still to be done, then write the checkpoint into `out`.
 
-    With `base`, a checkpoint of the recipe's sizes, its autoencoder is kept and the denoiser goes on from it.
+    With `base`, a checkpoint of the recipe's sizes, its autoencoder is kept and the denoiser goes on from it, all
+    stages over; with `finish` the base's decoder and whole network go on instead, with the last stage alone.
     `only` narrows that: "decoder" and "denoiser" train just that part (they may run side by side once the latents
     are cached), and "export" trains nothing and writes the last state of the last stage that has one.
     """
-    recipe = RECIPES[name]
+    if finish:
+        recipe = replace(recipe, still_every=0)  # single frames want the table of places, and the base has none
     work.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision=recipe.precision)
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=recipe.precision)
     with accelerator.main_process_first():
         frames = frames_on_disk(recipe, work)
     if base is None:
@@ -47,14 +58,16 @@ def train(
     else:
         vae = autoencoder_of(base).to(accelerator.device)
     latents = latents_on_disk(recipe, work, frames, vae, accelerator)
-    if base is None and only in ("", "decoder") and accelerator.is_main_process:
+    if (base is None or finish) and only in ("", "decoder") and accelerator.is_main_process:
         train_decoder(recipe, work, vae, frames, latents, accelerator)
     if only == "decoder":
         return
     tokenizer = tokenizer_for(recipe)
     batches = Batches(recipe, tokenizer, clip_list(recipe), latents)
-    weights = weights_of(base, recipe, tokenizer) if base is not None and only != "export" else None
-    for stage in stages(recipe):
+    weights = None
+    if base is not None and (finish or only != "export"):
+        weights = weights_of(base, recipe, tokenizer, finish)
+    for stage in stages(recipe)[-1:] if finish else stages(recipe):
         state = work / f"{stage.name}.pt"
         if only == "export":
             if state.exists():
@@ -67,7 +80,7 @@ def train(
         raise SystemExit("There is nothing to export yet: no stage of the denoiser has a state.")
     first = None if base is None else json.loads((base / "training.json").read_text())
     weights = {name: value.cpu() for name, value in weights.items()}
-    if base is None:
+    if base is None or finish:
         load_decoder(work, vae)
     pipeline = assemble(recipe, vae, tokenizer, weights)
     clips = generate(pipeline, list(EXAMPLES), [7] * len(EXAMPLES), recipe)
@@ -77,7 +90,7 @@ def train(
         part: sum(parameter.numel() for parameter in getattr(pipeline, part).parameters())
         for part in ("unet", "text_encoder", "vae")
     }
-    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters, notes, first)
+    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters, notes, first, finish)
 
 
 def main() -> None:
@@ -92,12 +105,31 @@ def main() -> None:
         "--only", choices=("decoder", "denoiser", "export"), default="", help="do just this part"
     )
     parser.add_argument("--base", type=Path, help="a checkpoint to go on from, instead of from nothing")
+    parser.add_argument(
+        "--finish", action="store_true", help="go on with the decoder and whole clips of --base alone"
+    )
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast, on a CPU that has it")
     parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
     parser.add_argument(
         "--note", action="append", default=[], help="a sentence for the model card; repeatable"
     )
     options = parser.parse_args()
-    train(options.recipe, options.work, options.out, options.hardware, options.note, options.only, options.base)
+    if options.finish and options.base is None:
+        parser.error("--finish goes on from a checkpoint: name it with --base")
+    recipe = RECIPES[options.recipe]
+    if options.bf16:
+        recipe = replace(recipe, precision="bf16")
+    train(
+        recipe,
+        options.recipe,
+        options.work,
+        options.out,
+        options.hardware,
+        options.note,
+        options.only,
+        options.base,
+        options.finish,
+    )
 
 
 if __name__ == "__main__":

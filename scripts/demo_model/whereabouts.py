@@ -1,10 +1,10 @@
-"""Where the one shape of a clip is and how large: readers beside the UNet that must tell, while it learns.
+"""Where a clip's one shape is, how large and how turned: readers beside the UNet that must tell, while it learns.
 
 A denoising loss gives motion away only to a network that combines three things at once (the word, the frame's
 place in the clip, the place in the picture); each alone explains next to nothing, so training stays on that
 plateau for thousands of steps. A linear reader of the mean features behind each spatial transformer, asked for
-the shape's centre and radius, pays for the first two alone, and the rest follows. Readers are not part of the
-checkpoint.
+the shape's centre, radius and angle, pays for the first two alone, and the rest follows. Readers are not part of
+the checkpoint.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from torch import nn
 from scripts.demo_model.draw import over_time
 from scripts.demo_model.world import Clip, path
 
-TOLD = 3
-"""Numbers a frame: x and y of the centre and the radius, each about -1.5 to 1.5."""
+TOLD = 5
+"""Numbers a frame: x and y of the centre, the radius, cosine and sine of the angle, each about -1.5 to 1.5."""
 
 
 def whereabouts(clip: Clip, frames: int) -> NDArray[np.float32]:
@@ -28,10 +28,11 @@ def whereabouts(clip: Clip, frames: int) -> NDArray[np.float32]:
     laid = path(
         clip.motion, over_time(np.linspace(0, 1, frames)), np.random.default_rng(clip.seed), 0.5, 1.0, 0.0
     )
-    x, y, radius = (
-        np.broadcast_to(part, (frames, 1, 1)).ravel() for part in (laid.x, laid.y, laid.radius)
+    x, y, radius, angle = (
+        np.broadcast_to(part, (frames, 1, 1)).ravel() for part in (laid.x, laid.y, laid.radius, laid.angle)
     )
-    return np.stack([(x - 0.5) * 5, (y - 0.5) * 5, (radius - 0.18) * 14], axis=1).astype(np.float32)
+    told = [(x - 0.5) * 5, (y - 0.5) * 5, (radius - 0.18) * 14, 1.5 * np.cos(angle), 1.5 * np.sin(angle)]
+    return np.stack(told, axis=1).astype(np.float32)
 
 
 class Readers(nn.Module):
