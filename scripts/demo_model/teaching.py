@@ -1,6 +1,7 @@
 """The denoiser's stages: words, single frames, their places, whole clips; each goes on from its own state file."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,19 @@ from scripts.demo_model.words import WordReaders
 
 QUICK = 5.0
 """Learning rate of the table of places and of the readers, in those of the rest."""
+
+
+def _go_on(state: dict[str, Any] | None, **parts: Any) -> int:
+    """Load what a state holds into the parts; the step it was saved after, 0 when there is none."""
+    if state is None:
+        return 0
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state["step"]
+
+
+def _saved(step: int, **parts: Any) -> dict[str, Any]:
+    return {name: part.state_dict() for name, part in parts.items()} | {"step": step}
 
 
 class _FarEnough(Exception):
@@ -48,12 +62,7 @@ def teach_words(
     readers = WordReaders(recipe.text_width)
     groups = [{"params": model.text.parameters()}, {"params": readers.parameters()}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
-    first = 0
-    if state is not None:
-        model.load_state_dict(state["average"])
-        readers.load_state_dict(state["readers"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    first = _go_on(state, average=model, readers=readers, optimizer=optimizer)
     model, readers = model.to(accelerator.device), readers.to(accelerator.device)
     optimizer = accelerator.prepare(optimizer)
     for step in range(first, stage.steps):
@@ -71,8 +80,7 @@ def teach_words(
         if accelerator.is_main_process and (done % 50 == 0 or done == stage.steps):
             progress.log(done, loss=float(loss.detach()), right=float(right))
         if accelerator.is_main_process and (done % recipe.checkpoint_every == 0 or done == stage.steps):
-            parts = {"average": model, "readers": readers, "optimizer": optimizer}
-            progress.save({name: part.state_dict() for name, part in parts.items()} | {"step": done})
+            progress.save(_saved(done, average=model, readers=readers, optimizer=optimizer))
     return {name: value.detach().cpu() for name, value in model.state_dict().items()}
 
 
@@ -99,11 +107,7 @@ def teach_positions(
     learning = nn.ModuleList(temporal_way_down(model.unet))
     learning.requires_grad_(True)
     optimizer = torch.optim.AdamW(learning.parameters(), betas=(0.9, 0.98), weight_decay=0.0)
-    first = 0
-    if state is not None:
-        model.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    first = _go_on(state, average=model, optimizer=optimizer)
     model = model.to(accelerator.device)
     optimizer = accelerator.prepare(optimizer)
     learning[-1].register_forward_hook(_stop)
@@ -127,8 +131,7 @@ def teach_positions(
             progress.log(done, loss=float(np.mean(recent)))
             recent.clear()
         if accelerator.is_main_process and (done % recipe.checkpoint_every == 0 or done == stage.steps):
-            parts = {"average": model, "optimizer": optimizer}
-            progress.save({name: part.state_dict() for name, part in parts.items()} | {"step": done})
+            progress.save(_saved(done, average=model, optimizer=optimizer))
     return {name: value.detach().cpu() for name, value in model.state_dict().items()}
 
 
@@ -163,12 +166,7 @@ def train_stage(
     groups = [{"params": group} for group in (*model.parameter_groups(), readers.parameters())]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
     stills = stages(recipe)[1]
-    first = 0
-    if state is not None:
-        model.load_state_dict(state["model"])
-        readers.load_state_dict(state["readers"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    first = _go_on(state, model=model, readers=readers, optimizer=optimizer)
     model, readers = model.to(accelerator.device), readers.to(accelerator.device)
     optimizer = accelerator.prepare(optimizer)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
@@ -205,13 +203,6 @@ def train_stage(
             recent.clear()
             misses.clear()
         if done % recipe.checkpoint_every == 0 or done == stage.steps:
-            progress.save(
-                {
-                    "model": model.state_dict(),
-                    "readers": readers.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average,
-                    "step": done,
-                }
-            )
+            kept = _saved(done, model=model, readers=readers, optimizer=optimizer)
+            progress.save(kept | {"average": average})
     return average
