@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from scripts.demo_model import captions, world
 from scripts.demo_model.autoencoder import train_autoencoder
 from scripts.demo_model.base import weights_of
+from scripts.demo_model.card import STAGES
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
 from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.measure import measure
@@ -21,6 +22,7 @@ from scripts.demo_model.recipe import CPU_64, TOY
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
+from scripts.demo_model.train import train
 from scripts.demo_model.whereabouts import whereabouts
 
 CHECKPOINT = Path(__file__).parents[1] / "data" / "models" / "demo"
@@ -205,6 +207,24 @@ def test_going_on_from_a_checkpoint_keeps_all_but_what_looks_across_frames():
         assert across or torch.equal(weights[f"unet.{name}"], value.float()), name
     last = [value for name, value in weights.items() if "conv4.3.weight" in name]
     assert last and not any(value.any() for value in last)
+
+
+def test_the_command_trains_from_nothing_and_finishes_what_is_there(tmp_path):
+    first, then = tmp_path / "first", tmp_path / "then"
+    train(TOY, "toy", tmp_path / "a", first, "a laptop", ["once"])
+    train(TOY, "toy", tmp_path / "b", then, "a desk", ["twice"], base=first, finish=True)
+    for folder in (first, then):
+        assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "TextToVideoSDPipeline"
+    log = json.loads((then / "training.json").read_text())
+    assert set(log["log"]) == {"decoder", "clips"} and set(log["first"]["log"]) == set(STAGES)
+    card = (then / "README.md").read_text()
+    assert card.index("a laptop") < card.index("- once") < card.index("Then, going on") < card.index("- twice")
+    before, after = (load_file(folder / "vae" / "diffusion_pytorch_model.safetensors") for folder in (first, then))
+    changed = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+    kept, anew = (weights_of(first, TOY, tokenizer_for(TOY), temporal=whole) for whole in (True, False))
+    assert {name for name in kept if not torch.equal(kept[name], anew[name]) and "unet" in name} == {
+        name for name in kept if ".temp_" in name or "transformer_in" in name}
 
 
 def test_the_checkpoint_is_complete_small_and_safe():

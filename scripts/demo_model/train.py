@@ -2,7 +2,8 @@
 
 On a machine busy with other things, two processes of one thread each get more done than one of two threads,
 which wait for each other at every operation:
-`OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 -m scripts.demo_model.train --work DIR`.
+`OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 -m scripts.demo_model.train --work DIR`. They average their weights
+every few steps, so two do not end in the weights that one makes.
 """
 
 import argparse
