@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from core.models import ModelSpec, model_folder
-from core.receipt import Environment, LoadedModel, Receipt, environment_causes, model_causes
+from core.modes import MODES
+from core.receipt import Environment, LoadedModel, Receipt, environment_causes, method_causes, model_causes
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 
@@ -46,6 +47,9 @@ def expected_causes(receipt: Receipt, now: Environment | None, warm: LoadedModel
     known = now is not None and same_model
     if now is None:
         now = replace(before, versions={**before.versions, **_other_versions(before.versions)})
+    mode = MODES.get(receipt.method.get("mode", ""))
+    if mode is not None:
+        causes += method_causes(receipt.method, mode.document(now.device))
     return Forecast(causes + environment_causes(before, now), known)
 
 

@@ -34,12 +34,18 @@ class ModeSpec:
     guided: tuple[float, float] = (0.0, 1.0)
     repeats: bool = True
 
-    def document(self) -> dict[str, Any]:
-        """What a receipt says of the mode: everything of it that can change the frames."""
+    def document(self, device: str) -> dict[str, Any]:
+        """What a receipt says of the mode: everything of it that can change the frames.
+
+        Args:
+            device: "cpu" or "cuda"; on a CPU linear layers are another library's (receipts that are older than
+                that say nothing of it).
+        """
         if not self.network:
             return {"mode": self.key}
-        return {"mode": self.key, "layout": "channels last", "interval": self.interval, "depth": self.depth,
-                "guided": list(self.guided)}
+        linear = {"linear": "oneDNN"} if device == "cpu" else {}
+        return {"mode": self.key, "layout": "channels last", **linear, "interval": self.interval,
+                "depth": self.depth, "guided": list(self.guided)}
 
 
 MODES: dict[str, ModeSpec] = {

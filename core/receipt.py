@@ -158,8 +158,7 @@ def causes(before: Receipt, after: Receipt) -> tuple[str, ...]:
         names = sorted(n for n in set(before.scheduler_config) | set(after.scheduler_config)
                        if before.scheduler_config.get(n) != after.scheduler_config.get(n))
         found.append(f"another scheduler configuration ({', '.join(names)})")
-    if before.method != after.method:
-        found.append(_method_cause(before.method, after.method))
+    found += method_causes(before.method, after.method)
     if before.loras != after.loras:
         found.append("other LoRAs")
     if before.noise_sha256 != after.noise_sha256:
@@ -167,12 +166,15 @@ def causes(before: Receipt, after: Receipt) -> tuple[str, ...]:
     return tuple(found) + environment_causes(before.environment, after.environment)
 
 
-def _method_cause(before: dict[str, Any], after: dict[str, Any]) -> str:
-    old, new = before.get("mode"), after.get("mode")
+def method_causes(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+    """In what two ways of making frames (`core.modes.ModeSpec.document`) differ, in one sentence or none."""
+    if before == now:
+        return ()
+    old, new = before.get("mode"), now.get("mode")
     if old != new:
-        return f"another mode ({old} → {new})"
-    names = sorted(name for name in set(before) | set(after) if before.get(name) != after.get(name))
-    return f"other settings of the mode {new} ({', '.join(names)})"
+        return (f"another mode ({old} → {new})",)
+    names = sorted(name for name in set(before) | set(now) if before.get(name) != now.get(name))
+    return (f"other settings of the mode {new} ({', '.join(names)})",)
 
 
 def verdict(before: Receipt, after: Receipt, psnr_db: float | None) -> Verdict:

@@ -9,6 +9,7 @@ import samples
 
 from core.forecast import Forecast, expected_causes, prompt_examples, unknown_words
 from core.models import MODELS, catalog, folder_on_disk
+from core.modes import EXACT, MODES
 from core.progress import PHASES, Progress
 from core.receipt import LoadedModel
 from core.settings import hub_cache
@@ -67,6 +68,15 @@ def test_nothing_differs_only_where_machine_and_model_are_known():
 def test_another_loaded_model_of_the_same_name_is_foreseen(change, words):
     forecast = expected_causes(RECEIPT, MACHINE, replace(WARM, **change), MODELS)
     assert forecast.known and len(forecast.causes) == 1 and forecast.causes[0].startswith(words)
+
+
+def test_a_mode_that_makes_its_steps_in_another_way_by_now_is_foreseen():
+    method = MODES[EXACT].document(MACHINE.device)
+    assert expected_causes(replace(RECEIPT, method=method), MACHINE, WARM, MODELS) == Forecast((), True)
+    before = {name: value for name, value in method.items() if name != "linear"}
+    forecast = expected_causes(replace(RECEIPT, method=before), MACHINE, WARM, MODELS)
+    assert forecast == Forecast(("other settings of the mode exact (linear)",), True)
+    assert expected_causes(replace(RECEIPT, method={"mode": "newer"}), MACHINE, WARM, MODELS).causes == ()
 
 
 def test_a_model_that_is_not_here_is_named():

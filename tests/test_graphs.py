@@ -11,7 +11,7 @@ from core import cost
 from core.diffusion.buckets import Buckets
 from core.diffusion.engine import Engine
 from core.diffusion.graphs import Graphed, Recorded
-from core.diffusion.network import Network, channels_last
+from core.diffusion.network import Network, lay_out
 from core.errors import Cancelled
 from core.models import catalog
 from core.modes import EXACT, FAST, REFERENCE
@@ -23,7 +23,7 @@ from core.settings import Settings
 def network(models_dir):
     engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
     engine.load("tiny", lambda _: None)
-    channels_last(engine._pipeline.unet, True)
+    lay_out(engine._pipeline.unet, True)
     return Network(engine._pipeline.unet)
 
 

@@ -16,6 +16,7 @@ from core.diffusion.engine import Engine
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
 from core.errors import Paused
 from core.models import SCHEDULERS, catalog
+from core.modes import EXACT, MODES
 from core.request import VideoRequest, resolve
 from core.settings import REPOSITORY, Settings
 
@@ -196,6 +197,14 @@ def test_a_checkpoint_of_another_machine_is_not_used(engine, models_dir):
     assert "another version of torch (" in why
 
 
+def test_a_checkpoint_of_a_studio_that_made_its_steps_in_another_way_is_not_used(engine, models_dir):
+    state, origin = loop(engine, models_dir)
+    before = {name: value for name, value in origin.method.items() if name != "linear"}
+    assert before != origin.method
+    found, why = unpack(pack(state, replace(origin, method=before)), origin, CPU)
+    assert found is None and why.endswith("was made with another way of making a step.")
+
+
 @pytest.mark.parametrize("damage", ["a bit", "cut", "empty", "not ours", "zeros"])
 def test_a_damaged_checkpoint_is_not_used(engine, models_dir, damage):
     request = asked(models_dir)
@@ -229,7 +238,8 @@ def loop(engine, models_dir, key="unipc", shape=(4, 4, 4, 5)):
     for timestep in scheduler.timesteps[:3]:
         inputs = scheduler.scale_model_input(latents, timestep)
         latents = scheduler.step(torch.randn(shape), timestep, inputs).prev_sample
-    origin = Origin(asked(models_dir, scheduler=key), "0" * 64, sampler.config_of(scheduler), engine.environment())
+    origin = Origin(asked(models_dir, scheduler=key), "0" * 64, sampler.config_of(scheduler), engine.environment(),
+                    MODES[EXACT].document("cpu"))
     return LoopState(3, latents, sampler._held_by(scheduler)), origin
 
 

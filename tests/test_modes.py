@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.diffusion.engine import Engine
-from core.diffusion.network import Network, channels_last
+from core.diffusion.network import Network, lay_out
 from core.errors import BadRequest, Paused
 from core.models import SCHEDULERS, catalog
 from core.modes import EXACT, FAST, MODES, REFERENCE, ModeSpec, Step, mode_of, plan
@@ -115,7 +115,7 @@ def test_a_step_that_takes_over_what_has_not_changed_equals_a_whole_one_at_any_d
         engine, models_dir, guidance_scale):
     engine.load("tiny", lambda _: None)
     unet = engine._pipeline.unet
-    channels_last(unet, True)
+    lay_out(unet, True)
     network = Network(unet)
     embeds = torch.randn(2 if guidance_scale > 1 else 1, 77, 16, generator=torch.Generator().manual_seed(1))
     latents = torch.randn(1, 4, 3, 5, 4, generator=torch.Generator().manual_seed(2))
@@ -160,4 +160,4 @@ def test_what_is_older_than_modes_was_made_by_the_reference():
     video = Video.from_document(document)
     assert mode_of(None).key == video.request.mode == video.receipt.method["mode"] == REFERENCE
     assert resolve(video.request, catalog(MODELS_DIR)).mode == REFERENCE
-    assert Receipt.from_document(document["receipt"]).method == MODES[REFERENCE].document()
+    assert Receipt.from_document(document["receipt"]).method == MODES[REFERENCE].document("cpu")

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from core.diffusion import noise, sampler
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
-from core.diffusion.network import Network, channels_last
+from core.diffusion.network import Network, lay_out
 from core.diffusion.prediction import Planned, Reference
 from core.modes import EXACT, MODES, plan
 from core.settings import Settings
@@ -36,13 +36,13 @@ def run(pipeline, prediction):
 
 
 def exact(pipeline):
-    channels_last(pipeline.unet, True)
+    lay_out(pipeline.unet, True)
     mode = MODES[EXACT]
     return Planned(Network(pipeline.unet), embeds(), GUIDANCE, plan(mode, STEPS, GUIDANCE), mode.depth)
 
 
 def reference(pipeline):
-    channels_last(pipeline.unet, False)
+    lay_out(pipeline.unet, False)
     return Reference(pipeline.unet, embeds(), GUIDANCE)
 
 
@@ -96,9 +96,10 @@ class Seen(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.convolutions, self.copies = [], []
+        self.convolutions, self.copies, self.operations = [], [], Counter()
 
     def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        self.operations[operation] += 1
         if operation in CONVOLUTIONS:
             self.convolutions.append(tuple(
                 tensor.is_contiguous(memory_format=torch.channels_last) for tensor in arguments[:2]))
@@ -119,8 +120,29 @@ def test_every_convolution_of_the_network_is_given_images_and_weights_with_their
     assert len(seen.convolutions) == STEPS * convolutions and (True, True) not in seen.convolutions
 
 
+PRODUCTS = (torch.ops.aten.linear.default, torch.ops.aten.addmm.default, torch.ops.aten.mm.default)
+ONEDNN = torch.ops.mkldnn._linear_pointwise.default
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+def test_every_linear_layer_of_the_network_goes_through_onednn_and_none_of_the_reference(pipeline):
+    linear = sum(isinstance(module, torch.nn.Linear) for module in pipeline.unet.modules())
+    with Seen() as seen:
+        run(pipeline, lambda: exact(pipeline))
+    once = {"time_emb_proj", "linear_1", "linear_2"}  # once a run
+    keys = sum(name.endswith(("attn2.to_k", "attn2.to_v")) and "temp" not in name and "transformer_in" not in name
+               for name, _ in pipeline.unet.named_modules())  # once a video
+    runs = keys + sum(name.rpartition(".")[2] in once for name, _ in pipeline.unet.named_modules())
+    assert seen.operations[ONEDNN] == STEPS * (linear - runs) + runs
+    assert not any(seen.operations[product] for product in PRODUCTS)
+    with Seen() as seen:
+        run(pipeline, lambda: reference(pipeline))
+    assert seen.operations[ONEDNN] == 0
+    assert sum(seen.operations[product] for product in PRODUCTS) >= STEPS * (linear - runs)
+
+
 def test_all_but_the_first_convolutions_of_the_decoder_are_given_channels_last(pipeline):
-    channels_last(pipeline.vae, True)
+    lay_out(pipeline.vae, True)
     with torch.inference_mode(), Seen() as seen:
         decode(pipeline, noise.draw(3, FRAMES, 4, 4, 6), lambda *_: None)
     assert len(seen.convolutions) > 10

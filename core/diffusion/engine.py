@@ -18,7 +18,7 @@ from core.diffusion.failures import meaning
 from core.diffusion.frames import check_finite, check_not_flat, decode
 from core.diffusion.graphs import Graphed, Record
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
-from core.diffusion.network import Network, channels_last
+from core.diffusion.network import Network, lay_out
 from core.diffusion.prediction import Prediction, Reference, planned, rehearse
 from core.diffusion.report import Report
 from core.errors import BadRequest, ModelUnavailable, OutOfMemory, StudioError
@@ -187,7 +187,8 @@ class Engine:
             embeds, notes = embed(pipeline, request)
         scheduler = self._scheduler(pipeline, request.scheduler)
         environment = replace(devices.environment(pipeline.device), memory_mode=memory_mode)
-        origin = Origin(request, pipeline.weights_sha256, sampler.config_of(scheduler), environment)
+        origin = Origin(request, pipeline.weights_sha256, sampler.config_of(scheduler), environment,
+                        mode.document(environment.device))
         state, remark = unpack(checkpoint, origin, pipeline.device) if checkpoint else (None, "")
         if state is not None:
             if state.step:
@@ -220,7 +221,7 @@ class Engine:
         receipt = Receipt(
             noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames).hexdigest(),
             **vars(pipeline.loaded_model), scheduler_config=origin.scheduler_config,
-            environment=origin.environment, method=mode.document())
+            environment=origin.environment, method=origin.method)
         runtime = Runtime(denoise_s=denoised - started, decode_s=decoded - denoised,
                           peak_memory_bytes=max(peak_bytes, devices.peak_memory_bytes(pipeline.device) + (
                               self._graphed.nbytes if self._graphed else 0)))  # these are not counted as allocated
@@ -228,12 +229,12 @@ class Engine:
         return Generation(frames, receipt, runtime, notes)
 
     def _lay_out(self, pipeline: loader.Pipeline, request: VideoRequest, memory_mode: str) -> None:
-        """Put the weights where a mode and a memory mode want them, and in the order of memory they want."""
+        """Prepare the parts for a mode, and put their weights where the memory mode wants them."""
         laid_out = mode_of(request.mode).network
         if not laid_out or memory_mode != cost.RESIDENT:
             self._graphed = None  # the weights move, and a recording knows where they were
         for part in (pipeline.unet, pipeline.vae):
-            channels_last(part, laid_out)
+            lay_out(part, laid_out)
         for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
             part.to(pipeline.device if memory_mode == cost.RESIDENT else torch.device("cpu"))
 

@@ -48,6 +48,7 @@ class Origin:
     weights_sha256: str
     scheduler_config: dict[str, Any]
     environment: Environment
+    method: dict[str, Any]
 
     def document(self) -> dict[str, Any]:
         """The origin as a JSON object."""
@@ -107,7 +108,7 @@ def _difference(before: dict[str, Any], now: Origin) -> str:
         except TypeError:
             return "another environment"
     names = {"request": "another request", "weights_sha256": "other weights",
-             "scheduler_config": "another scheduler configuration"}
+             "scheduler_config": "another scheduler configuration", "method": "another way of making a step"}
     return "; ".join(words for name, words in names.items() if before.get(name) != after[name]) or "other settings"
 
 

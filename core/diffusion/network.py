@@ -6,6 +6,8 @@ layer that reads a prompt (for both prompts again). Here the first is done once 
 all steps, and the third once a step. What is nothing at inference (dropout, division by one) is left out.
 Images are held with their channels last: that is the order the convolutions and the linear layers want, and, as
 the frames of a video then lie one after the other, the temporal convolutions too; nearly nothing is copied.
+On a CPU the linear layers go through oneDNN, as convolutions always do: torch gives them to MKL, which leaves
+AVX-512 unused on processors that are not Intel's.
 
 The sums are made in another order than the library's, so a value may differ from its own in the last bits.
 
@@ -16,6 +18,7 @@ arXiv 2312.00858).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,7 +50,7 @@ class _Layer:
 
 
 class Network:
-    """A loaded UNet3D whose weights are laid out by `channels_last`. It holds nothing of a video.
+    """A loaded UNet3D prepared by `lay_out`. It holds nothing of a video.
 
     An image is a frame of one prompt's video: first come the frames of the negative prompt, then those of the
     prompt. Before the first layer that reads a prompt there are the frames once, for both.
@@ -147,13 +150,27 @@ class Network:
             return _run(step, x, frames, time, prompts)
 
 
-def channels_last(module: torch.nn.Module, wanted: bool) -> None:
-    """Lay the weights of all convolutions out with their channels last, or as the library does."""
+def lay_out(module: torch.nn.Module, wanted: bool) -> None:
+    """Prepare a model for `Network`, or make it the library's again.
+
+    The weights of all convolutions are laid out with their channels last; linear layers call `_linear`.
+    """
     for part in module.modules():
         if isinstance(part, torch.nn.Conv2d | torch.nn.Conv3d):
             layout = torch.channels_last if part.weight.dim() == 4 else torch.channels_last_3d
             layout = layout if wanted else torch.contiguous_format
             part.weight.data = part.weight.data.contiguous(memory_format=layout)
+        elif isinstance(part, torch.nn.Linear):
+            part.__dict__.pop("forward", None)
+            if wanted:
+                part.forward = partial(_linear, part)
+
+
+def _linear(module: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """A linear layer, on a CPU by oneDNN where torch has it."""
+    if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+        return functional.linear(x, module.weight, module.bias)
+    return torch.ops.mkldnn._linear_pointwise.default(x, module.weight, module.bias, "none", [], "")
 
 
 def _run(layer: _Layer, x: torch.Tensor, frames: int, time: torch.Tensor, prompts: Prompts) -> torch.Tensor:

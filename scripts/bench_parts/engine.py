@@ -17,7 +17,7 @@ from core.diffusion import loader, noise
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
 from core.diffusion.loader import settle
-from core.diffusion.network import channels_last
+from core.diffusion.network import lay_out
 from core.library import clip
 from core.library.encoding import Encoding
 from core.models import SCHEDULERS, catalog, model_folder
@@ -71,7 +71,7 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
     limits = models[request.model].limits
     most = limits.num_frames.high, limits.height.high, limits.width.high
     pipeline = loader.load(models[request.model], settings, lambda _: None)
-    channels_last(pipeline.vae, True)
+    lay_out(pipeline.vae, True)
     for size in ((request.num_frames, request.height, request.width), most):
         found |= _beside(pipeline, size, request.fps, repeats)
     return found

@@ -20,7 +20,7 @@ from core.diffusion import noise, placement, sampler
 from core.diffusion.checkpoint import weight_variant
 from core.diffusion.frames import decode
 from core.diffusion.graphs import Graphed, Made, Recorded, cuda_graph
-from core.diffusion.network import Network, channels_last
+from core.diffusion.network import Network, lay_out
 from core.diffusion.prediction import Planned, Prediction, Reference
 from core.errors import StudioError
 from core.models import MODELS, folder_on_disk
@@ -218,7 +218,7 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Cloc
         try:
             for part in (parts.text_encoder, parts.unet, parts.vae):
                 part.to(parts.device if resident else "cpu")
-                channels_last(part, last)
+                lay_out(part, last)
             before = timed.seconds
             figures, frames = _measured(row, call, parts, steps, clock)
             if name in RECORDED and graphed is not None:

@@ -14,7 +14,7 @@ import torch
 from core.diffusion import loader, noise, sampler
 from core.diffusion.embedding import embed
 from core.diffusion.frames import decode
-from core.diffusion.network import Network, channels_last
+from core.diffusion.network import Network, lay_out
 from core.diffusion.prediction import Planned
 from core.models import catalog
 from core.modes import EXACT, FAST, MODES, ModeSpec, plan
@@ -37,8 +37,8 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
     """
     settings = Settings.from_env(models_dir=models_dir)
     pipeline = loader.load(catalog(settings.models_dir)["demo"], settings, lambda _: None)
-    channels_last(pipeline.unet, True)
-    channels_last(pipeline.vae, True)
+    lay_out(pipeline.unet, True)
+    lay_out(pipeline.vae, True)
     chosen = MODES[FAST]
     rows = {"exact": MODES[EXACT], "fast, as it is offered": chosen}
     rows |= {f"interval {interval}, depth {depth}, guided to {until:.0%}": ModeSpec(
