@@ -89,6 +89,15 @@ def finish(settings: Settings, arguments: argparse.Namespace) -> int:
         return _made(studio, studio.finish(arguments.id, arguments.seed), arguments.json)
 
 
+def delete_audition(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Remove an audition that has ended, with its contact sheet; videos finished from it stay."""
+    with open_studio(settings, "visit") as studio:
+        studio.forget_audition(arguments.id)
+        show({"deleted": arguments.id}, [f"Deleted the audition {arguments.id}. No video was touched."],
+             arguments.json)
+    return 0
+
+
 def models(settings: Settings, arguments: argparse.Namespace) -> int:
     """The models that can be asked for."""
     with open_studio(settings, "visit") as studio:
@@ -151,6 +160,7 @@ def parser() -> argparse.ArgumentParser:
     finishing = command("finish", finish)
     finishing.add_argument("id")
     finishing.add_argument("seed", type=int)
+    command("delete-audition", delete_audition).add_argument("id")
     add_commands(command)
     for name, run in (("models", models), ("doctor", doctor), ("dispatch", dispatch), ("bench", bench)):
         command(name, run)

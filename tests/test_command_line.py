@@ -188,3 +188,17 @@ def test_doctor_says_what_is_here_and_how_to_mend(core, tmp_path):
     assert checks["torch"]["ok"] and "2.13.0" in checks["torch"]["found"]
     missing = checks["Model demo"]
     assert not missing["ok"] and "data/models/demo" in missing["mend"]
+
+
+def test_an_audition_is_deleted_with_its_sheet_and_what_was_finished_from_it_stays(core):
+    short = ["--seeds", "2", "--audition-steps", "1"]
+    tried = json.loads(core("audition", "a red ball", *SMALL, *short, "--json").stdout)
+    finished = json.loads(core("finish", tried["id"], str(tried["seeds"][1]), "--json").stdout)
+    assert Path(tried["path"]).is_file()
+    deleted = core("delete-audition", tried["id"], "--json")
+    assert (deleted.returncode, json.loads(deleted.stdout)) == (0, {"deleted": tried["id"]})
+    assert not Path(tried["path"]).exists() and Path(finished["path"]).is_file()
+    for gone in (core("delete-audition", tried["id"]), core("delete-audition", finished["id"])):
+        assert gone.returncode == 1 and "is no audition that has ended" in gone.stderr
+    assert core("finish", tried["id"], "7").returncode == 1
+    core("delete", finished["id"], "--for-good")
