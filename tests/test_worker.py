@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -344,6 +345,23 @@ def test_a_grown_log_is_put_aside_and_temporary_files_of_the_dead_are_removed(tm
     assert (tmp_path / "worker.log.1").stat().st_size == 5_000_000
     assert (tmp_path / "worker.log").stat().st_size < 1_000_000
     assert not (tmp_path / "scratch" / "t2v-left").exists()
+
+
+def test_what_a_worker_killed_while_it_decodes_left_is_removed_by_the_next_one(tmp_path, own_models):
+    executor, scratch = ProcessExecutor(settings_for(tmp_path, own_models)), tmp_path / "scratch"
+    request = replace(REQUEST, num_frames=64, num_inference_steps=1, width=256, height=256)
+    try:
+        until(lambda: executor.call("worker", "status").state == "idle", 120)
+        executor.call("worker", "start", head()["id"], 1, request.document(), head())
+        until(lambda: list(scratch.glob("t2v-*/clip.mp4")), 120)
+        assert executor.call("worker", "status").progress.phase in ("denoising", "decoding")
+        os.kill(executor.pid, signal.SIGKILL)
+        until(lambda: not alive(executor.pid))
+        assert list(scratch.glob("t2v-*")) and not list(Path(tempfile.gettempdir()).glob("t2v-*/clip.mp4"))
+        executor.kill("worker")
+        assert not list(scratch.iterdir())
+    finally:
+        executor.close()
 
 
 def test_the_words_of_the_screens_process_never_import_the_engine():
