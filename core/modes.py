@@ -17,7 +17,7 @@ class ModeSpec:
         help: what a person gives up and gains, in one line.
         network: made by `core.diffusion.network`, images with their channels last; else by the library's forward.
         interval: of so many steps one is made whole; the others make only the last layers anew (DeepCache, Ma et
-            al. 2023, arXiv 2312.00858). 1: all are whole.
+            al. 2023, arXiv 2312.00858). 1: all are whole; 2.5: two of five are.
         depth: how many of the last layers that is.
         guided: from which part of the steps to which the prompt is compared with the negative prompt (Kynkäänniemi
             et al. 2024, arXiv 2404.07724); outside it each step is half the work.
@@ -29,7 +29,7 @@ class ModeSpec:
     title: str
     help: str
     network: bool = True
-    interval: int = 1
+    interval: float = 1
     depth: int = 1
     guided: tuple[float, float] = (0.0, 1.0)
     repeats: bool = True
@@ -52,8 +52,8 @@ MODES: dict[str, ModeSpec] = {
     row.key: row
     for row in (
         ModeSpec(EXACT, "Exact", "Every step in full, equal to the reference up to rounding."),
-        ModeSpec(FAST, "Fast", "Most of the model runs every second step only: quicker, and details may differ.",
-                 interval=2, depth=1, guided=(0.0, 1.0)),
+        ModeSpec(FAST, "Fast", "Most of the model runs at two of five steps: quicker, and details may differ.",
+                 interval=2.5, depth=1, guided=(0.0, 1.0)),
         ModeSpec(REFERENCE, "Reference", "The arithmetic of the diffusers library, bit for bit, and slower; "
                                          "as videos were made before there were modes.", network=False),
     )
@@ -84,10 +84,11 @@ def mode_of(key: str | None) -> ModeSpec:
 def plan(mode: ModeSpec, num_inference_steps: int, guidance_scale: float) -> tuple[Step, ...]:
     """How each step is made. The first is whole, and so is one that needs more prompts than were kept."""
     steps: list[Step] = []
-    since, kept_guided = 0, False
+    due, kept_guided = 0.0, False  # the step at which the next whole one comes
     for index in range(num_inference_steps):
         guided = guidance_scale > 1 and mode.guided[0] <= index / num_inference_steps < mode.guided[1]
-        whole = index == 0 or since + 1 >= mode.interval or (guided and not kept_guided)
-        since, kept_guided = (0, guided) if whole else (since + 1, kept_guided)
+        whole = index >= due or (guided and not kept_guided)
+        if whole:
+            due, kept_guided = (due if index >= due else index) + mode.interval, guided
         steps.append(Step(whole, guided))
     return tuple(steps)

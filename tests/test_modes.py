@@ -141,6 +141,7 @@ def test_a_plan_makes_every_third_step_whole_and_whatever_lacks_a_prompt():
     assert shown(third, 7) == "Wg-g-gWg-g-gWg"
     assert shown(third, 4, 1.0) == "W - - W "
     assert shown(ModeSpec("m", "M", "", interval=3, guided=(0.25, 0.75)), 8) == "W - Wg-g-gWg- - "
+    assert shown(ModeSpec("m", "M", "", interval=2.5), 11) == "Wg-g-gWg-gWg-g-gWg-gWg"
     assert plan(MODES[EXACT], 5, 5.0) == plan(MODES[REFERENCE], 5, 5.0) == (Step(),) * 5
 
 

@@ -260,4 +260,4 @@ def _read(attn: Any, norm: Any, x: torch.Tensor, frames: int,
 
 def _feed_forward(block: Any, x: torch.Tensor) -> torch.Tensor:
     value, gate = block.ff.net[0].proj(block.norm3(x)).chunk(2, dim=-1)
-    return block.ff.net[2](value * functional.gelu(gate)).add_(x)
+    return block.ff.net[2](functional.gelu(gate).mul_(value)).add_(x)

@@ -23,8 +23,8 @@ from core.settings import Settings
 from scripts.demo_model.measure import measure as seen_in
 from scripts.demo_model.prompts import single_prompts
 
-SETTINGS = ((2, 1, 1.0), (3, 1, 1.0), (4, 1, 1.0), (2, 2, 1.0), (3, 2, 1.0), (3, 3, 1.0), (1, 1, 0.6), (2, 1, 0.6),
-            (2, 2, 0.6), (2, 1, 0.8), (2, 2, 0.8))
+SETTINGS = ((2, 1, 1.0), (2.5, 1, 1.0), (3, 1, 1.0), (4, 1, 1.0), (2, 2, 1.0), (3, 2, 1.0), (3, 3, 1.0),
+            (1, 1, 0.6), (2, 1, 0.6), (2, 2, 0.6), (2, 1, 0.8), (2, 2, 0.8))
 """Interval, depth, and until which part of the steps there is guidance."""
 
 
