@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.errors import BadRequest, DamagedVideo, NotFound, ReadOnly
+from core.library.damage import Damage
 from core.library.entry import Entry
 from core.library.facets import Facets, Tally
 from core.library.index import Index
@@ -26,6 +27,7 @@ class Catalogue:
     def __init__(self, index: Index, shelf: Shelf) -> None:
         self._index = index
         self._shelf = shelf
+        self._damage = Damage(shelf)
         self._videos: dict[str, tuple[int, Video]] = {}
         self._children: tuple[int, dict[str, list[str]]] = -1, {}
         self._answers: dict[Query, tuple[int, Sequence[Entry], int]] = {}
@@ -103,8 +105,10 @@ class Catalogue:
 
     def _answer(self, query: Query) -> tuple[Sequence[Entry], int]:
         """All entries that match and the bytes of their MP4s."""
-        if query.damaged:  # not remembered: files come and go without the index
-            entries = self._damaged(self._answer(replace(query, damaged=False))[0])
+        if query.damaged:  # not remembered here: files come and go without the index
+            generation, all_of_them = self._index.generation, self._index.all()
+            damaged = self._damage.among(all_of_them, generation)
+            entries = [entry for entry in self._answer(replace(query, damaged=False))[0] if entry.id in damaged]
             return entries, sum(entry.bytes for entry in entries)
         generation = self._index.generation
         known = self._answers.get(query)
@@ -117,25 +121,6 @@ class Catalogue:
             self._answers = {}
         self._answers[query] = generation, entries, size
         return entries, size
-
-    def _damaged(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Those whose sidecar or MP4 is missing or unreadable. A sidecar as old as its row is not read."""
-        whole = {}
-        for path in self._shelf.folders():
-            folder = self._shelf.folder(path)
-            whole |= {video_id: folder.stamps[video_id] for video_id in folder.whole}
-        return [entry for entry in entries
-                if entry.id not in whole or self._shelf.size(entry.id) != entry.bytes
-                or (whole[entry.id] != entry.sidecar_ns and not self._reads(entry.id))]
-
-    def _reads(self, video_id: str) -> bool:
-        try:
-            self._shelf.read(video_id)
-        except ReadOnly:
-            return True  # a newer studio does
-        except (NotFound, DamagedVideo):
-            return False
-        return True
 
     def _whole(self, entry: Entry) -> tuple[Video, bool, bool]:
         """The video of a row, whether its files are there, and whether a newer studio wrote it.

@@ -1,0 +1,89 @@
+"""Which videos are damaged: asked of the disk once for a look, and never hidden for long."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from samples import mp4, video
+
+from core.library.damage import REMEMBERED_S, Damage
+from core.library.library import Library
+from core.library.shelf import MP4, SIDECAR, Shelf
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    opened = Library(tmp_path, writable=True)
+    yield opened
+    opened.close()
+
+
+def fill(library: Library, count: int) -> list[str]:
+    """The ids of some videos."""
+    return [library.publish(video(id=f"20261122-{number:06d}-abcdef", seed=number), mp4()[0]).id
+            for number in range(count)]
+
+
+class Look:
+    """Asks again and again, at a time of its own."""
+
+    def __init__(self, library: Library) -> None:
+        self.library, self.shelf, self.now = library, Shelf(library.data_dir / "library"), 0.0
+        self._damage = Damage(self.shelf, lambda: self.now)
+
+    def damaged(self, generation: int = 1) -> set[str]:
+        return set(self._damage.among(self.library.entries(), generation))
+
+    def settle(self, seconds: float = -3600) -> None:
+        """As if names had come or gone that many seconds from now, and not since."""
+        for folder in self.shelf.folders():
+            os.utime(folder, (time.time() + seconds,) * 2)
+
+
+def cut(path: Path) -> None:
+    """Overwrite a file in its place: its folder does not change."""
+    before = path.parent.stat().st_mtime_ns
+    path.write_bytes(path.read_bytes()[:100])
+    assert path.parent.stat().st_mtime_ns == before
+
+
+def test_the_files_are_asked_once_for_a_look_and_again_when_it_is_old_or_the_index_changed(library):
+    first, second, _third = fill(library, 3)
+    look = Look(library)
+    look.settle()
+    assert look.damaged() == set()
+    cut(look.shelf.path(first, MP4))
+    assert look.damaged() == set(), "remembered"
+    look.now += REMEMBERED_S
+    assert look.damaged() == {first}
+    cut(look.shelf.path(second, SIDECAR))
+    assert look.damaged() == {first}
+    assert look.damaged(generation=2) == {first, second}
+
+
+@pytest.mark.parametrize("suffix", [MP4, SIDECAR])
+def test_a_file_that_vanishes_or_comes_back_is_seen_at_once(library, suffix):
+    gone = fill(library, 3)[1]
+    look = Look(library)
+    look.settle()
+    assert look.damaged() == set()
+    path = look.shelf.path(gone, suffix)
+    content = path.read_bytes()
+    path.unlink()
+    assert look.damaged() == {gone}
+    look.settle()
+    assert look.damaged() == {gone}
+    path.write_bytes(content)
+    assert look.damaged() == set()
+
+
+def test_nothing_is_remembered_while_files_come_and_go(library):
+    """Two changes in one tick of the file system's clock look like one."""
+    first = fill(library, 2)[0]
+    look = Look(library)
+    look.settle(3600)
+    assert look.damaged() == set()
+    cut(look.shelf.path(first, MP4))
+    assert look.damaged() == {first}
