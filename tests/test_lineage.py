@@ -12,7 +12,7 @@ from core.errors import DamagedVideo
 from core.jobs.status import Head
 from core.library import clip, sidecar
 from core.library.library import Library
-from core.library.lineage import SHOWN, lineage, origin_of
+from core.library.lineage import DAMAGED, GONE, HERE, NEWER, SHOWN, TRASHED, lineage, origin_of
 from core.receipt import Verdict
 from core.video import ANCESTORS, Origin, Video
 
@@ -85,9 +85,29 @@ def test_a_parent_in_the_trash_is_told_of_whole_and_remembered_by_who_is_made_me
     assert origin_of(library, parent.id, "remix") == Origin("remix", parent.created, parent.request, (root.id,))
     assert origin_of(library, "no id", "remix") == Origin("remix")
     there = lineage(library, video).ancestors
-    assert ids(there) == [root.id, parent.id] and there[1].trashed and not there[0].trashed
+    assert ids(there) == [root.id, parent.id] and [one.state for one in there] == [HERE, TRASHED]
     assert there[1].video is None and [c.name for c in there[1].changes] == ["seed"]
     library.close()
+
+
+@pytest.mark.parametrize(("state", "spoil"), [
+    (NEWER, lambda library, one: library.sidecar_path(one.id).write_text(
+        json.dumps({**one.document(), "schema": 99}))),
+    (DAMAGED, lambda library, one: library.sidecar_path(one.id).write_text("{")),
+    (DAMAGED, lambda library, one: library.mp4_path(one.id).unlink()),
+    (GONE, lambda library, one: library.delete(one.id)),
+])
+def test_one_that_cannot_be_read_says_why_as_a_parent_and_as_a_child(library, state, spoil):
+    root = born(library, 1, seed=1)
+    parent = born(library, 2, root, seed=2, prompt="a green ball")
+    video = born(library, 3, parent, seed=3)
+    spoil(library, parent)
+    above = lineage(library, video).ancestors
+    assert ids(above) == [root.id, parent.id] and [one.state for one in above] == [HERE, state]
+    assert above[1].video is None and above[1].prompt == "a green ball" and above[1].created == parent.created
+    below = lineage(library, root).children
+    assert [(one.id, one.state, one.prompt) for one in below] == \
+        ([] if state == GONE else [(parent.id, state, "a green ball")])
 
 
 def test_the_story_goes_on_over_several_that_are_gone(library):

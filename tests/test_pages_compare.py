@@ -136,6 +136,8 @@ def test_a_deleted_parent_is_told_of_in_the_story(studio):  # noqa: F811
     told = said(at).replace("\\", "")
     assert "In the trash" in told and "Remixed: steps 20 → 30" in told
     assert at_button(at, f"story_{root.id}") and not at_button(at, f"story_{parent.id}")
+    studio.library.trash.erase(parent.id)
+    assert "Not in this library" in said(page("gallery", video=remix.id))
 
 
 def test_a_video_without_relatives_has_no_story(studio):  # noqa: F811
@@ -174,8 +176,17 @@ def test_a_finished_regeneration_is_compared_from_its_card_the_stage_and_the_ope
     assert not at_button(page("gallery", video=job.id), "compare_parent")
 
 
-def test_a_parent_whose_sidecar_is_damaged_does_not_break_the_page_of_its_child(studio):  # noqa: F811
+@pytest.mark.parametrize(("content", "words", "then"), [
+    ("{", "A file of it is missing or damaged", "not whole"),
+    ('{"schema": 99, "request": {"prompt": "a blue ball"}}', "Made by a newer studio", "A newer studio made it"),
+])
+def test_a_parent_that_cannot_be_read_is_said_to_be_what_it_is_and_opened(
+        studio, content, words, then):  # noqa: F811
     root, parent, _again, remix, _child = family(studio)
-    studio.library.sidecar_path(parent.id).write_text("{")
+    studio.library.sidecar_path(parent.id).write_text(content)
     at = page("gallery", video=remix.id)
-    assert not at.error and "Not in this library, or damaged" in said(at) and at_button(at, f"story_{root.id}")
+    told = said(at).replace("\\", "")
+    assert not at.error and f"{words} · Made from another video: prompt changed, seed 1 → 2" in told
+    assert at_button(at, f"story_{root.id}") and not at_button(at, f"story_compare_{parent.id}")
+    at = press(at, f"story_{parent.id}")
+    assert then in " ".join(each.value for each in (*at.error, *at.info))

@@ -8,12 +8,13 @@ twice.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from core.errors import StudioError
+from core.errors import DamagedVideo, ReadOnly, StudioError
 from core.library.library import Library
 from core.request import Change, VideoRequest, changes
 from core.video import ANCESTORS, Origin, Video, is_id
 
 REGENERATE, REMIX = "regenerate", "remix"
+HERE, TRASHED, NEWER, DAMAGED, GONE = "here", "trashed", "newer", "damaged", "gone"
 SHOWN = 12  # siblings and children; more are counted
 
 
@@ -22,11 +23,13 @@ class Kin:
     """One video of a family.
 
     Attributes:
-        video: None when it is not in the library, or cannot be read; trashed: it is in the trash.
+        video: None when it is not in the library, or cannot be read.
+        state: HERE, TRASHED, NEWER (a newer studio wrote it), DAMAGED (a file is missing or unreadable), GONE.
         kind: how it came from its parent, "" when that is not known or it has none.
         request, created: of the video, as far as its children remember them; None and "" when they do not.
         changes: from the request of its parent to its own; None when one of the two is not known.
         children: how many videos were made from it.
+        prompt: as far as anything here says it.
     """
 
     id: str
@@ -36,7 +39,8 @@ class Kin:
     created: str = ""
     changes: tuple[Change, ...] | None = None
     children: int = 0
-    trashed: bool = False
+    state: str = HERE
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,12 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
             here = _read(library, video_id)
             found = here or _in_trash(library, video_id)
             if found is not None:
-                yield Kin(video_id, here, request=found.request, created=found.created, trashed=here is None,
-                          children=len(library.made_from(video_id)))
+                yield Kin(video_id, here, request=found.request, created=found.created,
+                          children=len(library.made_from(video_id)), state=HERE if here else TRASHED,
+                          prompt=found.request.prompt)
                 below = found
                 break
-            known = origin if number == 0 else None  # only of the parent more than the id is remembered
-            yield Kin(video_id, None, request=known.request if known else None,
-                      created=known.created if known else "", children=len(library.made_from(video_id)))
+            yield _unread(library, video_id, None if number else origin)  # of others only the id is remembered
 
 
 def _with_changes(line: list[Kin]) -> list[Kin]:
@@ -121,7 +124,7 @@ def _known(library: Library, ids: Iterable[str], parent: VideoRequest | None) ->
     for video_id in ids:
         found = _read(library, video_id)
         if found is None:
-            yield Kin(video_id, None, children=len(library.made_from(video_id)))
+            yield _unread(library, video_id, None)
         else:
             yield _kin(library, found, parent)
 
@@ -129,7 +132,27 @@ def _known(library: Library, ids: Iterable[str], parent: VideoRequest | None) ->
 def _kin(library: Library, video: Video, parent: VideoRequest | None) -> Kin:
     before = parent or (video.origin.request if video.origin else None)
     return Kin(video.id, video, _kind(video, before), video.request, video.created,
-               _changed(before, video.request) if video.parent else None, len(library.made_from(video.id)))
+               _changed(before, video.request) if video.parent else None, len(library.made_from(video.id)),
+               prompt=video.request.prompt)
+
+
+def _unread(library: Library, video_id: str, origin: Origin | None) -> Kin:
+    """One that cannot be read here: why, and what its child or the index knows of it."""
+    state, prompt, created = GONE, "", ""
+    try:
+        library.get(video_id)
+    except ReadOnly:
+        state, seen = NEWER, library.glimpse(video_id)
+        prompt, created = (seen.request.prompt, seen.created) if seen else ("", "")
+    except DamagedVideo:
+        state, known = DAMAGED, library.known(video_id)
+        prompt, created = (known.prompt, known.created) if known else ("", "")
+    except StudioError:
+        pass  # it is not here
+    request = origin.request if origin else None
+    return Kin(video_id, None, request=request, state=state, prompt=request.prompt if request else prompt,
+               created=origin.created if origin and origin.created else created,
+               children=len(library.made_from(video_id)))
 
 
 def _kind(video: Video, parent: VideoRequest | None) -> str:

@@ -27,7 +27,7 @@ class Query:
         tags: tags the video must all have.
         lora: the name of a LoRA that was applied.
         recipe: False: only videos from outside, of which it is not known how they were made.
-        damaged: only videos whose sidecar or MP4 is missing or unreadable now, as the disk says (core/library/damage.py).
+        damaged: only videos whose sidecar or MP4 is missing or unreadable, as the disk says (library/damage.py).
         date_from, date_to: days in UTC, both included: a date, or text that starts with YYYY-MM-DD.
         sort: a key of `SORTS`.
         page: from 1; beyond the last one the last is given.

@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.library.lineage import REGENERATE, REMIX, Kin, lineage
+from core.library.lineage import DAMAGED, GONE, NEWER, REGENERATE, REMIX, TRASHED, Kin, lineage
 from core.studio import Studio
 from core.video import Video
 from pages.parts.compare_with import in_order
@@ -14,6 +14,11 @@ from pages.parts.words import FIELDS, VERDICT_COLORS, VERDICT_ICONS, age, plain,
 
 DEEPEST = 4  # rows further down are not moved further to the right
 _KINDS = {REGENERATE: "Regenerated", REMIX: "Remixed"}
+_ABSENT = {  # its picture, and what is said of it
+    TRASHED: (":material/delete:", "In the trash"), NEWER: (":material/lock:", "Made by a newer studio"),
+    DAMAGED: (":material/broken_image:", "A file of it is missing or damaged"),
+    GONE: (":material/visibility_off:", "Not in this library"),
+}
 _INDENT = "".join(
     f'[class*="st-key-kin_{depth}_"] {{ --in: calc({depth} * var(--step)); margin-left: var(--in); '
     "width: calc(100% - var(--in)); }" for depth in range(1, DEEPEST + 1))
@@ -45,7 +50,8 @@ def story(opened: Studio, video: Video) -> None:
 
 def edge(kin: Kin) -> str:
     """How a video came from its parent and what was changed: `Remixed: seed 1 → 2, prompt changed`."""
-    how = _KINDS.get(kin.kind, "Made from another video" if kin.kind or (kin.video and kin.video.parent) else "")
+    made = kin.kind or kin.changes is not None or (kin.video and kin.video.parent)
+    how = _KINDS.get(kin.kind, "Made from another video" if made else "")
     if kin.changes is None or kin.kind == REGENERATE:
         return how
     said = ", ".join(_change(change.name, change.before, change.after) for change in kin.changes)
@@ -68,14 +74,13 @@ def _short(name: str, value: object) -> str:
 def _row(kin: Kin, depth: int, beside: Video) -> None:
     with _place(kin, depth, ""):
         if kin.video is None:
-            _gone(kin)
+            _absent(kin)
             return
         _words(kin, kin.video)
         with st.container(horizontal=True, gap="xsmall", width="content"):
             st.button("", icon=":material/compare:", key=f"story_compare_{kin.id}", help="Compare with this video",
                       on_click=compare, args=in_order(kin.video, beside))
-            st.button("", icon=":material/play_arrow:", key=f"story_{kin.id}", help="Open",
-                      on_click=open_video, args=(kin.id,))
+            _open_button(kin)
 
 
 def _place(kin: Kin, depth: int, suffix: str) -> DeltaGenerator:
@@ -101,15 +106,28 @@ def _words(kin: Kin, video: Video, name: str = "") -> None:
             st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
 
 
-def _gone(kin: Kin) -> None:
-    """A video that is not here: what its children remember of it."""
-    st.markdown(":material/visibility_off:", width=52)
+def _absent(kin: Kin) -> None:
+    """A video that cannot be read here: why, and what is known of it."""
+    icon, why = _ABSENT[kin.state]
+    if kin.state == NEWER:
+        st.image(f"/app/static/poster/{kin.id}.webp", width=52, alt="")
+    else:
+        with st.container(width=52, height=52, horizontal_alignment="center", vertical_alignment="center",
+                          key=f"absent_{kin.id}"):
+            st.markdown(icon, width="content")
     with st.container(gap=None, width="stretch"):
-        st.text(shorten(kin.request.prompt, 80) if kin.request else kin.id)
-        seed = f"seed {short_seed(kin.request.seed)}" if kin.request else ""
-        known = edge(kin), seed, kin.created and age(kin.created)
-        where = "In the trash" if kin.trashed else "Not in this library, or damaged"
-        st.caption(" · ".join(plain(part) for part in (where, *known) if part))
+        st.text(shorten(kin.prompt, 80) if kin.prompt else kin.id)
+        how = edge(kin)
+        seed = f"seed {short_seed(kin.request.seed)}" if kin.request and "seed" not in how else ""
+        known = how, seed, kin.created and age(kin.created)
+        st.caption(" · ".join(plain(part) for part in (why, *known) if part))
+    if kin.state in (NEWER, DAMAGED):
+        _open_button(kin)
+
+
+def _open_button(kin: Kin) -> None:
+    st.button("", icon=":material/play_arrow:", key=f"story_{kin.id}", help="Open", on_click=open_video,
+              args=(kin.id,))
 
 
 def _more(count: int, what: str) -> None:
