@@ -68,7 +68,7 @@ def found(page: Page) -> str:
 def grid(page: Page, models: dict[str, ModelSpec]) -> None:
     """The videos of a page as cards."""
     moving(video.id for video in page.videos if video.id not in page.damaged)
-    with st.grid(5, min_column_width=150):
+    with st.grid(6, min_column_width=150):
         for video in page.videos:
             spec = models.get(video.request.model or "")
             video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged,

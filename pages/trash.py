@@ -33,15 +33,16 @@ def trash(opened: Studio) -> None:
             st.button("Delete for good", type="primary", key="empty", on_click=_empty)
     above = st.container()
     page = opened.many.trash(page_number(page.pages))
-    with above, st.grid(5, min_column_width=150):
+    with above, st.grid(6, min_column_width=150):
         for each in page.videos:
             card(each, opened.settings.trash_days)
 
 
 def card(trashed: Trashed, days: int) -> None:
     """One of them: what it was, when it goes, and the two ways out."""
-    with st.container(border=True, key=f"trashed_{trashed.id}", gap="xsmall"):
-        st.image(f"/app/static/poster/{trashed.id}.webp", width="stretch", alt="")
+    with st.container(key=f"card_trashed_{trashed.id}", gap="xsmall"):
+        with st.container(key=f"poster_{trashed.id}"):
+            st.image(f"/app/static/poster/{trashed.id}.webp", width="stretch", alt="")
         with st.container(key=f"words_{trashed.id}"):
             st.text(shorten(trashed.video.request.prompt, 72) if trashed.video else "Its settings cannot be read.")
         goes = datetime.fromisoformat(trashed.deleted) + timedelta(days=days)

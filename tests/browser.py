@@ -189,9 +189,10 @@ class Screen:
         expect(self.at("actions_stage")).to_be_visible(timeout=PATIENCE_MS)
         return re.search(r"\d{8}-\d{6}-[0-9a-f]{6}", self.playing()["source"]).group()
 
-    def playing(self) -> dict:
-        """What the player says of itself, once it has begun to play."""
-        begun = "(v => v && (v.error || v.currentTime > 0.05))(document.querySelector('video'))"
+    def playing(self, video_id: str = "") -> dict:
+        """What the player says of itself, once it has begun to play, and plays that video."""
+        begun = (f"(v => v && v.currentSrc.includes('{video_id}') && (v.error || v.currentTime > 0.05))"
+                 "(document.querySelector('video'))")
         state = "(v => v && [v.paused, v.readyState, v.currentSrc])(document.querySelector('video'))"
         deadline = time.monotonic() + PATIENCE_MS / 1000
         while not self.page.evaluate(begun):

@@ -82,8 +82,8 @@ def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):  # n
 
 def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):  # noqa: F811
     third, fourth, fifth = [v for v in videos if "neon city" in v.request.prompt][2:5]
-    screen.go("/gallery?g_q=%22neon+city%22").press(f"open_{third.id}").sees("3 of ").playing()
-    screen.strike("ArrowRight").sees("4 of ").playing()
+    screen.go("/gallery?g_q=%22neon+city%22").press(f"open_{third.id}").sees("3 of ").playing(third.id)
+    screen.strike("ArrowRight").sees("4 of ").playing(fourth.id)
     paused = "document.querySelector('.st-key-film video').paused"
     screen.strike(" ")
     screen.page.wait_for_function(paused, timeout=PATIENCE_MS)
@@ -119,6 +119,17 @@ def test_a_key_struck_before_its_button_is_drawn_is_not_lost(screen, videos, key
         route.continue_()
     screen.page.wait_for_url(re.compile(f"video={fourth.id}"))
     screen.sees("4 of " if key == "ArrowRight" else "The video is in the trash.")
+
+
+def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos):  # noqa: F811
+    found = [v for v in videos if "brass clock" in v.request.prompt]
+    screen.go(f"/gallery?g_q=%22brass+clock%22&video={found[1].id}").sees("2 of ").playing(found[1].id)
+    for _ in range(4):
+        screen.page.keyboard.press("ArrowRight")
+    screen.sees("6 of ").playing(found[5].id)
+    screen.page.keyboard.press("ArrowLeft")
+    screen.page.keyboard.press("ArrowLeft")
+    screen.sees("4 of ").playing(found[3].id)
 
 
 def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # noqa: F811

@@ -481,8 +481,8 @@ def test_the_table_shows_every_number_whole_and_a_chosen_row_opens_its_video(stu
                    "Model": "Demo model", "Seed": "1234", "Frames": 8, "FPS": 8, "Steps": 20, "Guidance": 5.0,
                    "Scheduler": "DPM-Solver++ 2M", "Size": "32×32", "Verdict": "Identical", "Seconds": 1.5,
                    "Mode": "Exact", "Negative prompt": "blurry", "Owner": "ada"}, "no LoRA, so no such column"
-    assert table["Poster"].isna().tolist() == [True, False, False]
-    assert table["Verdict"][0] == "File missing or damaged"
+    assert [str(poster).startswith("data:image/svg") for poster in table["Poster"]] == [True, False, False]
+    assert table["Verdict"][0] == "Damaged"
     assert not [button for button in at.button if (button.key or "").startswith("open_")]
     at.session_state["table"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
     at = healthy(at.run())
@@ -548,14 +548,21 @@ def test_an_opened_video_shows_its_whole_recipe(studio):
     table = at.table[0].value
     rows = {row[0]: row[1].replace("\\", "") for row in table.values.tolist()}
     assert rows["Seed"] == "1234" and rows["Frames"] == "8" and rows["Size"] == "32 × 32"
-    assert rows["Scheduler"] == "DPM-Solver++ 2M" and rows["Id"] == video.id and "torch 2.13.0" in rows["Versions"]
-    assert at.code[0].value == "a red ball"
+    assert rows["Scheduler"] == "DPM-Solver++ 2M" and rows["Id"] == video.id and rows["Model"] == "Demo model"
+    assert at.code[0].value == "a red ball" and "Versions" not in rows
+    for line in ("Prompt: a red ball", "Model: Demo model", "Versions: ", "torch 2.13.0", "Noise's SHA-256: "):
+        assert line in at.code[1].value
 
 
 @pytest.mark.parametrize(("verdict", "title", "sentence"), [
     (Verdict("identical"), "Identical", "Every pixel of all 8 frames is the same."),
     (Verdict("equivalent", 47.2, ("another version of torch (2.13 → 2.15)",)), "Equivalent",
      "Looks the same (PSNR 47 dB). Because: another version of torch (2.13 → 2.15)."),
+    (Verdict("equivalent", 47.2, ("other CPU instructions (AVX2 (avx2 fma3) → AVX512 (avx2 fma3 avx512_f))",)),
+     "Equivalent", "Looks the same (PSNR 47 dB). Because: other CPU instructions (AVX2 → AVX512)."),
+    (Verdict("equivalent", 47.2, ("other CPU instructions (AVX2 (fma3) → AVX2 (fma3, ONEDNN_MAX_CPU_ISA=AVX2))",)),
+     "Equivalent", "Looks the same (PSNR 47 dB). Because: other CPU instructions (AVX2 (fma3) → AVX2 (fma3, "
+     "ONEDNN_MAX_CPU_ISA=AVX2))."),
     (Verdict("drifted", 21.4, ("another processor or GPU (RTX 4090 → H200)",)), "Drifted",
      "Different (PSNR 21 dB). Likely because: another processor or GPU (RTX 4090 → H200)."),
 ])

@@ -100,9 +100,8 @@ class Index:
     def newer(self) -> str:
         """What to say and do when a newer studio wrote the file, as a sentence; else empty."""
         return "" if self.problem != "newer" else (
-            f"A newer studio wrote this library (its index has format {self.format}, this one writes {FORMAT}). "
-            "You can look at it; nothing can be made, changed or deleted here. Update the studio, or choose "
-            "another folder with T2V_DATA_DIR.")
+            "A newer studio wrote this library. You can look at it; nothing can be made, changed or deleted here. "
+            "Update the studio, or choose another folder with T2V_DATA_DIR.")
 
     def get(self, video_id: str) -> Entry | None:
         """The entry of that id, or None."""

@@ -13,7 +13,7 @@ from pages.parts.player import show_verdict
 from pages.parts.scrubber import clip_url, scrubber
 from pages.parts.shell import GALLERY
 from pages.parts.video_card import open_video
-from pages.parts.words import FIELDS, age, plain, seconds, shorten, size
+from pages.parts.words import FIELDS, age, cause, plain, seconds, shorten, size
 
 LATELY = 3  # frames after which a comparison that takes long is worth a bar
 
@@ -136,7 +136,7 @@ def _differences(a: Video, b: Video) -> None:
               "B": [plain(row[2]) for row in rows]}, hide_index=True, border="horizontal")
     why = causes(a.receipt, b.receipt) if known else ()
     if why:
-        st.markdown("When they were made (A → B):\n" + "\n".join(f"- {plain(cause)}" for cause in why))
+        st.markdown("When they were made (A → B):\n" + "\n".join(f"- {plain(cause(each))}" for each in why))
     elif known:
         st.caption("Both were made with the same weights, machine and versions.")
 

@@ -46,10 +46,6 @@ def _size(pixels: tuple[int, int]) -> str:
     return "{}×{}".format(*pixels)
 
 
-def _only(_on: bool) -> str:
-    return "only"
-
-
 FILTERS = (
     Filter("g_q", "Search", "text", ""), Filter("g_negative", "Negative prompt", "negative_prompt", ""),
     Filter("g_model", "Model", "model"), Filter("g_seed", "Seed", "seed", ""),
@@ -61,8 +57,8 @@ FILTERS = (
     Filter("g_tags", "Tag", "tags", []),
     Filter("g_verdict", "Verdict", "verdict", None, str.capitalize),
     Filter("g_from", "From", "date_from"), Filter("g_to", "To", "date_to"),
-    Filter("g_favorite", "Favourites", "favorite", False, _only),
-    Filter("g_damaged", "Damaged", "damaged", False, _only),
+    Filter("g_favorite", "Favourites only", "favorite", False),
+    Filter("g_damaged", "Damaged only", "damaged", False),
 )
 
 
@@ -99,7 +95,8 @@ def active_filters(count: str) -> bool:
         st.caption(count, width="content")
         for number, (row, value) in enumerate(chips):
             key = f"clear_{row.key}_{number}" if isinstance(row.empty, list) else f"clear_{row.key}"
-            st.button(f"{row.title}: {plain(shorten(row.say(value), 40))}", icon=":material/close:",
+            said = row.title if value is True else f"{row.title}: {plain(shorten(row.say(value), 40))}"
+            st.button(said, icon=":material/close:",
                       icon_position="right", key=key, on_click=_take_away, args=(row, value))
         if len(chips) > 1:
             st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
@@ -188,23 +185,21 @@ def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:
                    placeholder="Any; several must all be there", select_all=False, on_change=_first_page, **_BOUND)
     st.text_input("Negative prompt", key="g_negative", placeholder="Any; words, \"phrases\" and -exclusions",
                   on_change=_first_page, **_BOUND)
-    first, second = st.columns(2)
-    with first:
+    with st.grid(2, min_column_width=130):
         choice("Model", facets.models, "g_model", lambda key: models[key].title if key in models else key)
+        st.text_input("Seed", key="g_seed", placeholder="Any", on_change=_first_page, **_BOUND)
         choice("Scheduler", facets.schedulers, "g_scheduler", _scheduler)
+        choice("Size", facets.sizes, "g_size", _size)
         choice("Frames", facets.num_frames, "g_frames")
+        choice("Steps", facets.num_inference_steps, "g_steps")
         choice("Guidance", facets.guidance_scales, "g_guidance", "{:g}".format)
+        choice("Frames per second", facets.fps, "g_fps")
         st.date_input("From", value=None, key="g_from", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
+        st.date_input("To", value=None, key="g_to", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
         choice("Verdict", (IDENTICAL, EQUIVALENT, DRIFTED), "g_verdict", str.capitalize)
+        choice("Mode", facets.modes, "g_mode", _mode)
         if facets.owners or st.session_state.get("g_owner"):
             choice("Owner", facets.owners, "g_owner")
-    with second:
-        st.text_input("Seed", key="g_seed", placeholder="Any", on_change=_first_page, **_BOUND)
-        choice("Size", facets.sizes, "g_size", _size)
-        choice("Steps", facets.num_inference_steps, "g_steps")
-        choice("Frames per second", facets.fps, "g_fps")
-        st.date_input("To", value=None, key="g_to", format="YYYY-MM-DD", on_change=_first_page, **_BOUND)
-        choice("Mode", facets.modes, "g_mode", _mode)
         if facets.loras or st.session_state.get("g_lora"):
             choice("LoRA", facets.loras, "g_lora")
 

@@ -6,52 +6,75 @@
   const FIELD = "input, textarea, select, [contenteditable=true]";
   const CONTROL = "button, a, summary, video, [role=button], [role=radio], [role=tab], [role=option], [tabindex]";
   const BUTTONS = { arrowleft: "previous", arrowright: "next", delete: "delete", f: "favorite", r: "regenerate_opened" };
+  const WALKS = ["arrowleft", "arrowright", "delete"]; // these lead to another video
   const PATIENCE_MS = 20000;
-  let kept = null; // a key that was struck before what it means was drawn
+  let kept = null; // keys that were struck before what they mean was drawn
+  let left = null; // the video that is being left: the address names it still
 
   function opened() {
     const asked = new URLSearchParams(location.search);
     return asked.has("compare") ? null : asked.get("video");
   }
 
+  // What a key means for the video of the address; null while the page shows the one before it.
   function meant(key) {
-    return document.querySelector(key === " " ? ".st-key-film video" : `.st-key-${BUTTONS[key]} button`);
+    const film = document.querySelector(".st-key-film video");
+    const shown = film && (film.currentSrc || film.src).includes(opened());
+    if (key === " ") return shown ? film : null;
+    if (key === "r" ? !shown : !document.querySelector(`.st-key-head_of_${opened()}`)) return null;
+    return document.querySelector(`.st-key-${BUTTONS[key]} button`);
+  }
+
+  function leaving() {
+    return left && left.video === opened() && left.until > performance.now();
   }
 
   function strike(event) {
+    const before = kept;
     kept = null;
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.repeat || !opened()) return;
     const at = event.target instanceof Element ? event.target : document.body;
     const key = event.key.toLowerCase();
     if (at.closest(FIELD) || !(key === " " || key in BUTTONS)) return;
+    const walks = key.startsWith("arrow") && leaving();
     const target = meant(key);
-    if (!target) {
+    if (walks || !target) {
       take(event);
-      kept = { key, video: opened(), until: performance.now() + PATIENCE_MS };
-      drawing.observe(document.body, { childList: true, subtree: true });
-    } else if (key === "r") {
+      keep(key, walks, walks && before && before.walks && before.key === key ? before.times + 1 : 1);
+    } else if (key !== " ") {
       take(event);
-      press(target);
-    } else if (key === " ") {
+      press(target, key);
+    } else {
       const control = at.closest(CONTROL);
       if (control && control.matches(":focus-visible")) return;
       take(event);
       if (target.paused) play(target); else target.pause();
-    } // the others are shortcuts of their buttons, which Streamlit listens for
+    }
+  }
+
+  // `walks`: it is meant for the video that is walked to, `times` once for each time it was struck.
+  function keep(key, walks, times) {
+    kept = { key, walks, times, video: opened(), until: performance.now() + PATIENCE_MS };
+    drawing.observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
   }
 
   const drawing = new MutationObserver(() => {
-    const target = kept && meant(kept.key);
-    if (kept && !target && kept.video === opened() && kept.until > performance.now()) return;
-    if (target && kept.video === opened()) {
-      if (kept.key === " ") play(target); else press(target);
-    }
+    const waits = kept && kept.until > performance.now() && opened();
+    const there = waits && (kept.walks ? !leaving() : kept.video === opened());
+    const target = there && meant(kept.key);
+    if (waits && !target && (kept.walks || there)) return;
+    const { key, walks, times } = target ? kept : {};
     kept = null;
     drawing.disconnect();
+    if (!target) return;
+    if (key === " ") play(target); else press(target, key);
+    if (walks && times > 1 && leaving()) keep(key, walks, times - 1);
   });
 
-  function press(button) {
-    if (!button.disabled) button.click();
+  function press(button, key) {
+    if (button.disabled) return;
+    if (WALKS.includes(key)) left = { video: opened(), until: performance.now() + PATIENCE_MS };
+    button.click();
   }
 
   function take(event) {

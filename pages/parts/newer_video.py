@@ -18,16 +18,18 @@ def newer_video(opened: Studio, video_id: str, error: ReadOnly) -> None:
     if video is None:
         st.error(plain(str(error)), icon=":material/lock:")
         return
-    picture, facts = st.columns([6, 5], gap="large")
+    with st.container(key="opened"):
+        picture, facts = st.columns([6, 5], gap="large")
     with picture:
         with st.container(key="film"):
-            show_video(video, 560)
-        opened_keys(again=False)
-        with st.grid(2, min_column_width=210, key="actions_newer"):
+            show_video(video, 600)
+        opened_keys(again=False, changed=False)
+        with st.grid(2, min_column_width=150, key="actions_newer"):
             download_files(video_id)
     with facts:
-        st.info(NEWER, icon=":material/lock:")
-        st.code(video.request.prompt, language=None, wrap_lines=True)
+        with st.container(key="said"):
+            st.info(NEWER, icon=":material/lock:")
+            st.code(video.request.prompt, language=None, wrap_lines=True)
         if video.tags:
             st.markdown(" ".join(f":gray-badge[{plain(tag)}]" for tag in video.tags))
         recipe(video)

@@ -1,6 +1,6 @@
 """The head of an opened video: the way to its neighbours, favourite, delete; and its tags.
 
-What the keyboard does is the `shortcut` of a button, but for R and space (pages/parts/keys.py).
+What the keyboard does is what a button does, but for space (pages/parts/keys.py).
 """
 
 from dataclasses import replace
@@ -28,7 +28,8 @@ def head(opened: Studio, video_id: str, query: Query, video: Video | None, fixed
     """
     place = opened.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
     neighbour = place.next or place.previous
-    with st.container(horizontal=True, vertical_alignment="center", key="head"):
+    with st.container(key=f"head_of_{video_id}"), \
+            st.container(horizontal=True, vertical_alignment="center", key="head"):
         if place.number:
             _walk("Previous", "chevron_left", "Left", place.previous)
             _walk("Next", "chevron_right", "Right", place.next)

@@ -20,7 +20,9 @@ from pages.parts.recipe import recipe
 from pages.parts.shell import POLL_S, UNFINISHED, only_looking, show_error
 from pages.parts.story import story
 from pages.parts.video_card import NO_RECIPE, open_video
-from pages.parts.words import age, plain
+from pages.parts.words import age, cause, plain
+
+TALLEST = 600  # pixels of the screen
 
 
 def opened_video(opened: Studio, video_id: str, query: Query) -> None:
@@ -39,11 +41,12 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
         newer_video(opened, video_id, error)
         return
     head(opened, video_id, query, video)
-    picture, facts = st.columns([6, 5], gap="large")
+    with st.container(key="opened"):
+        picture, facts = st.columns([6, 5], gap="large")
     with picture:
         with st.container(key="film"):
-            show_video(video, 560)
-        opened_keys(again=video.recipe and not only_looking())
+            show_video(video, TALLEST)
+        opened_keys(again=video.recipe and not only_looking(), changed=not only_looking())
         actions(video, "opened")
         compare_with(opened, video)
         if video.recipe and not only_looking():
@@ -51,12 +54,13 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
             _regenerations(opened, video)
         story(opened, video)
     with facts:
-        if video.verdict is not None:
-            show_verdict(video.verdict, video.result.num_frames)
-            if is_here(opened, video.parent):
-                st.button("Compare with its parent", icon=":material/compare:", key="compare_parent",
-                          on_click=compare, args=(video.parent, video.id))
-        st.code(video.request.prompt, language=None, wrap_lines=True)
+        with st.container(key="said"):
+            if video.verdict is not None:
+                show_verdict(video.verdict, video.result.num_frames)
+                if is_here(opened, video.parent):
+                    st.button("Compare with its parent", icon=":material/compare:", key="compare_parent",
+                              on_click=compare, args=(video.parent, video.id))
+            st.code(video.request.prompt, language=None, wrap_lines=True)
         tags_field(opened, video)
         if not video.recipe:
             st.info(NO_RECIPE, icon=":material/info:")
@@ -114,7 +118,7 @@ def _foreseen(opened: Studio, video: Video) -> None:
     """What will differ, said before anything runs."""
     forecast = opened.beforehand.foresee(video.id)
     if forecast.causes:
-        listed = "\n".join(f"- {plain(cause)}" for cause in forecast.causes)
+        listed = "\n".join(f"- {plain(cause(each))}" for each in forecast.causes)
         st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")
     elif not forecast.known:
         st.caption(":material/help: Not known yet whether this machine makes the same pixels: that shows once "

@@ -34,7 +34,7 @@ def show_verdict(verdict: Verdict, num_frames: int) -> None:
 
 def actions(video: Video, place: str) -> None:
     """Download, regenerate, remix. `place` keeps the keys of two places on one page apart."""
-    with st.grid(2, min_column_width=210, key=f"actions_{place}"):
+    with st.grid(2, min_column_width=150, key=f"actions_{place}"):
         if not video.recipe:
             downloads(video, place)
             return

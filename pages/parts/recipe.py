@@ -2,16 +2,19 @@
 
 import streamlit as st
 
-from core.models import SCHEDULERS
+from core.models import MODELS, SCHEDULERS
 from core.modes import MODES
 from core.video import Video
 from pages.parts.words import plain, seconds, size
+
+_PROOF = ("Versions", "Weights", "Frames' SHA-256", "Noise's SHA-256")  # what a machine compares
 
 
 def recipe(video: Video) -> None:
     """Draw the rows, and the same as text to copy."""
     rows = recipe_rows(video)
-    st.table({"Setting": list(rows), "Value": [plain(value) for value in rows.values()]},
+    shown = {name: value for name, value in rows.items() if name not in _PROOF}
+    st.table({"Setting": list(shown), "Value": [plain(value) for value in shown.values()]},
              hide_header=True, hide_index=True, border="horizontal")
     title, first = ("The recipe as text", "Prompt") if video.recipe else ("Details as text", "Name")
     with st.expander(title, icon=":material/content_copy:"):
@@ -28,7 +31,8 @@ def recipe_rows(video: Video) -> dict[str, str]:
     peak = video.runtime.peak_memory_bytes
     memory = f"at most {size(peak)} of memory" if peak else ""
     return {
-        "Model": receipt.model, "Seed": str(request.seed), "Frames": str(video.result.num_frames),
+        "Model": MODELS[receipt.model].title if receipt.model in MODELS else receipt.model,
+        "Seed": str(request.seed), "Frames": str(video.result.num_frames),
         "Size": f"{video.result.width} × {video.result.height}",
         "Length": f"{video.result.duration_s:g} s at {video.result.fps} frames per second",
         "Steps": str(request.num_inference_steps), "Guidance": f"{request.guidance_scale:g}",

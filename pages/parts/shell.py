@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
 import streamlit as st
 
@@ -27,49 +28,7 @@ _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" width="252" height="32" viewB
 <text x="34" y="22" font-family="system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif" font-size="17"
 font-weight="600" fill="{ink}">Text-to-Video Studio</text></svg>"""
 
-# What native elements cannot say: the form stands left of the video on a wide screen and below it on a narrow
-# one; a poster is one large button, and moves while it is pointed at or focused (the animation lies over it, see
-# video_card.moving); a line keeps its place while it is empty; cards of a row are equally high; what can be done
-# with a selection stays in sight, on a narrow screen at its foot; a table leaves room for its tools;
-# keys are not named where there are none.
-_STYLE = """<style>
-@media (max-width: 640px) { .st-key-workbench > div > [data-testid="stHorizontalBlock"],
-  .st-key-workbench > [data-testid="stHorizontalBlock"] { flex-wrap: wrap-reverse; } }
-.st-key-hint { min-height: 2.6rem; }
-@media (hover: none) { .st-key-keys, button kbd { display: none; } }
-.st-key-film { position: relative; }
-.st-key-film[data-still]::after { content: "▶"; position: absolute; inset: 0; margin: auto; width: 5.5rem;
-  height: 5.5rem; display: grid; place-content: center; padding-left: 0.5rem; font-size: 2.6rem; color: #fff;
-  border-radius: 50%; background: rgba(0, 0, 0, 0.55); pointer-events: none; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-listener) { display: none; }
-@media (max-width: 640px) { .st-key-search_row > .st-key-g_q { flex: 1 1 100%; } }
-div[class*="st-key-words_"][class] { flex: 0 0 3rem; overflow: hidden; }
-div[class*="st-key-missing_"][class] { aspect-ratio: 1; background: rgba(127, 127, 127, 0.1); border-radius: 8px; }
-[class*="st-key-poster_"] { position: relative; }
-[class*="st-key-poster_"]::after { content: ""; position: absolute; inset: 0; z-index: 1; pointer-events: none;
-  border-radius: 8px; background: center / contain no-repeat; }
-[class*="st-key-poster_"] img { aspect-ratio: 1; object-fit: contain; background: rgba(127, 127, 127, 0.1); }
-[class*="st-key-poster_"] [class*="st-key-open_"] { position: absolute; inset: 0; z-index: 2; }
-[class*="st-key-poster_"] [class*="st-key-open_"] * { width: 100%; height: 100%; }
-[class*="st-key-poster_"] [class*="st-key-open_"] button { opacity: 0; }
-[class*="st-key-card_"] { position: relative; }
-div[class*="st-key-pick_2"] { position: absolute; top: 1.2rem; left: 1.2rem; z-index: 3; padding: 0.15rem 0.3rem;
-  border-radius: 6px; background: rgba(127, 127, 127, 0.35); backdrop-filter: blur(8px); width: auto; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-selection_place) { z-index: 10; border-radius: 8px;
-  background: light-dark(#fbfcfc, #10171a); }
-@media (min-width: 641px) { [data-testid="stLayoutWrapper"]:has(> .st-key-selection_place) { position: sticky;
-  top: 3.75rem; } }
-@media (max-width: 640px) {
-  [data-testid="stLayoutWrapper"]:has(> .st-key-selection_place):has(.st-key-selection) { position: fixed;
-    bottom: 0; left: 0; right: 0; width: auto; padding: 0 0.75rem 0.75rem; }
-  [data-testid="stMainBlockContainer"]:has(.st-key-selection) { padding-bottom: 11rem; }
-  .st-key-choices, .st-key-deeds { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; }
-  .st-key-choices > *, .st-key-deeds > * { flex-shrink: 0; }
-  .st-key-picked_done { order: -1; }
-  [data-testid="stLayoutWrapper"]:has(> .st-key-found) { flex: 1 1 100%; } }
-[data-testid="stElementContainer"][class*="st-key-table"] { margin-top: 1.75rem; }
-[class*="st-key-poster_"]:has(button:focus-visible) { outline: 3px solid #0f8299; border-radius: 8px; }
-</style>"""
+_STYLE = f"<style>{(Path(__file__).parent / 'studio.css').read_text(encoding='utf-8')}</style>"
 
 
 @st.cache_resource(show_spinner=False, on_release=lambda opened: opened.close())

@@ -40,15 +40,13 @@ def video_card(video: Video, model_title: str, damaged: bool, newer: bool,
         newer: a newer studio wrote its sidecar; it is only looked at.
         box: drawn upon the poster; press: what a press on the poster does. None: no box; the video is opened.
     """
-    with st.container(border=True, key=f"card_{video.id}", gap="xsmall"):
+    with st.container(key=f"card_{video.id}", gap="xsmall"):
         if box is not None:
             box(video)
-        if damaged:
-            with st.container(key=f"missing_{video.id}", horizontal_alignment="center",
-                              vertical_alignment="center"):
-                st.badge("file missing or damaged", icon=":material/broken_image:", color="orange")
-        with st.container(key=f"poster_{video.id}"):
-            if not damaged:
+        with st.container(key=f"poster_{video.id}", horizontal_alignment="center", vertical_alignment="center"):
+            if damaged:
+                st.badge("missing or damaged", icon=":material/broken_image:", color="orange")
+            else:
                 st.image(f"/app/static/poster/{video.id}.webp", width="stretch", alt="")
             st.button(f"Open: {plain(shorten(video.request.prompt, 80))}", key=f"open_{video.id}",
                       on_click=press or _open, args=(video,))
@@ -59,7 +57,7 @@ def video_card(video: Video, model_title: str, damaged: bool, newer: bool,
         fixed = damaged or newer or only_looking()
         st.caption(f"{made}  \n"
                    f"{age(video.created)}{short_tags(video.tags)}")
-        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
+        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"deeds_{video.id}"):
             st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
                       help=NEWER if newer else "Regenerate with same seed" if video.recipe else NO_RECIPE,
                       disabled=fixed or not video.recipe)

@@ -16,19 +16,22 @@ from core.video import Video
 from pages.parts.video_card import open_video
 
 ROW_PX = 56
+_NO_POSTER = ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 48 48' fill='none' "
+              "stroke='%23c2703d' stroke-width='2'%3E%3Crect x='9' y='9' width='30' height='30' rx='4'/%3E"
+              "%3Cpath d='M9 39 39 9'/%3E%3C/svg%3E")
 _IF_ANY = ("Negative prompt", "LoRA", "Owner")  # left out where no video of the page has one
 _COLUMNS: dict[str, Any] = {
     "Poster": st.column_config.ImageColumn(width=72, pinned=True),
     "★": st.column_config.TextColumn(width=36),
     "Prompt": st.column_config.TextColumn(width=210),
     "Model": st.column_config.TextColumn(width=92),
-    "Seed": st.column_config.TextColumn(width=160),
+    "Seed": st.column_config.TextColumn(width=152),
     "Frames": st.column_config.NumberColumn(width=64),
     "FPS": st.column_config.NumberColumn(width=46, format="%.4g", help="Frames per second of the file."),
     "Steps": st.column_config.NumberColumn(width=54),
     "Guidance": st.column_config.NumberColumn(width=78, format="%.4g"),
     "Size": st.column_config.TextColumn(width=76),
-    "Verdict": st.column_config.TextColumn(width=86),
+    "Verdict": st.column_config.TextColumn(width=96),
     "Tags": st.column_config.TextColumn(width=130),
     "Created": st.column_config.DatetimeColumn("Created (UTC)", width=132, format="YYYY-MM-DD HH:mm"),
     "Mode": st.column_config.TextColumn(width=80),
@@ -73,7 +76,7 @@ def table_rows(page: Page, models: dict[str, ModelSpec]) -> dict[str, list[Any]]
         return rows[key].title if key in rows else key or ""
 
     columns = {
-        "Poster": column(lambda v: None if v.id in page.damaged else f"/app/static/poster/{v.id}.webp"),
+        "Poster": column(lambda v: _NO_POSTER if v.id in page.damaged else f"/app/static/poster/{v.id}.webp"),
         "★": column(lambda v: "★" if v.favorite else ""),
         "Prompt": column(lambda v: v.request.prompt),
         "Model": column(lambda v: title(models, v.request.model)),
@@ -99,7 +102,7 @@ def _verdict(video: Video, page: Page) -> str:
     if video.verdict is not None:
         return video.verdict.verdict.capitalize()
     if video.id in page.damaged:
-        return "File missing or damaged"
+        return "Damaged"
     return "Newer studio" if video.id in page.newer else "" if video.recipe else "No recipe"
 
 

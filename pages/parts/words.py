@@ -180,9 +180,17 @@ def verdict_title(verdict: Verdict) -> str:
     return verdict.verdict.capitalize()
 
 
+def cause(text: str) -> str:
+    """A cause of a difference as a person reads it: of a processor its level, when that is what differs."""
+    levels = re.search(r"\((\w+) \([^()]*\) → (\w+) \([^()]*\)\)", text)
+    if levels is None or levels[1] == levels[2]:
+        return text
+    return f"{text[:levels.start()]}({levels[1]} → {levels[2]}){text[levels.end():]}"
+
+
 def verdict_text(verdict: Verdict, num_frames: int) -> str:
     """What a verdict means, in words, with its likely causes."""
-    causes = "; ".join(verdict.causes)
+    causes = "; ".join(map(cause, verdict.causes))
     psnr = f" (PSNR {verdict.psnr_db:.0f} dB)" if verdict.psnr_db is not None else ""
     if verdict.verdict == IDENTICAL:
         frames = f"all {num_frames} frames" if num_frames > 1 else "the frame"
