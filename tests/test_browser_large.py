@@ -11,6 +11,7 @@ from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
 from playwright.sync_api import Route, expect  # noqa: E402
 from test_browser import chromium, screen  # noqa: E402, F401
 
+from core.library.shelf import MP4, Shelf  # noqa: E402
 from core.video import Video  # noqa: E402
 from scripts.bench_parts.synthetic import fill, shared_clip, synthetic  # noqa: E402
 
@@ -139,3 +140,29 @@ def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # n
         screen.go(address).sees(re.compile(r"^[\d,]+ videos"))
         wide = "document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth"
         assert screen.page.evaluate(wide) <= 0, address
+
+
+def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, videos):  # noqa: F811
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    phone = Screen(context.new_page(), server.url).go("/gallery")
+    poster = phone.at(f"poster_{videos[0].id}")
+    expect(poster.locator("img")).to_be_visible()
+    assert poster.bounding_box()["y"] < 844 / 3
+    phone.press(f"open_{videos[0].id}").playing(videos[0].id)
+    expect(phone.at("next").locator("kbd")).to_be_hidden()
+    assert phone.at("next").get_by_role("button", name="Next").count() == 1
+    assert phone.at("said").bounding_box()["y"] < phone.at("actions_opened").bounding_box()["y"]
+    context.close()
+
+
+def test_a_damaged_video_is_opened_by_its_picture_and_keeps_its_row_straight(screen, server, videos):  # noqa: F811
+    lilies = [v for v in videos if "water lily" in v.request.prompt]
+    Shelf(server.log.parent / "library").path(lilies[2].id, MP4).unlink()
+    screen.go("/gallery?g_q=%22water+lily%22").sees("missing or damaged")
+    expect(screen.at(f"poster_{lilies[0].id}").locator("img")).to_be_visible()
+    heights = {round(screen.at(f"card_{v.id}").bounding_box()["height"]) for v in lilies[:6]}
+    assert len(heights) == 1
+    whole, damaged = (screen.at(f"poster_{v.id}").bounding_box() for v in (lilies[0], lilies[2]))
+    assert (damaged["width"], damaged["height"]) == (whole["width"], whole["height"])
+    screen.page.mouse.click(damaged["x"] + 20, damaged["y"] + 20)
+    screen.sees(re.compile("The MP4 of .* is missing"))

@@ -138,7 +138,7 @@ class Scrubber {
 
   playing(on) {
     const button = this.find("play")
-    button.textContent = on ? "❚❚" : "▶"
+    button.textContent = on ? "❚❚" : "▶\uFE0E" /* as a letter, not as a picture */
     button.setAttribute("aria-label", on ? "Pause" : "Play")
     if (on) this.follow()
   }
