@@ -21,8 +21,9 @@ class ModeSpec:
         depth: how many of the last layers that is.
         guided: from which part of the steps to which the prompt is compared with the negative prompt (Kynkäänniemi
             et al. 2024, arXiv 2404.07724); outside it each step is half the work.
-        repeats: whether a machine that makes such a video again makes the same pixels (tests/test_modes.py,
-            tests/test_gpu.py); what does not is called equivalent before it is chosen.
+        identical_on: the devices on which a test has shown that a machine that makes such a video again makes the
+            same pixels (tests/test_modes.py); elsewhere it is called equivalent before it is chosen. "cuda"
+            belongs here once tests/test_gpu.py has passed on one.
     """
 
     key: str
@@ -32,7 +33,7 @@ class ModeSpec:
     interval: float = 1
     depth: int = 1
     guided: tuple[float, float] = (0.0, 1.0)
-    repeats: bool = True
+    identical_on: tuple[str, ...] = ("cpu",)
 
     def document(self, device: str) -> dict[str, Any]:
         """What a receipt says of the mode: everything of it that can change the frames.

@@ -64,7 +64,7 @@ class Studio:
             self.many = Many(settings, self.ledger, self._leading, self.regenerate)
             undo.pop_all()
         self.beforehand = Beforehand(settings, self.worker, lambda: self.library,
-                                     lambda: "cuda" if self._has_cuda() else "cpu")
+                                     self.device)
 
     @property
     def leads(self) -> bool:
@@ -93,14 +93,15 @@ class Studio:
 
     def default_model(self) -> str:
         """The model a silent request gets: the setting, else ModelScope 1.7B on a GPU, else the demo."""
-        return self.settings.model or default_model("cuda" if self._has_cuda() else "cpu")
+        return self.settings.model or default_model(self.device())
 
-    def _has_cuda(self) -> bool:
+    def device(self) -> str:
+        """"cuda" or "cpu": what the worker has, or will have as long as it has not said."""
         environment = self.environment()
         if environment is not None:
-            return environment.device == "cuda"
-        return self.settings.device.startswith("cuda") or (
-            self.settings.device == "auto" and shutil.which("nvidia-smi") is not None)
+            return environment.device
+        asked = self.settings.device
+        return "cuda" if asked.startswith("cuda") or asked == "auto" and shutil.which("nvidia-smi") else "cpu"
 
     def submit(self, request: VideoRequest, owner: str = "", parent: str | None = None,
                kind: str = "generate") -> Job:
@@ -119,7 +120,7 @@ class Studio:
     def _accepted(self, request: VideoRequest) -> VideoRequest:
         if self.library.newer:
             raise NewerLibrary(self.library.newer)
-        resolved = accepted(request, self.models(), self.default_model(), self._has_cuda(), self.settings)
+        resolved = accepted(request, self.models(), self.default_model(), self.device() == "cuda", self.settings)
         self.beforehand.must_fit(resolved)
         return resolved
 

@@ -846,6 +846,13 @@ def test_what_a_remix_cannot_take_over_is_named(studio: Studio):
     assert "Its model vanished is not offered here" in told and "Its scheduler heun is not offered here" in told
 
 
+def test_where_no_test_has_shown_that_frames_repeat_a_mode_is_called_equivalent(studio, monkeypatch):
+    monkeypatch.setenv("T2V_DEVICE", "cuda")
+    shell.studio.clear()
+    assert page("generate").selectbox(key="f_mode").options == [
+        "Exact · equivalent each time", "Fast · equivalent each time", "Reference · equivalent each time"]
+
+
 def test_a_mode_says_what_it_gives_up_before_it_is_chosen_and_goes_into_the_request(studio):
     form = page("generate")
     assert form.selectbox(key="f_mode").options == [

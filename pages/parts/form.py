@@ -217,7 +217,8 @@ def _scheduler_title(key: str) -> str:
 
 def _mode_title(key: str) -> str:
     """A mode, and what making its videos again on this machine comes to."""
-    return f"{MODES[key].title} · {IDENTICAL if MODES[key].repeats else EQUIVALENT} each time"
+    again = IDENTICAL if studio().device() in MODES[key].identical_on else EQUIVALENT
+    return f"{MODES[key].title} · {again} each time"
 
 
 def _request() -> VideoRequest:
