@@ -198,6 +198,17 @@ def test_readers_are_asked_about_single_shapes_whose_prompt_is_there():
     assert asked.any() and not (asked & ~known).any()
 
 
+def test_a_scene_to_catch_up_on_is_in_every_fourth_sample():
+    recipe = replace(TOY, taught_clips=200, clip_batch=16, again="snow")
+    clips = clip_list(recipe)
+    latents = np.zeros((200, 4, 4, 4, 4), np.float16)
+    snow = [number for number, clip in enumerate(clips) if clip.scene == "snow"]
+    latents[snow] = 9.0
+    batch = Batches(recipe, tokenizer_for(recipe), clips, latents).batch(stages(recipe)[3], 0)
+    clean = batch.noisy.flatten(1).mean(1) ** 2 + batch.target.flatten(1).mean(1) ** 2  # amplitudes cancel out
+    assert 4 <= int((clean > 40).sum()) <= 8
+
+
 def test_going_on_from_a_checkpoint_keeps_all_but_what_looks_across_frames():
     tokenizer = tokenizer_for(CPU_64)
     weights = weights_of(CHECKPOINT, CPU_64, tokenizer, temporal=False)

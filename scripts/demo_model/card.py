@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scripts.demo_model.recipe import Recipe
+from scripts.demo_model.recipe import RECIPES, Recipe
 from scripts.demo_model.tokens import known_tokens
 from scripts.demo_model.world import DATA_VERSION, TRAINED, UNSEEN
 
@@ -42,7 +42,7 @@ this repository's code; nobody else's data or weights are in them.
 
 | | |
 |---|---|
-| code | `python -m scripts.demo_model.train --recipe {name}{base}` |
+| code | `python -m scripts.demo_model.train --recipe {name}{options}` |
 | data | version {version}: {clips:,} clips drawn by lot for {whose}, the first {taught:,} for the rest; \
 {trained} of {combinations} combinations of shape, colour and motion, the others held out |
 | seed | {seed} |
@@ -168,7 +168,13 @@ def write_card(
         frames=recipe.frames,
         words=known_tokens() - 3,
         name=name,
-        base=(" --base FOLDER" if first else "") + (" --finish" if finish else ""),
+        options="".join(option for option, given in (
+            (" --bf16", recipe.precision != RECIPES[name].precision),
+            (" --base FOLDER", first),
+            (" --finish", finish),
+            (f" --again {recipe.again}", recipe.again),
+            (f" --clip-steps {recipe.clip_steps}", recipe.clip_steps != RECIPES[name].clip_steps),
+        ) if given),
         whose=f"the autoencoder (at first of version {rounds[0]['data_version']})" if first else "the autoencoder",
         version=DATA_VERSION,
         clips=recipe.clips,

@@ -164,6 +164,7 @@ class Batches:
         """Keep what batches are made of; `latents` are scaled, (N, C, F, h, w)."""
         self.recipe, self.tokenizer, self.clips, self.latents = recipe, tokenizer, clips, latents
         self.whereabouts = [whereabouts(clip, recipe.frames) for clip in clips]
+        self.again = [number for number, clip in enumerate(clips) if recipe.again and clip.scene == recipe.again]
         self.amplitudes = DDIMScheduler(**SCHEDULE).alphas_cumprod
 
     def captions(self, stage: Stage, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,7 +175,10 @@ class Batches:
         """Draw one step's samples, on the CPU in float32."""
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, stage.frames, step])
-        picks = np.sort(rng.integers(len(self.clips), size=stage.batch))
+        picks = rng.integers(len(self.clips), size=stage.batch)
+        if self.again:
+            picks[::4] = rng.choice(self.again, size=len(picks[::4]))
+        picks = np.sort(picks)
         clean = self.latents[picks].astype(np.float32)
         truth = np.stack([self.whereabouts[pick] for pick in picks])
         places = np.zeros(stage.batch, np.int64)

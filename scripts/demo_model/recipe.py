@@ -8,6 +8,7 @@ class Recipe:
     """The numbers of a training: sizes in pixels, batches in clips or frames, peak learning rates.
 
     The autoencoder sees frames of all `clips`; the diffusion model learns from the first `taught_clips` of them.
+    `again` names a scene that every fourth sample shows, to catch up on it (empty: none).
     `temporal_rate` multiplies the rate of what looks across frames, `noisy` is the share of times drawn from the
     noisy half of the schedule, `reader_weight` weighs the readers of the shape's whereabouts, and among clips
     every `still_every`-th batch is single frames (0: none).
@@ -18,6 +19,7 @@ class Recipe:
     seed: int = 20261123
     clips: int = 10_000
     taught_clips: int = 6_000
+    again: str = ""
 
     vae_channels: tuple[int, ...] = (32, 64, 96, 128)
     latent_channels: int = 8
@@ -25,7 +27,7 @@ class Recipe:
     vae_batch: int = 32
     vae_steps: int = 4_000
     vae_rate: float = 6e-4
-    decoder_steps: int = 2_500
+    decoder_steps: int = 6_000
     decoder_rate: float = 4e-4
 
     unet_channels: tuple[int, ...] = (96, 160)
@@ -59,8 +61,8 @@ class Recipe:
 
 
 CPU_64 = Recipe()
-"""Two CPU cores, in about 75 minutes with `--bf16` where the processor has bfloat16. It made the shipped weights,
-from nothing and in one call; their model card says what it took."""
+"""Two CPU cores, in about 75 minutes with `--bf16` where the processor has bfloat16. It made the shipped weights from
+nothing; seven minutes of `--finish` for the snow came after. Their model card says what all of it took."""
 
 GPU_128 = replace(
     CPU_64,

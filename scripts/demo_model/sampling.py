@@ -25,7 +25,7 @@ def generate(
     seeds: list[int],
     recipe: Recipe,
     steps: int = 20,
-    guidance: float = 5.0,
+    guidance: float = 2.0,
     negative: str = "",
 ) -> NDArray[np.uint8]:
     """Make one clip for each prompt: uint8 (N, F, H, W, 3)."""

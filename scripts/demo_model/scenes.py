@@ -56,9 +56,11 @@ def _neon_city(canvas: Canvas, rng: np.random.Generator) -> None:
             y += 0.1
 
 
-def _falling(canvas: Canvas, rng: np.random.Generator, count: int, speed: float) -> list[tuple[Array, Array]]:
-    """Give the place over time of things that fall, from one of eight fixed arrangements."""
-    rng = np.random.default_rng(int(rng.integers(8)))
+def _falling(
+    canvas: Canvas, rng: np.random.Generator, count: int, speed: float, arrangements: int
+) -> list[tuple[Array, Array]]:
+    """Give the place over time of things that fall, from one of a few fixed arrangements."""
+    rng = np.random.default_rng(int(rng.integers(arrangements)))
     places = []
     for _ in range(count):
         x, start = float(rng.random()), float(rng.random())
@@ -70,16 +72,16 @@ def _falling(canvas: Canvas, rng: np.random.Generator, count: int, speed: float)
 def rain(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:
     """Rain over a neon city at night: slanted bright streaks, fast."""
     _neon_city(canvas, rng)
-    for x, y in _falling(canvas, rng, 22, 4.0):
+    for x, y in _falling(canvas, rng, 22, 4.0, 8):
         canvas.paint(segment(canvas.x, canvas.y, x, y, x - 0.03, y + 0.13, 0.008), (170, 200, 255), 0.75)
 
 
 def snow(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:
-    """Snow over a neon city at night: white flakes that fall slowly."""
+    """Snow over a neon city at night: large white flakes that fall slowly."""
     _neon_city(canvas, rng)
-    for number, (x, y) in enumerate(_falling(canvas, rng, 26, 1.0)):
+    for number, (x, y) in enumerate(_falling(canvas, rng, 14, 0.7, 2)):
         sway = 0.02 * np.sin(2 * np.pi * (canvas.t + number / 7))
-        canvas.paint(disc(canvas.x - x - sway, canvas.y - y, 0.022), (250, 250, 255))
+        canvas.paint(disc(canvas.x - x - sway, canvas.y - y, 0.036), (250, 250, 255))
 
 
 def shooting_stars(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:

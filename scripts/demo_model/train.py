@@ -24,6 +24,7 @@ from scripts.demo_model.denoiser import Batches, stages, tokenizer_for
 from scripts.demo_model.export import assemble, save_checkpoint
 from scripts.demo_model.recipe import RECIPES, Recipe
 from scripts.demo_model.sampling import contact_sheet, generate
+from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 
 TEACHERS = {"words": teach_words, "positions": teach_positions}
@@ -109,6 +110,8 @@ def main() -> None:
     parser.add_argument(
         "--finish", action="store_true", help="go on with the decoder and whole clips of --base alone"
     )
+    parser.add_argument("--again", choices=sorted(SCENES), default="", help="a scene every fourth sample shows")
+    parser.add_argument("--clip-steps", type=int, help="steps on whole clips, instead of the recipe's")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast, on a CPU that has it")
     parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
     parser.add_argument(
@@ -117,7 +120,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.finish and options.base is None:
         parser.error("--finish goes on from a checkpoint: name it with --base")
-    recipe = RECIPES[options.recipe]
+    recipe = replace(RECIPES[options.recipe], again=options.again)
+    if options.clip_steps is not None:
+        recipe = replace(recipe, clip_steps=options.clip_steps)
     if options.bf16:
         recipe = replace(recipe, precision="bf16")
     train(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scripts.demo_model import draw, scenes
 from scripts.demo_model.draw import Array, Canvas, Colour, over_time
 
-DATA_VERSION = 2
+DATA_VERSION = 3
 """Raise this whenever a rendered pixel or a caption changes: caches and the model card carry it."""
 
 COLOURS: dict[str, Colour] = {
