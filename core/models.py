@@ -122,7 +122,7 @@ MODELS: dict[str, ModelSpec] = {
                     "soft. It ships with the studio and runs on any laptop.",
             defaults=Defaults(16, 20, 2.0, 8, 64, 64),
             limits=Limits(num_frames=Range(1, 32), width=Range(32, 128, 8), height=Range(32, 128, 8)),
-            recommended={"num_frames": Range(16, 16), "num_inference_steps": Range(16, 30),
+            recommended={"num_frames": Range(16, 16), "num_inference_steps": Range(6, 20),
                          "guidance_scale": Range(1, 3, 0), "fps": Range(6, 8)},
             licence="Apache-2.0",
             permitted_use="Any use. Trained only on clips drawn by a program of this project.",
