@@ -61,8 +61,8 @@ class Recipe:
 
 
 CPU_64 = Recipe()
-"""Two CPU cores, in about 75 minutes with `--bf16` where the processor has bfloat16. It made the shipped weights from
-nothing; seven minutes of `--finish` for the snow came after. Their model card says what all of it took."""
+"""Two CPU cores, in about 75 minutes with `--bf16` where the processor has bfloat16. It made the shipped weights
+from nothing; seven minutes of `--finish` for the snow came after. Their model card says what all of it took."""
 
 GPU_128 = replace(
     CPU_64,
