@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scene_match import SceneMatch
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.tables import QUESTIONS, Rows, answers, breakdown, put_into, summary, table
-from scripts.demo_model.world import draw_clip, render
+from scripts.demo_model.world import COLOURS, SHAPES, draw_clip, render
 
 SCHEDULERS = {
     "DPM-Solver++": DPMSolverMultistepScheduler,
@@ -149,6 +150,21 @@ class Evaluation:
         self.pipeline.scheduler = default
         self.keep("Scheduler", rows)
 
+    def avoided(self, each: int) -> None:
+        """Prompts that leave the colour open: how often the usual one comes, and when it is named as negative."""
+        rows: Rows = {}
+        for shape in SHAPES:
+            asked = [replace(one, prompt=f"a {shape} on a gray background") for one in single_prompts(each)]
+            drawn = [measure(clip).colour for clip in self.make(asked)]
+            usual = max(COLOURS, key=drawn.count)
+            if usual not in drawn:
+                continue  # it took the colour of the background, and nothing is seen
+            negative = f"a {usual} {shape}"
+            again = [measure(clip).colour for clip in self.make(asked, negative=negative)]
+            shares = [round(100 * colours.count(usual) / each, 1) for colours in (drawn, again)]
+            rows[negative] = dict(zip(("without", "with", "n"), (*shares, each), strict=True))
+        self.keep("How often a colour comes unasked, without and with the negative prompt", rows)
+
     def engine(self, models: Path) -> None:
         """One clip through the studio's engine, in float32: timed, made twice, and with another seed."""
         engine = Engine(Settings.from_env({}, models_dir=models, device="cpu"))
@@ -197,6 +213,7 @@ def main() -> None:
     evaluation.reconstruction()
     measured = evaluation.shapes(asked)
     evaluation.scenes(options.scenes)
+    evaluation.avoided(max(1, options.curve // 3))
     evaluation.engine(options.model.parent)
     evaluation.curves(asked[: options.curve], measured[: options.curve])
 
