@@ -10,12 +10,14 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from core.architecture import architecture
 from scripts.demo_model import captions, world
-from scripts.demo_model.autoencoder import train_autoencoder
-from scripts.demo_model.base import weights_of
+from scripts.demo_model.autoencoder import build_autoencoder, train_autoencoder, train_encoder
+from scripts.demo_model.base import autoencoder_of, weights_of
 from scripts.demo_model.card import STAGES
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
 from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
+from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.measure import measure
 from scripts.demo_model.prompts import single_prompts
 from scripts.demo_model.recipe import CPU_64, TOY
@@ -227,7 +229,7 @@ def test_the_command_trains_from_nothing_and_finishes_what_is_there(tmp_path):
     for folder in (first, then):
         assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "TextToVideoSDPipeline"
     log = json.loads((then / "training.json").read_text())
-    assert set(log["log"]) == {"decoder", "clips"} and set(log["first"]["log"]) == set(STAGES)
+    assert set(log["log"]) == {"decoder", "clips"} and set(log["first"]["log"]) == set(STAGES) - {"encoder"}
     card = (then / "README.md").read_text()
     assert card.index("a laptop") < card.index("- once") < card.index("Then, going on") < card.index("- twice")
     before, after = (load_file(folder / "vae" / "diffusion_pytorch_model.safetensors") for folder in (first, then))
@@ -236,6 +238,41 @@ def test_the_command_trains_from_nothing_and_finishes_what_is_there(tmp_path):
     kept, anew = (weights_of(first, TOY, tokenizer_for(TOY), temporal=whole) for whole in (True, False))
     assert {name for name in kept if not torch.equal(kept[name], anew[name]) and "unet" in name} == {
         name for name in kept if ".temp_" in name or "transformer_in" in name}
+
+
+GROWN = replace(TOY, size=2 * TOY.size, vae_channels=(TOY.vae_channels[0], *TOY.vae_channels), encoder_steps=4)
+
+
+def test_a_model_grows_to_twice_its_size_and_keeps_its_latents_and_its_denoiser(tmp_path):
+    small, large = tmp_path / "small", tmp_path / "large"
+    train(TOY, "toy", tmp_path / "a", small, "a laptop", ["once"])
+    train(GROWN, "toy", tmp_path / "b", large, "a desk", ["twice"], base=small, grow=True)
+    for part in ("unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"):
+        before, after = load_file(small / part), load_file(large / part)
+        assert all(torch.equal(value, after[name]) for name, value in before.items()), part
+    sides = [json.loads((folder / "unet" / "config.json").read_text())["sample_size"] for folder in (small, large)]
+    assert sides == [4, 4] and architecture(large).pixels_per_latent == 2 * architecture(small).pixels_per_latent
+    vae = autoencoder_of(large)
+    assert vae.decode(torch.zeros(1, 4, 4, 4)).sample.shape == (1, 3, 64, 64)
+    log = json.loads((large / "training.json").read_text())
+    assert set(log["log"]) == {"encoder", "decoder"} and "`--grow`" in (large / "README.md").read_text()
+
+
+def test_a_grown_encoder_comes_near_the_latents_of_half_the_size(tmp_path):
+    recipe = replace(GROWN, encoder_steps=150)
+    accelerator = Accelerator(cpu=True, mixed_precision="no")
+    frames = frames_on_disk(recipe, tmp_path)
+    small = build_autoencoder(TOY).eval().requires_grad_(False)
+    latents = latents_on_disk(recipe, tmp_path, frames, small, accelerator, halved_pixels)
+    vae = grown_autoencoder(recipe, small)
+    train_encoder(recipe, tmp_path, vae, frames, latents, accelerator)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["loss"] < 0.5 * float(latents.astype(float).var())
+
+
+def test_nothing_grows_out_of_other_channels():
+    with pytest.raises(ValueError, match="does not grow out of"):
+        grown_autoencoder(replace(GROWN, vae_channels=(8, 16, 16, 16, 16)), build_autoencoder(TOY))
 
 
 def test_the_checkpoint_is_complete_small_and_safe():

@@ -1,4 +1,4 @@
-"""The first stage: an AutoencoderKL that turns a frame into one latent vector for each 8 x 8 pixels and back.
+"""The first stage: an AutoencoderKL that turns a frame into one latent vector for each square of pixels and back.
 
 It trains on crops first, which cost a quarter of whole frames and teach the same; of two random places it takes
 the livelier, since most of this world is plain background. The latents stay small and get noise while training,
@@ -6,6 +6,8 @@ so that the diffusion model's small errors decode to small errors. Then the late
 on alone, on whole frames.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,7 @@ LATENT_NOISE = 0.1
 
 
 def build_autoencoder(recipe: Recipe) -> AutoencoderKL:
-    """Build an untrained autoencoder with the recipe's channels and a downscaling factor of 8."""
+    """Build an untrained autoencoder with a level for each of the recipe's channels; all but one halve."""
     torch.manual_seed(recipe.seed)
     levels = len(recipe.vae_channels)
     return AutoencoderKL(
@@ -81,6 +83,14 @@ class Reconstruction(nn.Module):
         return remade.float(), mean, log_variance
 
 
+def _held_out(frames: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(frames[-32:, :: recipe.frames // 4]).reshape(-1, *frames.shape[2:])
+
+
+def _narrow(log_variance: torch.Tensor) -> torch.Tensor:
+    return functional.mse_loss(log_variance, torch.full_like(log_variance, 2 * np.log(LATENT_NOISE)))
+
+
 @torch.no_grad()
 def _set_scaling(vae: AutoencoderKL, frames: NDArray[np.uint8], recipe: Recipe) -> None:
     rng = np.random.default_rng(recipe.seed)
@@ -105,13 +115,13 @@ def train_autoencoder(
     model = Reconstruction(vae).to(accelerator.device)
     optimizer = accelerator.prepare(optimizer)
     share = share_of(accelerator)
-    shown = np.ascontiguousarray(frames[-32:, :: recipe.frames // 4]).reshape(-1, *frames.shape[2:])
+    shown = _held_out(frames, recipe)
     taught = frames[:-32] if len(frames) > 64 else frames
     for step in range(first, recipe.vae_steps):
         rng = np.random.default_rng([recipe.seed, 1, step])
         pixels = _lively_crops(taught, recipe, rng)
         noise = torch.randn(
-            (len(pixels), recipe.latent_channels, recipe.crop // 8, recipe.crop // 8),
+            (len(pixels), recipe.latent_channels, *[recipe.crop // recipe.factor] * 2),
             generator=torch.Generator().manual_seed(recipe.seed + step),
         )
         pixels, noise = pixels[share].to(accelerator.device), noise[share].to(accelerator.device)
@@ -119,8 +129,7 @@ def train_autoencoder(
             remade, mean, log_variance = model(pixels, noise)
         difference = remade - pixels
         picture = difference.abs().mean() + (difference**2).mean()
-        narrow = functional.mse_loss(log_variance, torch.full_like(log_variance, 2 * np.log(LATENT_NOISE)))
-        loss = picture + 1e-3 * (mean**2).mean() + 1e-4 * narrow
+        loss = picture + 1e-3 * (mean**2).mean() + 1e-4 * _narrow(log_variance)
         for group in optimizer.param_groups:
             group["lr"] = recipe.vae_rate * one_cycle(step, recipe.vae_steps)
         optimizer.zero_grad()
@@ -153,10 +162,68 @@ def train_decoder(
 
     The latents stay as they are, so this may run before, beside or after the training of the diffusion model.
     """
-    progress = Progress(work, "decoder")
     learning = nn.ModuleList([vae.post_quant_conv, vae.decoder]).to(accelerator.device)
+
+    def loss_of(pixels: torch.Tensor, known: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        noise = torch.from_numpy(rng.standard_normal(known.shape, dtype=np.float32)).to(known.device)
+        with accelerator.autocast():
+            remade = vae.decoder(vae.post_quant_conv(known + LATENT_NOISE * noise)).float()
+        difference = remade - pixels
+        return difference.abs().mean() + (difference**2).mean()
+
+    part = Part("decoder", learning, recipe.decoder_steps, recipe.decoder_rate, judged=True)
+    _train_part(part, recipe, work, vae, frames, latents, accelerator, loss_of)
+
+
+def train_encoder(
+    recipe: Recipe,
+    work: Path,
+    vae: AutoencoderKL,
+    frames: NDArray[np.uint8],
+    latents: NDArray[np.float16],
+    accelerator: Accelerator,
+) -> None:
+    """Teach the encoder alone to give the cached latents of whole frames; `vae` is changed in place."""
+    learning = nn.ModuleList([vae.encoder, vae.quant_conv]).to(accelerator.device)
+
+    def loss_of(pixels: torch.Tensor, known: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        with accelerator.autocast():
+            moments = vae.quant_conv(vae.encoder(pixels))
+        mean, log_variance = moments.float().chunk(2, dim=1)
+        return functional.mse_loss(mean, known) + 1e-4 * _narrow(log_variance)
+
+    part = Part("encoder", learning, recipe.encoder_steps, recipe.encoder_rate, judged=False)
+    _train_part(part, recipe, work, vae, frames, latents, accelerator, loss_of)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an autoencoder that learns alone: its stage's name, its modules, its steps and peak rate.
+
+    `judged` says that the pictures are worth measuring while it learns.
+    """
+
+    name: str
+    modules: nn.ModuleList
+    steps: int
+    rate: float
+    judged: bool
+
+
+def _train_part(
+    part: Part,
+    recipe: Recipe,
+    work: Path,
+    vae: AutoencoderKL,
+    frames: NDArray[np.uint8],
+    latents: NDArray[np.float16],
+    accelerator: Accelerator,
+    loss_of: Callable[[torch.Tensor, torch.Tensor, np.random.Generator], torch.Tensor],
+) -> None:
+    """Lower `loss_of` whole frames' pixels, their cached latents (as the VAE gives them) and a generator."""
+    progress, learning = Progress(work, part.name), part.modules
     learning.requires_grad_(True)
-    optimizer = torch.optim.Adam(learning.parameters(), lr=recipe.decoder_rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(learning.parameters(), lr=part.rate, betas=(0.9, 0.99))
     state = progress.load()
     first = 0
     if state is not None:
@@ -164,30 +231,26 @@ def train_decoder(
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
     optimizer = accelerator.prepare(optimizer)
-    shown = np.ascontiguousarray(frames[-32:, :: recipe.frames // 4]).reshape(-1, *frames.shape[2:])
-    for step in range(first, recipe.decoder_steps):
+    shown = _held_out(frames, recipe)
+    batch = max(1, recipe.vae_batch * recipe.crop**2 // recipe.size**2)
+    for step in range(first, part.steps):
         rng = np.random.default_rng([recipe.seed, 2, step])
-        batch = max(1, recipe.vae_batch * recipe.crop**2 // recipe.size**2)
         picks = rng.integers(recipe.taught_clips, size=batch), rng.integers(recipe.frames, size=batch)
-        inputs = latents.transpose(0, 2, 1, 3, 4)[picks].astype(np.float32) / vae.config.scaling_factor
-        noisy = inputs + LATENT_NOISE * rng.standard_normal(inputs.shape, dtype=np.float32)
+        known = latents.transpose(0, 2, 1, 3, 4)[picks].astype(np.float32) / vae.config.scaling_factor
         pixels = to_pixels(frames[picks]).to(accelerator.device)
-        with accelerator.autocast():
-            remade = vae.decoder(vae.post_quant_conv(torch.from_numpy(noisy).to(accelerator.device))).float()
-        difference = remade - pixels
-        loss = difference.abs().mean() + (difference**2).mean()
+        loss = loss_of(pixels, torch.from_numpy(known).to(accelerator.device), rng)
         for group in optimizer.param_groups:
-            group["lr"] = recipe.decoder_rate * one_cycle(step, recipe.decoder_steps)
+            group["lr"] = part.rate * one_cycle(step, part.steps)
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(learning.parameters(), 1.0)
         optimizer.step()
         done = step + 1
-        if done % 100 == 0 or done == recipe.decoder_steps:
+        if done % 100 == 0 or done == part.steps:
             progress.log(done, loss=float(loss.detach()))
-        if done % 500 == 0 or done == recipe.decoder_steps:
+        if part.judged and (done % 500 == 0 or done == part.steps):
             progress.log(done, psnr=reconstruction_psnr(vae, shown))
-        if done % recipe.checkpoint_every == 0 or done == recipe.decoder_steps:
+        if done % recipe.checkpoint_every == 0 or done == part.steps:
             progress.save({"model": learning.state_dict(), "optimizer": optimizer.state_dict(), "step": done})
     learning.requires_grad_(False)
 

@@ -11,6 +11,7 @@ from scripts.demo_model.world import DATA_VERSION, TRAINED, UNSEEN
 
 STAGES = {
     "autoencoder": "autoencoder on crops",
+    "encoder": "its encoder alone, a level more, on the latents of half the size",
     "decoder": "its decoder alone, on whole frames",
     "words": "text encoder on what captions say",
     "stills": "text encoder and UNet on single frames that are told their place",
@@ -69,6 +70,14 @@ work. `preview.json`: RGB as a linear function of a scaled latent, for previews 
 """
 
 
+KEPT = {
+    "grow": "text encoder and UNet, which stayed as they were, and their autoencoder (`--grow`)",
+    "finish": "whole network and decoder (`--finish`)",
+    "": "autoencoder, text encoder and spatial layers",
+}
+"""What a later round kept of the one before it, by the option it was called with."""
+
+
 def read_log(path: Path) -> dict[str, list[dict[str, float]]]:
     """Give each stage's rows of a training log; of a step logged twice (after a resume) the later counts."""
     stages: dict[str, dict[tuple[int, bool], dict[str, float]]] = {}
@@ -103,8 +112,7 @@ def _stages(document: dict[str, Any]) -> str:
         return tables[0]
     parts = [f"First, with version {rounds[0]['data_version']} of the data, on {rounds[0]['hardware']}:"]
     for one in rounds[1:]:
-        kept = "whole network and decoder (`--finish`)" if one.get("finish") else (
-            "autoencoder, text encoder and spatial layers")
+        kept = next(words for option, words in KEPT.items() if one.get(option, not option))
         where = "" if one is rounds[-1] else f", on {one['hardware']}"
         parts.append(f"Then, going on from their {kept}{where}:")
     return "\n\n".join(f"{part}\n\n{shown}" for part, shown in zip(parts, tables, strict=True))
@@ -144,11 +152,12 @@ def write_card(
     notes: list[str],
     first: dict[str, Any] | None = None,
     finish: bool = False,
+    grow: bool = False,
 ) -> None:
     """Write `training.json` and `README.md` into the checkpoint's folder.
 
     `first` is the `training.json` of the weights that were gone on from, and becomes a part of the new one;
-    `finish` says that only their decoder and whole clips went on.
+    `finish` says that only their decoder and whole clips went on, `grow` that their autoencoder got a level more.
     """
     log = read_log(log_path)
     document = {
@@ -160,6 +169,7 @@ def write_card(
         "log": log,
         "first": first,
         "finish": finish,
+        "grow": grow,
     }
     (folder / "training.json").write_text(json.dumps(document) + "\n")
     rounds = _rounds(document)
@@ -172,6 +182,7 @@ def write_card(
             (" --bf16", recipe.precision != RECIPES[name].precision),
             (" --base FOLDER", first),
             (" --finish", finish),
+            (" --grow", grow),
             (f" --again {recipe.again}", recipe.again),
             (f" --clip-steps {recipe.clip_steps}", recipe.clip_steps != RECIPES[name].clip_steps),
         ) if given),

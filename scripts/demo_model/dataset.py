@@ -5,6 +5,7 @@ written under a temporary name and renamed, so that an interrupted run never lea
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -58,13 +59,21 @@ def to_pixels(frames: NDArray[np.uint8]) -> torch.Tensor:
 
 @torch.no_grad()
 def latents_on_disk(
-    recipe: Recipe, work: Path, frames: NDArray[np.uint8], vae: AutoencoderKL, accelerator: Accelerator
+    recipe: Recipe,
+    work: Path,
+    frames: NDArray[np.uint8],
+    vae: AutoencoderKL,
+    accelerator: Accelerator,
+    pixels_of: Callable[[NDArray[np.uint8]], torch.Tensor] = to_pixels,
 ) -> NDArray[np.float16]:
-    """The clips' scaled latents, float16 (N, C, F, h, w), encoded now if they are not there yet."""
+    """The clips' scaled latents, float16 (N, C, F, h, w), encoded now if they are not there yet.
+
+    `pixels_of` says what `vae` sees of frames.
+    """
     path = work / f"latents-{recipe.size}-{recipe.taught_clips}.npy"
     if path.exists():
         return np.load(path, mmap_mode="r")
-    part, side = path.with_suffix(".part"), recipe.size // 8
+    part, side = path.with_suffix(".part"), recipe.size // recipe.factor
     shape = (recipe.taught_clips, recipe.latent_channels, recipe.frames, side, side)
     if accelerator.is_main_process:
         open_memmap(part, mode="w+", dtype=np.float16, shape=shape).flush()
@@ -73,7 +82,7 @@ def latents_on_disk(
     starts = range(0, recipe.taught_clips, 4)
     for start in starts[accelerator.process_index :: accelerator.num_processes]:
         stop = min(start + 4, recipe.taught_clips)
-        pixels = to_pixels(frames[start:stop]).to(vae.device)
+        pixels = pixels_of(frames[start:stop]).to(vae.device)
         with accelerator.autocast():
             mean = vae.encode(pixels.flatten(0, 1)).latent_dist.mean
         scaled = (mean.float() * vae.config.scaling_factor).unflatten(0, pixels.shape[:2]).transpose(1, 2)

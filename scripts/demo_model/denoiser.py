@@ -69,7 +69,7 @@ class Denoiser(nn.Module):
         )
         kinds = ["CrossAttn" if attends else "" for attends in recipe.unet_attention]
         self.unet = UNet3DConditionModel(
-            sample_size=recipe.size // 8,
+            sample_size=recipe.size // recipe.factor,
             in_channels=recipe.latent_channels,
             out_channels=recipe.latent_channels,
             down_block_types=tuple(f"{kind}DownBlock3D" for kind in kinds),

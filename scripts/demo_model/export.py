@@ -34,12 +34,13 @@ def assemble(
 
 
 def preview_map(latents: NDArray[np.float16], frames: NDArray[np.uint8]) -> dict[str, list[object]]:
-    """Fit RGB (0 to 1) of an 8 x 8 block as a linear function of its scaled latent, by least squares.
+    """Fit RGB (0 to 1) of a latent's block of pixels as a linear function of that scaled latent, by least squares.
 
     `latents` is (N, C, F, h, w), `frames` the matching (N, F, H, W, 3).
     """
     count, _, moments, height, width = latents.shape
-    blocks = frames.reshape(count, moments, height, 8, width, 8, 3).mean(axis=(3, 5)) / 255.0
+    side = frames.shape[2] // height
+    blocks = frames.reshape(count, moments, height, side, width, side, 3).mean(axis=(3, 5)) / 255.0
     inputs = np.moveaxis(latents.astype(np.float64), 1, -1).reshape(-1, latents.shape[1])
     inputs = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
     solution = np.linalg.lstsq(inputs, blocks.reshape(-1, 3), rcond=None)[0].round(5).tolist()

@@ -13,7 +13,7 @@ from scripts.demo_model.recipe import Recipe
 
 def frame_noise(pipeline: TextToVideoSDPipeline, seeds: list[int], recipe: Recipe) -> torch.Tensor:
     """Draw each seed's noise on the CPU, frame after frame: float32 (N, C, F, h, w)."""
-    side, channels = recipe.size // 8, pipeline.unet.config.in_channels
+    side, channels = recipe.size // recipe.factor, pipeline.unet.config.in_channels
     shape = (recipe.frames, channels, side, side)
     drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(drawn).transpose(1, 2)

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from scripts.demo_model.autoencoder import load_decoder, train_autoencoder, train_decoder
+from scripts.demo_model.autoencoder import load_decoder, train_autoencoder, train_decoder, train_encoder
 from scripts.demo_model.base import autoencoder_of, weights_of
 from scripts.demo_model.captions import EXAMPLES
 from scripts.demo_model.card import write_card
-from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
-from scripts.demo_model.denoiser import Batches, stages, tokenizer_for
+from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk, to_pixels
+from scripts.demo_model.denoiser import Batches, Stage, stages, tokenizer_for
 from scripts.demo_model.export import assemble, save_checkpoint
+from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.recipe import RECIPES, Recipe
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scenes import SCENES
@@ -41,11 +42,13 @@ def train(
     only: str = "",
     base: Path | None = None,
     finish: bool = False,
+    grow: bool = False,
 ) -> None:
     """Run the stages that are still to be done, then write the checkpoint into `out`.
 
     With `base`, a checkpoint of the recipe's sizes, its autoencoder is kept and the denoiser goes on from it, all
-    stages over; with `finish` the base's decoder and whole network go on instead, with the last stage alone.
+    stages over; with `finish` the base's decoder and whole network go on instead, with the last stage alone. With
+    `grow` the base is of half the size, its denoiser stays as it is, and its autoencoder gets a level more.
     `only` narrows that: "decoder" and "denoiser" train just that part (they may run side by side once the latents
     are cached), and "export" trains nothing and writes the last state of the last stage that has one.
     """
@@ -59,8 +62,12 @@ def train(
         vae = train_autoencoder(recipe, work, frames, accelerator)
     else:
         vae = autoencoder_of(base).to(accelerator.device)
-    latents = latents_on_disk(recipe, work, frames, vae, accelerator)
-    if (base is None or finish) and only in ("", "decoder") and accelerator.is_main_process:
+    latents = latents_on_disk(recipe, work, frames, vae, accelerator, halved_pixels if grow else to_pixels)
+    if grow:
+        vae = grown_autoencoder(recipe, vae)
+        if accelerator.is_main_process:
+            train_encoder(recipe, work, vae, frames, latents, accelerator)
+    if (base is None or finish or grow) and only in ("", "decoder") and accelerator.is_main_process:
         train_decoder(recipe, work, vae, frames, latents, accelerator)
     if only == "decoder":
         return
@@ -68,8 +75,8 @@ def train(
     batches = Batches(recipe, tokenizer, clip_list(recipe), latents)
     weights = None
     if base is not None and (finish or only != "export"):
-        weights = weights_of(base, recipe, tokenizer, finish)
-    for stage in stages(recipe)[-1:] if finish else stages(recipe):
+        weights = weights_of(base, recipe, tokenizer, finish or grow)
+    for stage in _stages(recipe, finish, grow):
         state = work / f"{stage.name}.pt"
         if only == "export":
             if state.exists():
@@ -82,7 +89,7 @@ def train(
         raise SystemExit("There is nothing to export yet: no stage of the denoiser has a state.")
     first = None if base is None else json.loads((base / "training.json").read_text())
     weights = {name: value.cpu() for name, value in weights.items()}
-    if base is None or finish:
+    if base is None or finish or grow:
         load_decoder(work, vae)
     pipeline = assemble(recipe, vae, tokenizer, weights)
     clips = generate(pipeline, list(EXAMPLES), [7] * len(EXAMPLES), recipe)
@@ -92,7 +99,14 @@ def train(
         part: sum(parameter.numel() for parameter in getattr(pipeline, part).parameters())
         for part in ("unet", "text_encoder", "vae")
     }
-    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters, notes, first, finish)
+    write_card(out, work / "log.jsonl", recipe, name, hardware, parameters, notes, first, finish, grow)
+
+
+def _stages(recipe: Recipe, finish: bool, grow: bool) -> tuple[Stage, ...]:
+    """The denoiser's stages that are to be done."""
+    if grow:
+        return ()
+    return stages(recipe)[-1:] if finish else stages(recipe)
 
 
 def main() -> None:
@@ -110,6 +124,9 @@ def main() -> None:
     parser.add_argument(
         "--finish", action="store_true", help="go on with the decoder and whole clips of --base alone"
     )
+    parser.add_argument(
+        "--grow", action="store_true", help="give the autoencoder of --base, of half the size, a level more"
+    )
     parser.add_argument("--again", choices=sorted(SCENES), default="", help="a scene every fourth sample shows")
     parser.add_argument("--clip-steps", type=int, help="steps on whole clips, instead of the recipe's")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast, on a CPU that has it")
@@ -118,8 +135,10 @@ def main() -> None:
         "--note", action="append", default=[], help="a sentence for the model card; repeatable"
     )
     options = parser.parse_args()
-    if options.finish and options.base is None:
-        parser.error("--finish goes on from a checkpoint: name it with --base")
+    if (options.finish or options.grow) and options.base is None:
+        parser.error("--finish and --grow go on from a checkpoint: name it with --base")
+    if options.finish and options.grow:
+        parser.error("--finish or --grow, one after the other")
     recipe = replace(RECIPES[options.recipe], again=options.again)
     if options.clip_steps is not None:
         recipe = replace(recipe, clip_steps=options.clip_steps)
@@ -135,6 +154,7 @@ def main() -> None:
         options.only,
         options.base,
         options.finish,
+        options.grow,
     )
 
 

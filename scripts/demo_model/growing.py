@@ -1,0 +1,48 @@
+"""Twice the size with the same latents: an autoencoder of a level more, around one that is finished.
+
+What frames of half the size were encoded into is what frames of the whole size shall be encoded into, and decoded
+from. So the denoiser stays as it is, and a clip of four times the pixels costs no more until it is decoded. Where
+edges are known to be sharp, a latent that tells their place within half a pixel holds what the larger frame shows.
+"""
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from scripts.demo_model.autoencoder import build_autoencoder
+from scripts.demo_model.dataset import to_pixels
+from scripts.demo_model.recipe import Recipe
+
+
+def halved_pixels(frames: NDArray[np.uint8]) -> torch.Tensor:
+    """Turn uint8 frames (N, F, H, W, 3) into float32 (N, F, 3, H/2, W/2) from -1 to 1, 2 x 2 pixels' means."""
+    pixels = to_pixels(frames)
+    return functional.avg_pool2d(pixels.flatten(0, 1), 2).unflatten(0, pixels.shape[:2])
+
+
+def grown_autoencoder(recipe: Recipe, small: AutoencoderKL) -> AutoencoderKL:
+    """Build an autoencoder of one level more than `small`, whose weights are inside; the new level is untrained.
+
+    Raises ValueError where the recipe's channels are not a new level and then those of `small`.
+    """
+    kept = tuple(small.config.block_out_channels)
+    if recipe.vae_channels[1:] != kept:
+        raise ValueError(f"a recipe of channels {recipe.vae_channels} does not grow out of {kept}")
+    large = build_autoencoder(recipe)
+    inside = {_moved(name): value for name, value in small.state_dict().items()}
+    own = large.state_dict()
+    fitting = {name: value for name, value in inside.items() if name in own and own[name].shape == value.shape}
+    large.load_state_dict(own | fitting)
+    large.register_to_config(scaling_factor=small.config.scaling_factor)
+    return large.eval()
+
+
+def _moved(name: str) -> str:
+    """Where a weight of the small encoder's level n is in the large one: at level n + 1."""
+    before = "encoder.down_blocks."
+    if not name.startswith(before):
+        return name
+    level, rest = name.removeprefix(before).split(".", 1)
+    return f"{before}{int(level) + 1}.{rest}"
