@@ -206,7 +206,7 @@ class Beforehand:
         """
         status, library = self._worker(), self._library()
         now = status and status.environment
-        kept = (self._run(library, row.id) for row in library.search(Query(model=model, page_size=count)).videos)
+        kept = (self._run(library, row.id) for row in library.search(Query(model=model, page_size=count)).entries)
         known = tuple(filter(None, kept))
         here = now.device_name if now is not None else known[0][0] if known else ""
         return tuple(run for device, run in known if device == here)

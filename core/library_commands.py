@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from core.console import follow_bulk, report, show, show_trash
-from core.errors import NotFound
+from core.errors import NotFound, StudioError
+from core.library.entry import Entry
 from core.library.query import SORTS, Query, query_from
 from core.settings import Settings
 from core.studio import Studio, open_studio
-from core.video import Video, is_id
+from core.video import is_id
 
 _WORDS = ("negative-prompt", "model", "scheduler", "mode", "lora", "owner", "parent", "verdict")
 _NUMBERS = ("seed", "num-frames", "num-inference-steps", "fps", "width", "height")
@@ -24,14 +25,22 @@ def list_videos(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_studio(settings, "visit") as studio:
         query = replace(_query(studio, arguments), page=arguments.page, page_size=arguments.limit)
         page = studio.search(query)
-        lines = [_line(video) for video in page.videos] or ["No videos. Make one: python -m core generate PROMPT"]
-        show([video.document() for video in page.videos], lines, arguments.json)
+        lines = [_line(entry) for entry in page.entries] or ["No videos. Make one: python -m core generate PROMPT"]
+        show([_all_of(studio, entry) for entry in page.entries] if arguments.json else [], lines, arguments.json)
     return 0
 
 
-def _line(video: Video) -> str:
-    made = f"{video.request.model}  seed {video.request.seed}" if video.recipe else "no recipe"
-    return f"{video.id}  {made}  {video.request.prompt[:60]}"
+def _line(entry: Entry) -> str:
+    made = f"{entry.model}  seed {entry.seed}" if entry.recipe else "no recipe"
+    return f"{entry.id}  {made}  {entry.prompt[:60]}"
+
+
+def _all_of(studio: Studio, entry: Entry) -> dict[str, Any]:
+    """A video's sidecar; where that cannot be read here, what the index knows, and the problem."""
+    try:
+        return studio.video(entry.id).document()
+    except StudioError as error:
+        return {**entry.document(), "problem": str(error)}
 
 
 def show_video(settings: Settings, arguments: argparse.Namespace) -> int:

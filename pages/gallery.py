@@ -33,14 +33,14 @@ def browse(opened: Studio) -> Query:
     page = opened.search(query)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         filtered = active_filters(found(page))
-        if page.videos:
+        if page.entries:
             with st.container(horizontal=True, vertical_alignment="center", width="content"):
                 if not picking():
                     pick_button()
                 transfer_button("transfer")
     making(opened)
     bar = st.container(key="selection_place")
-    if not page.videos and not picking():
+    if not page.entries and not picking():
         nothing(opened, filtered)
         return query
     above = st.container()
@@ -67,12 +67,12 @@ def found(page: Page) -> str:
 
 def grid(page: Page, models: dict[str, ModelSpec]) -> None:
     """The videos of a page as cards."""
-    moving(video.id for video in page.videos if video.id not in page.damaged)
+    moving(entry.id for entry in page.entries if entry.id not in page.damaged)
     with st.grid(6, min_column_width=150):
-        for video in page.videos:
-            spec = models.get(video.request.model or "")
-            video_card(video, spec.title if spec else video.request.model or "", video.id in page.damaged,
-                       video.id in page.newer, *((tick_box, toggle) if picking() else ()))
+        for entry in page.entries:
+            spec = models.get(entry.model)
+            video_card(entry, spec.title if spec else entry.model, entry.id in page.damaged,
+                       entry.id in page.newer, *((tick_box, toggle) if picking() else ()))
 
 
 def notices(opened: Studio) -> None:

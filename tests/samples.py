@@ -6,7 +6,9 @@ from functools import cache
 import numpy as np
 
 from core.library import clip, sidecar
+from core.library.entry import Entry
 from core.library.library import Library
+from core.library.query import Query
 from core.receipt import Environment, Receipt, Verdict
 from core.request import VideoRequest
 from core.studio import Studio
@@ -54,6 +56,15 @@ def video(prompt: str = "a red ball", *, id: str | None = None, created: str = "
         id=id or new_id(), created=created, owner="", parent=None, request=replace(request, **asked),
         receipt=receipt, result=mp4()[1], runtime=Runtime(total_s=1.5, denoise_s=1.25))
     return replace(whole, **changes)
+
+
+def found(opened: Library | Studio, query: Query | None = None) -> tuple[Video, ...]:
+    """The whole videos of a page of an answer, by default of everything."""
+    library = opened.library if isinstance(opened, Studio) else opened
+    page = library.search(query or Query())
+    assert all(Entry.of(library.get(entry.id), abs(entry.sidecar_ns)) == entry for entry in page.entries), \
+        "a row that is not what the sidecar says"
+    return tuple(library.get(entry.id) for entry in page.entries)
 
 
 def with_recipe(plain: Video, frames: np.ndarray | None = None) -> tuple[Video, bytes]:

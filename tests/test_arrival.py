@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import samples
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import moving, mp4, video, with_recipe
@@ -93,13 +94,13 @@ def test_the_index_knows_it_after_a_rebuild_and_finds_it_by_what_it_is(library, 
     made = kept_unknown(library, foreign(tmp_path / "Sea at night.mp4", rate="30000/1001"))
     ours = library.publish(video(), mp4()[0])
     assert made.result.fps == 29.97 and made.result.duration_s == round(8 / 29.97, 6)
-    assert Entry.of(made, 0).video().recipe is False and Entry.of(made, 0).video().request == made.request
+    assert Entry.of(made, 0).recipe is False and Entry.of(made, 0).prompt == made.request.prompt
     library.close()
     (tmp_path / "data" / "index.json").unlink()
     again = Library(tmp_path / "data", writable=True)
-    assert again.search(Query(recipe=False)).videos == (made,)
-    assert again.search(Query(recipe=True)).videos == (ours,)
-    assert again.search(Query("sea night")).videos == (made,) and again.verify() == []
+    assert samples.found(again, Query(recipe=False)) == (made,)
+    assert samples.found(again, Query(recipe=True)) == (ours,)
+    assert samples.found(again, Query("sea night")) == (made,) and again.verify() == []
     assert again.change(made.id, tags=["trip"], favorite=True).tags == ("trip",)
     assert again.reindex().videos == 2 and again.get(made.id).favorite
     again.poster_path(made.id).unlink()

@@ -13,7 +13,6 @@ from PIL import Image
 from test_arrival import foreign
 
 from core.library.library import Library
-from core.library.query import Query
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
 
@@ -67,7 +66,7 @@ def test_ours_and_when_wanted_a_foreign_one_come_in_and_both_come_out_in_other_f
     screen.page.get_by_role("button", name="Keep without recipe").click()
     screen.sees("Added: sea.mp4")
     reader = Library(data_dir, writable=False)
-    alien, ours = reader.search(Query()).videos[:2]
+    alien, ours = samples.found(reader)[:2]
     reader.close()
     assert ours == made and not alien.recipe
     for kept, shape in ((made, (64, 64)), (alien, (64, 96))):

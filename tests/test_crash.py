@@ -14,6 +14,7 @@ from pathlib import Path
 
 import drawn
 import pytest
+import samples
 from drawn import alive, until
 
 from core import faults
@@ -71,7 +72,7 @@ def check_promises(folder, ids, parents=(), attempts=(1, 2)):
         assert library.verify() == []
         files = {path.name.partition(".")[0] for path in (folder / "library").rglob("*.mp4")}
         sidecars = {path.stem for path in (folder / "library").rglob("*.json")}
-        rows = [video.id for video in library.search(Query(page_size=50)).videos]
+        rows = [video.id for video in samples.found(library, Query(page_size=50))]
         assert files == sidecars == {*ids, *parents}
         assert sorted(rows) == sorted(files)
         assert not list(folder.rglob("*.part"))

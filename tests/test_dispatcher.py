@@ -13,6 +13,7 @@ from pathlib import Path
 
 import drawn
 import pytest
+import samples
 from drawn import until
 
 from core.errors import NotFound, StudioError
@@ -100,7 +101,7 @@ def test_a_job_becomes_a_video_of_the_library(house):
     video = house.library.get(job.id)
     assert (video.request, video.owner, video.created, video.verdict) == (job.request, "ada", job.created, None)
     assert clip.read(house.library.mp4_path(job.id)).frames.shape == (4, 32, 32, 3)
-    assert [found.id for found in house.library.search(Query(text="joke")).videos] == [job.id]
+    assert [found.id for found in samples.found(house.library, Query(text="joke"))] == [job.id]
     assert house.library.verify() == []
     assert video.runtime.queued_s == pytest.approx(0, abs=5)
 
@@ -212,7 +213,7 @@ def test_a_waiting_job_never_runs_once_cancelled_and_a_running_one_stops_within_
     assert time.monotonic() - began < 2
     assert house.finish(last).state == "done"
     assert house.ledger.get(waiting.id).started is None
-    assert [video.id for video in house.library.search(Query()).videos] == [last.id]
+    assert [video.id for video in samples.found(house.library)] == [last.id]
 
 
 def test_a_cancel_that_is_not_honoured_costs_the_worker_not_the_person(process_house):
@@ -254,7 +255,7 @@ def test_a_job_that_fails_says_why_is_not_tried_again_and_the_next_one_runs(hous
     assert reason in failed.reason
     assert house.finish(after).state == "done"
     assert house.library.verify() == []
-    assert [video.id for video in house.library.search(Query()).videos] == [after.id]
+    assert [video.id for video in samples.found(house.library)] == [after.id]
 
 
 def test_a_library_that_cannot_be_written_fails_the_job_with_that_sentence(house):

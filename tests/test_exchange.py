@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import samples
 from filelock import FileLock, Timeout
 from samples import IDENTICAL, moving, mp4, video, with_recipe
 from test_arrival import foreign
@@ -117,7 +118,7 @@ def test_the_same_frames_under_another_id_are_not_added_again(studio, other, tmp
     list(studio.transfer.export(Query(), tmp_path / "folder"))
     assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"here": 1, "added": 1}
     assert other.video(here.id).tags == ("theirs",)
-    assert {each.id for each in other.search(Query()).videos} == {here.id, different.id}
+    assert {each.id for each in samples.found(other)} == {here.id, different.id}
 
 
 def test_what_is_damaged_is_refused_with_its_reason_and_the_rest_goes_on(studio, other, tmp_path):
@@ -276,5 +277,5 @@ def test_the_library_is_owned_from_the_first_to_the_last_file_of_an_import_and_l
     lock.release()
     assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"here": 2, "added": 1}
     assert other.video(arrived).tags == ("meanwhile",)
-    assert {each.id for each in other.search(Query()).videos} == {first.id, second.id, third.id}
+    assert {each.id for each in samples.found(other)} == {first.id, second.id, third.id}
     assert other.verify() == []

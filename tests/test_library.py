@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import HOSTILE, IDENTICAL, moving, mp4, video, with_recipe
@@ -70,7 +71,7 @@ def test_a_published_video_is_there_whole_and_is_found(library, tmp_path):
     assert json.loads(library.sidecar_path(kept.id).read_text(encoding="utf-8")) == kept.document()
     assert library.poster_path(kept.id).read_bytes()[8:12] == b"WEBP"
     assert library.animation_path(kept.id).read_bytes()[8:12] == b"WEBP"
-    assert library.search(Query("red ball first")).videos == (kept,)
+    assert samples.found(library, Query("red ball first")) == (kept,)
     assert library.verify() == []
 
 
@@ -142,7 +143,7 @@ def test_tags_and_favourite_are_in_the_sidecar_and_in_the_index(library):
     changed = library.change(plain.id, tags=["  best   of ", "winter", "", "winter"])
     assert changed == replace(plain, tags=("best of", "winter"))
     assert library.change(plain.id, favorite=True) == replace(changed, favorite=True)
-    assert library.get(plain.id) == library.search(Query('"best of"', favorite=True)).videos[0]
+    assert library.get(plain.id) == samples.found(library, Query('"best of"', favorite=True))[0]
     assert library.change(plain.id, tags=()).tags == ()
     assert library.search(Query("winter")).total == 0
     assert library.facets().tags == ()
@@ -171,7 +172,7 @@ def test_deleting_without_a_trash_removes_every_file(tmp_path):
     library = Library(tmp_path, writable=True, trash_days=0)
     one, two = fill(library, 2)
     assert not library.delete(one.id)
-    assert library.search(Query()).videos == (two,)
+    assert samples.found(library) == (two,)
     assert not any(one.id in name for name in files(tmp_path))
     for asking in (library.get, library.delete, library.mp4_path, library.poster_path, library.change,
                    library.deleting.restore, library.deleting.erase):
@@ -205,9 +206,9 @@ def test_a_library_that_may_not_be_changed_says_so(library, tmp_path):
     for change in changes:
         with pytest.raises(ReadOnly, match="Another studio"):
             change()
-    assert reader.search(Query()).videos == (plain,) and reader.get(plain.id) == plain and reader.report is None
+    assert samples.found(reader) == (plain,) and reader.get(plain.id) == plain and reader.report is None
     library.change(plain.id, tags=["new"])
-    assert reader.search(Query("new")).videos[0].tags == ("new",)
+    assert samples.found(reader, Query("new"))[0].tags == ("new",)
     library.delete(plain.id)
     assert reader.search(Query()).total == 0
     reader.close()
@@ -222,7 +223,7 @@ def test_a_reader_without_an_index_reads_the_sidecars(library, tmp_path, content
     path.unlink() if content is None else path.write_bytes(content)
     before = files(tmp_path)
     reader = Library(tmp_path, writable=False)
-    assert reader.search(Query()).videos == tuple(kept[::-1])
+    assert samples.found(reader) == tuple(kept[::-1])
     reader.close()
     assert files(tmp_path) == before
 
@@ -264,15 +265,36 @@ def test_threads_publish_search_change_and_delete_together(library):
 def test_pages_are_cut_exactly_and_the_last_one_stands_in_for_those_beyond(library):
     kept = fill(library, 7)
     page = library.search(Query(page_size=3, page=2))
-    assert [each.request.seed for each in page.videos] == [3, 2, 1]
+    assert [each.seed for each in page.entries] == [3, 2, 1]
     assert (page.total, page.page, page.pages, page.bytes) == (7, 2, 3, 7 * len(mp4()[0]))
-    assert library.search(Query(page_size=3, page=99)).videos == (kept[0],)
+    assert samples.found(library, Query(page_size=3, page=99)) == (kept[0],)
     assert library.search(Query(page_size=3, page=99)).page == 3
     assert library.search(Query(page_size=3, page=-1)).page == 1
     empty = library.search(Query("nothing like this"))
-    assert (empty.videos, empty.total, empty.page, empty.pages, empty.bytes) == ((), 0, 1, 1, 0)
+    assert (empty.entries, empty.total, empty.page, empty.pages, empty.bytes) == ((), 0, 1, 1, 0)
     with pytest.raises(BadRequest):
         library.search(Query(page_size=0))
+
+
+def test_a_sidecar_that_another_hand_has_written_is_shown_as_it_is_now(library):
+    kept = fill(library, 2)
+    path = library.sidecar_path(kept[0].id)
+    for tags in (["by hand"], ["by hand", "again"]):
+        path.write_bytes(json.dumps({**kept[0].document(), "tags": tags}).encode())
+        for _ in range(2):
+            assert library.search(Query()).entries[-1].tags == tuple(tags)
+    path.write_bytes(json.dumps({**kept[0].document(), "schema": 2}).encode())
+    page = library.search(Query())
+    assert (page.newer, page.damaged, page.entries[-1].prompt) == ((kept[0].id,), (), kept[0].request.prompt)
+    path.write_bytes(b"{")
+    assert library.search(Query()).damaged == (kept[0].id,)
+
+
+def test_what_a_page_shows_is_read_from_no_sidecar(library, monkeypatch):
+    kept = fill(library, 3)
+    reader = Library(library.data_dir, writable=False)
+    monkeypatch.setattr(type(library._shelf), "read", None)  # reading one would raise
+    assert [each.id for each in reader.search(Query()).entries] == [each.id for each in kept[::-1]]
 
 
 def test_a_missing_or_damaged_file_is_shown_as_such_and_breaks_no_page(library):
@@ -283,7 +305,7 @@ def test_a_missing_or_damaged_file_is_shown_as_such_and_breaks_no_page(library):
     opened = Library(library.data_dir, writable=False)
     page = opened.search(Query())
     assert page.total == 4 and set(page.damaged) == {each.id for each in kept[:3]}
-    assert [each.request.prompt for each in page.videos] == [each.request.prompt for each in kept[::-1]]
+    assert [each.prompt for each in page.entries] == [each.request.prompt for each in kept[::-1]]
     for each, problem in zip(kept, ("MP4", "damaged|whole", "sidecar", None), strict=True):
         if problem:
             with pytest.raises(DamagedVideo, match=problem):
@@ -354,7 +376,7 @@ def test_opening_again_finds_everything_in_order_and_says_nothing(library):
     library.change(kept[2].id, tags=["x"])
     opened = again(library)
     assert opened.report.sentences == () and opened.report.videos == 5
-    assert [each.id for each in opened.search(Query()).videos] == [each.id for each in kept[::-1]]
+    assert [each.id for each in samples.found(opened)] == [each.id for each in kept[::-1]]
     assert opened.search(Query("x")).total == 1
     opened.close()
 
@@ -370,7 +392,7 @@ def test_a_missing_or_damaged_index_is_rebuilt_with_tags_and_favourites(library,
     word = "missing" if content is None else "damaged"
     assert opened.report.sentences[0].startswith(f"The index was {word} and has been rebuilt from 12 sidecars.")
     assert opened.search(Query()).total == 12
-    assert opened.search(Query("kept", favorite=True)).videos[0].id == kept[3].id
+    assert samples.found(opened, Query("kept", favorite=True))[0].id == kept[3].id
     assert len(list(library.data_dir.glob("index.corrupt-*.json"))) == (content is not None)
     opened.close()
     with TinyDB(path) as plain:
@@ -430,7 +452,7 @@ def test_an_mp4_that_disappeared_leaves_its_settings_aside(library):
     assert opened.report.lost == opened.report.dropped == 1 and "library/lost" in opened.report.sentences[1]
     aside = library.data_dir / "library" / "lost" / f"{kept[0].id}.json"
     assert Video.from_document(json.loads(aside.read_bytes())) == kept[0]
-    assert opened.search(Query()).videos == (kept[1],) and opened.verify() == []
+    assert samples.found(opened) == (kept[1],) and opened.verify() == []
     opened.close()
 
 
@@ -449,7 +471,7 @@ def test_settings_without_an_mp4_are_kept_aside_also_when_the_index_is_gone(libr
     opened = Library(library.data_dir, writable=True)
     assert (library.data_dir / "library" / "lost" / f"{kept[0].id}.json").read_bytes() == written
     assert opened.report.lost == 1 and any("library/lost" in said for said in opened.report.sentences)
-    assert opened.search(Query()).videos == (kept[1],) and opened.verify() == []
+    assert samples.found(opened) == (kept[1],) and opened.verify() == []
     opened.close()
 
 
@@ -534,7 +556,7 @@ def test_a_damaged_sidecar_stops_nothing(library, kind):
     assert len(library.verify()) == 1
     (library.data_dir / "index.json").unlink()
     opened = again(library)
-    assert opened.report.damaged == 1 and opened.search(Query()).videos[-2:-1] in ((), (kept[1],))
+    assert opened.report.damaged == 1 and [each.id for each in opened.search(Query()).entries] == [kept[1].id]
     assert path.read_bytes() == broken
     opened.close()
 
@@ -564,10 +586,10 @@ def test_a_video_of_a_newer_studio_is_shown_by_what_its_mp4_says_and_read_once_t
     path.write_bytes(json.dumps(document).encode())
     library.reindex()
     page = library.search(Query(text="newer ball"))
-    (shown,) = page.videos
+    (shown,) = page.entries
     assert (page.newer, page.damaged) == ((kept[0].id,), ()) and library.search(Query(damaged=True)).total == 0
-    assert (shown.request.prompt, shown.tags, shown.recipe) == ("a newer ball", ("sea",), False)
-    assert (shown.result.num_frames, shown.result.bytes) == (8, len(mp4()[0]))
+    assert (shown.prompt, shown.tags, shown.recipe) == ("a newer ball", ("sea",), False)
+    assert (shown.num_frames, shown.bytes) == (8, len(mp4()[0]))
     opened = again(library)
     assert opened.search(Query()).newer == (kept[0].id,), "the row is kept, and its sidecar read all the same"
     opened.close()
@@ -600,7 +622,7 @@ def test_a_library_of_a_newer_studio_is_opened_to_look_at_and_nothing_in_it_chan
     with pytest.raises(NewerLibrary, match="newer studio.*Update the studio"):
         Library(tmp_path, writable=True)
     reader = Library(tmp_path, writable=False)
-    assert reader.search(Query()).videos == (kept[1], kept[0]) and reader.get(kept[0].id) == kept[0]
+    assert samples.found(reader) == (kept[1], kept[0]) and reader.get(kept[0].id) == kept[0]
     assert "A newer studio wrote this library" in reader.newer
     for change in (lambda: reader.delete(kept[0].id), lambda: reader.change(kept[0].id, favorite=True),
                    reader.reindex, lambda: reader.publish(video(), mp4()[0]),
@@ -722,7 +744,7 @@ def test_an_mp4_brings_no_verdict_of_its_own(library, tmp_path, verdict):
     made, data = with_recipe(video(verdict=verdict, parent=new_id()))
     (tmp_path / "x.mp4").write_bytes(data)
     assert library.import_mp4(tmp_path / "x.mp4").video == replace(made, verdict=None)
-    assert library.search(Query()).videos[0].verdict is None
+    assert samples.found(library)[0].verdict is None
 
 
 def test_a_foreign_or_edited_mp4_is_refused_with_a_sentence(library, tmp_path):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import samples
 from samples import IDENTICAL, mp4, video
 
 from core import faults
@@ -81,12 +82,11 @@ def promises_hold(library: Library) -> list[Video]:
         assert each.video is not None and each.bytes == each.video.result.bytes
         assert len(clip.read(library.trash.path(each.id, ".mp4")).frames) == 8
     page = library.search(Query())
-    assert {each.id for each in page.videos} == ids and page.damaged == ()
+    assert {each.id for each in page.entries} == ids and page.damaged == ()
     assert library.verify() == []
-    for each in page.videos:
+    for each in page.entries:
         assert len(clip.read(library.mp4_path(each.id)).frames) == 8
-        assert library.get(each.id) == each
-    return list(page.videos)
+    return list(samples.found(library))
 
 
 def opened(folder: Path) -> Library:
@@ -101,7 +101,7 @@ def test_a_process_killed_at_any_point_leaves_a_whole_library(before, tmp_path, 
     assert run(folder, deed, point) == -signal.SIGKILL, f"{point} is never reached"
 
     reader = Library(folder / "data", writable=False)
-    for each in reader.search(Query()).videos:  # before anybody mends: what is shown as whole plays
+    for each in reader.search(Query()).entries:  # before anybody mends: what is shown as whole plays
         if each.id not in reader.search(Query()).damaged:
             clip.read(reader.mp4_path(each.id))
     reader.close()

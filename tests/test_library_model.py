@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import samples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -210,7 +211,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         before = self.kept, self.trashed
         after = self.expected(deed, id)
         self.library = Library(self.data, writable=True)
-        found = ({each.id: each for each in self.library.search(Query()).videos},
+        found = ({each.id: each for each in samples.found(self.library)},
                  {each.id: each.video for each in self.library.trash.page().videos})
         assert found in ([before, after] if killed else [after])
         self.kept, self.trashed = found
@@ -269,7 +270,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         with pytest.raises(NewerLibrary):
             Library(self.data, writable=True)
         looked_at = Library(self.data, writable=False)
-        assert looked_at.search(Query()).videos == newest_first(self.kept)
+        assert samples.found(looked_at) == newest_first(self.kept)
         looked_at.close()
         path.write_bytes(good)
         self.library = Library(self.data, writable=True)
@@ -284,17 +285,17 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
             return
         shown = newest_first(self.kept)
         page = self.library.search(Query())
-        assert (page.videos, page.damaged) == (shown, ())
-        assert self.reader.search(Query()).videos == shown
+        assert (samples.found(self.library), page.damaged) == (shown, ())
+        assert samples.found(self.reader) == shown
         for tag in ("a", "b", "ü"):
             tagged = tuple(each for each in shown if tag in each.tags)
-            assert self.library.search(Query(tags=(tag,))).videos == tagged
+            assert samples.found(self.library, Query(tags=(tag,))) == tagged
         starred = tuple(each for each in shown if each.favorite)
-        assert self.library.search(Query(favorite=True)).videos == starred
+        assert samples.found(self.library, Query(favorite=True)) == starred
         unknown = tuple(each for each in shown if not each.recipe)
-        assert self.library.search(Query(recipe=False)).videos == unknown
+        assert samples.found(self.library, Query(recipe=False)) == unknown
         assert self.library.verify() == []
-        assert self.other.search(Query()).videos == newest_first(self.others)
+        assert samples.found(self.other) == newest_first(self.others)
         assert {each.id: each.video for each in self.reader.trash.page().videos} == self.trashed
 
     def teardown(self) -> None:

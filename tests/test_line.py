@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import samples
 from filelock import FileLock
 
 from core.beforehand import Beforehand
@@ -51,7 +52,7 @@ def video_id(studio: Studio) -> str:
 
 def test_a_prompt_becomes_a_video_in_the_gallery(studio, video_id):
     video = studio.video(video_id)
-    found = studio.search(Query(text='"red ball"')).videos
+    found = samples.found(studio, Query(text='"red ball"'))
     made = clip.read(studio.library.mp4_path(video_id))
     assert video_id in [one.id for one in found]
     assert made.frames.shape == (4, 32, 32, 3) and made.fps == video.request.fps
@@ -69,7 +70,7 @@ def test_ten_regenerations_are_ten_times_identical(studio, video_id):
     assert {video.origin.kind for video in made} == {"regenerate"}
     assert made[0].origin.request == studio.video(video_id).request
     assert {video.parent for video in made} == {video_id} and {video.verdict.causes for video in made} == {()}
-    assert {one.id for one in studio.search(Query(parent=video_id)).videos} == {video.id for video in made}
+    assert {one.id for one in samples.found(studio, Query(parent=video_id))} == {video.id for video in made}
 
 
 def test_the_shipped_model_repeats_itself_ten_times_out_of_ten_across_a_restart(tmp_path):
@@ -203,7 +204,7 @@ def test_a_second_process_submits_deletes_and_takes_over(tmp_path, models_dir):
         job = finish(second, second.submit(REQUEST))
         assert job.state == "done" and second.video(job.id).request.seed == 7
         assert second.change(job.id, tags=("ball",)).tags == ("ball",)
-        assert [video.id for video in second.search(Query(text="ball")).videos] == [job.id]
+        assert [video.id for video in samples.found(second, Query(text="ball"))] == [job.id]
         with pytest.raises(StudioError):
             second.delete("20260101-000000-000000")
         second.delete(job.id)

@@ -106,7 +106,7 @@ def test_many_are_deleted_together_and_undone(studio):
     assert len({each.deleted for each in studio.many.trash().videos}) == 1 and studio.many.trash().total == 4
     undone = studio.many.undo(bulk.id)
     assert [each for each, _ in undone.refused] == [NOWHERE]
-    assert studio.search(Query(sort="oldest")).videos == tuple(kept) and studio.many.trash().total == 0
+    assert samples.found(studio, Query(sort="oldest")) == tuple(kept) and studio.many.trash().total == 0
 
 
 def test_the_trash_is_emptied_and_what_is_in_the_library_stays(studio):
@@ -289,7 +289,7 @@ def test_a_bulk_killed_anywhere_is_finished_by_the_next_process(tmp_path, deed, 
     assert (ended.done, ended.refusals, ended.stopped) == (3, 0, False)
     library = Library(tmp_path, writable=True)
     expected = {"change": [replace(each, tags=("new",), favorite=True) for each in kept], "restore": kept}
-    assert list(library.search(Query(sort="oldest")).videos) == expected.get(deed, [])
+    assert list(samples.found(library, Query(sort="oldest"))) == expected.get(deed, [])
     assert library.trash.page().total == (3 if deed == "delete" else 0) and library.verify() == []
     library.close()
     ledger.close()

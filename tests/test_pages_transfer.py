@@ -7,8 +7,6 @@ import samples
 from test_arrival import foreign
 from test_pages import healthy, keep, page, press, said, studio  # noqa: F401  (a fixture)
 
-from core.library.query import Query
-
 
 def dropped(at, *files: tuple[str, bytes]):
     """Open the dialog and drop files into it."""
@@ -28,7 +26,7 @@ def test_dropped_files_are_taken_in_or_refused_each_with_its_reason(studio, tmp_
     assert len(keeps) == 1  # only the one that is a video
     press(at, keeps[0])
     assert r"Added: Holiday \*1\*\.mp4" in said(at)
-    videos = studio.search(Query()).videos
+    videos = samples.found(studio)
     assert [each.recipe for each in videos] == [False, True] and videos[1] == made
     at = dropped(page("gallery"), ("again.mp4", data))
     assert "Already here" in said(at)

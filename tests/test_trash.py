@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import samples
 from samples import IDENTICAL, mp4, video
 
 from core.errors import NotFound, StudioError
@@ -42,7 +43,7 @@ def test_a_deleted_video_is_found_only_in_the_trash_and_comes_back_as_it_was(lib
         library.mp4_path(WHOLE.id)
     assert library.deleting.restore(WHOLE.id) == WHOLE
     assert files(library) == before and not list(library.trash.root.iterdir())
-    assert library.search(Query(favorite=True, tags=("ü",), verdict="identical")).videos == (WHOLE,)
+    assert samples.found(library, Query(favorite=True, tags=("ü",), verdict="identical")) == (WHOLE,)
 
 
 def test_restoring_twice_is_restoring_once_and_what_is_nowhere_is_a_sentence(library):
@@ -77,7 +78,7 @@ def test_what_lies_long_enough_is_removed_a_few_at_a_time_and_nothing_else(libra
     assert library.deleting.expire(1, month + timedelta(days=9)) == 1
     assert [each.id for each in library.trash.content()] == [kept[2].id]
     assert library.deleting.expire(10, month + timedelta(days=9)) == 1 and library.trash.content() == []
-    assert library.search(Query()).videos == (kept[3],) and library.verify() == []
+    assert samples.found(library) == (kept[3],) and library.verify() == []
 
 
 def test_a_video_made_again_under_its_id_keeps_its_place_and_the_trash_its_copy(library):
@@ -109,7 +110,7 @@ def test_the_index_is_made_again_without_what_is_in_the_trash(library):
     library.close()
     (library.data_dir / "index.json").unlink()
     opened = Library(library.data_dir, writable=True)
-    assert opened.search(Query()).videos == (kept[2], kept[0]) and opened.deleting.restore(kept[1].id) == kept[1]
+    assert samples.found(opened) == (kept[2], kept[0]) and opened.deleting.restore(kept[1].id) == kept[1]
     opened.close()
 
 

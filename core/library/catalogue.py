@@ -1,7 +1,7 @@
-"""Answers the gallery's questions from the index, and hands out whole videos.
+"""Answers the gallery's questions from the index.
 
-Rows choose and order; what is shown of each comes from its sidecar and is remembered until that is written
-again. Lists are never copied for a page, and an answer is remembered until the index changes.
+Rows choose, order and are shown. A sidecar is read for a page only when another hand has written it since its row
+was made. Lists are never copied for a page, and an answer is remembered until the index changes.
 """
 
 import threading
@@ -17,8 +17,8 @@ from core.library.query import Page, Place, Query, matching
 from core.library.shelf import Shelf
 from core.video import Video
 
-_CACHED_VIDEOS = 2048
 _CACHED_ANSWERS = 32
+_REMEMBERED = 2048  # rows of sidecars that another hand has written
 
 
 class Catalogue:
@@ -28,7 +28,7 @@ class Catalogue:
         self._index = index
         self._shelf = shelf
         self._damage = Damage(shelf)
-        self._videos: dict[str, tuple[int, Video]] = {}
+        self._read: dict[str, Entry] = {}
         self._children: tuple[int, dict[str, list[str]]] = -1, {}
         self._answers: dict[Query, tuple[int, Sequence[Entry], int]] = {}
         self._counting = threading.Lock()  # over the three below, and while an entry changes
@@ -48,10 +48,10 @@ class Catalogue:
         pages = max(1, -(-len(entries) // query.page_size))
         number = min(max(1, query.page), pages)
         first = (number - 1) * query.page_size
-        shown = [self._whole(entry) for entry in entries[first : first + query.page_size]]
-        return Page(tuple(video for video, _, _ in shown), len(entries), number, pages, size,
-                    damaged=tuple(video.id for video, whole, _ in shown if query.damaged or not whole),
-                    newer=tuple(video.id for video, _, newer in shown if newer),
+        shown = [self._now(entry) for entry in entries[first : first + query.page_size]]
+        return Page(tuple(entry for entry, _ in shown), len(entries), number, pages, size,
+                    damaged=tuple(entry.id for entry, whole in shown if query.damaged or not whole),
+                    newer=tuple(entry.id for entry, _ in shown if entry.sidecar_ns < 0),
                     place=_place(entries, query.around) if query.around else None)
 
     def found(self, query: Query) -> dict[str, int]:
@@ -81,9 +81,7 @@ class Catalogue:
 
     def put(self, video: Video) -> None:
         """Take in a video whose sidecar has just been written."""
-        stamp = self._shelf.stamp(video.id)
-        self._remember(video, stamp)
-        entry = Entry.of(video, stamp)
+        entry = Entry.of(video, self._shelf.stamp(video.id))
         with self._counting:
             old, known = self._index.get(video.id), self._index.generation
             self._index.put(entry)
@@ -95,7 +93,6 @@ class Catalogue:
             old, known = self._index.get(video_id), self._index.generation
             self._index.remove(video_id)
             self._count(known, old, None)
-        self._videos.pop(video_id, None)
 
     def _count(self, known: int, old: Entry | None, new: Entry | None) -> None:
         """Bring the tally up to date, if it counted what was `known` before this change."""
@@ -122,27 +119,32 @@ class Catalogue:
         self._answers[query] = generation, entries, size
         return entries, size
 
-    def _whole(self, entry: Entry) -> tuple[Video, bool, bool]:
-        """The video of a row, whether its files are there, and whether a newer studio wrote it.
+    def _now(self, entry: Entry) -> tuple[Entry, bool]:
+        """What a row shows now, and whether its files are there.
 
-        Without a sidecar that can be read here, it is what the row knows of it.
+        Without a sidecar that can be read here, it is what the row knows.
         """
-        known, video = self._videos.get(entry.id, (None, None))
         try:
-            stamp = self._shelf.stamp(entry.id)  # another hand may have been at it since
-            if video is None or stamp != known:
-                video = self._shelf.read(entry.id)
-                self._remember(video, stamp)
-        except ReadOnly:
-            return entry.video(), self._shelf.size(entry.id) == entry.bytes, True
+            stamp = self._shelf.stamp(entry.id)
+            if stamp != abs(entry.sidecar_ns):
+                entry = self._written_since(entry, stamp)
         except (NotFound, DamagedVideo, OSError):
-            return entry.video(), False, False
-        return video, self._shelf.size(entry.id) == video.result.bytes, False
+            return entry, False
+        return entry, self._shelf.size(entry.id) == entry.bytes
 
-    def _remember(self, video: Video, stamp: int) -> None:
-        if len(self._videos) >= _CACHED_VIDEOS:
-            self._videos = {}
-        self._videos[video.id] = stamp, video
+    def _written_since(self, entry: Entry, stamp: int) -> Entry:
+        """The row of a sidecar that another hand has written; it is remembered until that is written again."""
+        known = self._read.get(entry.id)
+        if known is not None and abs(known.sidecar_ns) == stamp:
+            return known
+        try:
+            entry = Entry.of(self._shelf.read(entry.id), stamp)
+        except ReadOnly:
+            entry = entry._replace(sidecar_ns=-stamp)
+        if len(self._read) >= _REMEMBERED:
+            self._read = {}
+        self._read[entry.id] = entry
+        return entry
 
 
 def _place(entries: Sequence[Entry], video_id: str) -> Place:

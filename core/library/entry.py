@@ -6,16 +6,13 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from functools import lru_cache
 from operator import itemgetter
 from sys import intern
 from types import NoneType
 from typing import Any, NamedTuple
 
-from core.receipt import Environment, Receipt
-from core.request import VideoRequest
-from core.video import ID, Result, Runtime, Video
+from core.video import ID, Video
 
 _BETWEEN = "\0"  # stands in no prompt and no tag, so that nothing is found across two of them
 
@@ -102,19 +99,6 @@ class Entry(NamedTuple):
         while some := list(itertools.islice(rows, _AT_ONCE)):
             entries += _read(some)
         return entries
-
-    def video(self) -> Video:
-        """What is known of the video without its sidecar: the receipt is empty."""
-        nothing = Receipt("", "", self.model, "", "", "", {}, Environment("", "", "", "", "", 0))
-        seconds = round(self.num_frames / self.fps, 6) if self.fps else 0.0
-        names = {f.name for f in fields(VideoRequest)} if self.recipe else {"prompt"}
-        return Video(
-            id=self.id, created=self.created, owner=self.owner, parent=self.parent, tags=self.tags,
-            favorite=self.favorite, receipt=nothing, runtime=Runtime(total_s=self.total_s), recipe=self.recipe,
-            request=VideoRequest(**{n: getattr(self, n) for n in names}),
-            result=Result(self.num_frames, self.width, self.height, self.fps, seconds, self.bytes,
-                          self.mp4_sha256),
-        )
 
 
 def _shown(prompt: str, tags: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from core.errors import BadRequest
 from core.library.entry import Entry, fold
 from core.library.rows import Rows
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
-from core.video import Video
 
 _TERM = re.compile(r'(-?)(?:(prompt|negative|tag):)?(?:"([^"]*)"?|(\S+))', re.IGNORECASE)
 
@@ -120,15 +119,15 @@ class Page:
     """One page of an answer.
 
     Attributes:
+        entries: the videos as the index knows them; all about one of them is what `Library.get` reads.
         total, bytes: how many videos match on all pages, and how much disk their MP4s take.
         page, pages: this page and the last one, from 1 (1 of 1 when nothing matches).
-        damaged: ids among `videos` whose sidecar or MP4 is missing or unreadable; of these only what the
-            index knows is given.
-        newer: ids among `videos` whose sidecar a newer studio wrote: they can be shown, and not be changed.
+        damaged: ids among `entries` whose sidecar or MP4 is missing or unreadable.
+        newer: ids among `entries` whose sidecar a newer studio wrote: they can be shown, and not be changed.
         place: where the video of `Query.around` stands.
     """
 
-    videos: tuple[Video, ...]
+    entries: tuple[Entry, ...]
     total: int
     page: int
     pages: int

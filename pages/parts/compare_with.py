@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
+from core.library.entry import Entry
 from core.library.query import Query
 from core.studio import Studio
 from core.video import Video, is_id
@@ -25,36 +26,38 @@ def compare_with(opened: Studio, video: Video) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.image(f"/app/static/poster/{other.id}.webp", width=48, alt="")
                 with st.container(gap=None, width="stretch"):
-                    st.text(shorten(other.request.prompt, 60))
+                    st.text(shorten(other.prompt, 60))
                     st.caption(f"{_kin(video, other)}{_seed(other)}{age(other.created)}")
                 st.button("Compare", key=f"compare_{other.id}", on_click=compare, args=in_order(video, other))
 
 
-def in_order(one: Video, other: Video) -> tuple[str, str]:
+def in_order(one: Video, other: Entry) -> tuple[str, str]:
     """A and B: a parent before its child, else the older one first."""
     if one.parent == other.id or (other.parent != one.id and (other.created, other.id) < (one.created, one.id)):
         return other.id, one.id
     return one.id, other.id
 
 
-def _found(opened: Studio, video: Video, text: str) -> list[Video]:
+def _found(opened: Studio, video: Video, text: str) -> list[Entry]:
     """What is offered: with nothing searched for, the relatives first, then the newest."""
+    known = opened.library.known
     if is_id(text):
-        return [opened.video(text)] if is_here(opened, text) and text != video.id else []
-    offered: Iterable[Video] = opened.search(Query(text=text, page_size=2 * OFFERED)).videos
+        offered: Iterable[Entry | None] = [known(text)]
+    else:
+        offered = opened.search(Query(text=text, page_size=2 * OFFERED)).entries
     if not text:
-        parent = [opened.video(video.parent)] if video.parent and is_here(opened, video.parent) else []
-        children = opened.search(Query(parent=video.id, page_size=OFFERED)).videos
-        offered = [*parent, *children, *offered]
-    different = {other.id: other for other in offered if other.id != video.id and is_here(opened, other.id)}
+        children = opened.search(Query(parent=video.id, page_size=OFFERED)).entries
+        offered = [known(video.parent or ""), *children, *offered]
+    different = {other.id: other for other in offered
+                 if other is not None and other.id != video.id and is_here(opened, other.id)}
     return list(different.values())[:OFFERED]
 
 
-def _seed(video: Video) -> str:
-    return f"seed {video.request.seed} · " if video.recipe else "from outside · "
+def _seed(other: Entry) -> str:
+    return f"seed {other.seed} · " if other.recipe else "from outside · "
 
 
-def _kin(video: Video, other: Video) -> str:
+def _kin(video: Video, other: Entry) -> str:
     if video.parent == other.id:
         return "its parent · "
     return "made from it · " if other.parent == video.id else ""

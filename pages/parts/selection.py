@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from core.errors import StudioError
+from core.library.entry import Entry
 from core.library.query import Page, Query
 from core.library.tags import MAX_COUNT
 from core.many import Many
 from core.models import ModelSpec
 from core.studio import Studio
-from core.video import Video
 from pages.parts.deeds import begun, queued
 from pages.parts.passing import say_in_passing, tell
 from pages.parts.shell import only_looking, show_error, studio
@@ -72,35 +72,35 @@ def _pick(on: bool) -> None:
         st.query_params.pop(IN_ADDRESS, None)
 
 
-def toggle(video: Video) -> None:
+def toggle(entry: Entry) -> None:
     """Choose a video, or not any more."""
-    _choose(video, video.id not in picked())
+    _choose(entry, entry.id not in picked())
 
 
-def _choose(video: Video, on: bool) -> None:
+def _choose(entry: Entry, on: bool) -> None:
     if on:
-        picked()[video.id] = video.result.bytes
+        picked()[entry.id] = entry.bytes
     else:
-        picked().pop(video.id, None)
+        picked().pop(entry.id, None)
 
 
-def tick_box(video: Video) -> None:
+def tick_box(entry: Entry) -> None:
     """The box on a card. What it shows is what is chosen."""
-    key = f"pick_{video.id}"
-    st.session_state[key] = video.id in picked()
-    st.checkbox(f"Select: {plain(video.request.prompt[:80])}", key=key, label_visibility="collapsed",
-                on_change=toggle, args=(video,))
+    key = f"pick_{entry.id}"
+    st.session_state[key] = entry.id in picked()
+    st.checkbox(f"Select: {plain(entry.prompt[:80])}", key=key, label_visibility="collapsed",
+                on_change=toggle, args=(entry,))
 
 
 def tick_table(page: Page, models: dict[str, ModelSpec]) -> None:
     """The page as a table with a box in each row. What is ticked there is what is chosen of this page."""
-    ids = [video.id for video in page.videos]
+    ids = [entry.id for entry in page.entries]
     # a table keeps its ticks as long as its key is the same: another page or another way to choose begins anew
     key = f"table_{st.session_state.get('chosen_elsewhere', 0)}_{hash(tuple(ids))}"
     ticked = table_to_choose_from(page, models, picked(), key)
     if ticked != {video_id for video_id in ids if video_id in picked()}:
-        for video in page.videos:
-            _choose(video, video.id in ticked)
+        for entry in page.entries:
+            _choose(entry, entry.id in ticked)
         st.rerun()
 
 
@@ -130,8 +130,8 @@ def selection_bar(opened: Studio, query: Query, page: Page) -> None:
 
 def _pick_page(page: Page) -> None:
     _elsewhere()
-    for video in page.videos:
-        _choose(video, True)
+    for entry in page.entries:
+        _choose(entry, True)
 
 
 def _pick_all(query: Query) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from core.errors import StudioError
-from core.video import Video, is_id
+from core.library.entry import Entry
+from core.video import is_id
 from pages.parts.passing import tell_failure
 from pages.parts.player import regenerate
 from pages.parts.shell import only_looking, studio, style
@@ -31,8 +32,8 @@ def moving(video_ids: Iterable[str]) -> None:
     style(f"{still} and (hover: hover) {{\n{hovered}\n}}\n{still} {{\n{focused}\n}}")
 
 
-def video_card(video: Video, model_title: str, damaged: bool, newer: bool,
-               box: Callable[[Video], None] | None = None, press: Callable[[Video], None] | None = None) -> None:
+def video_card(entry: Entry, model_title: str, damaged: bool, newer: bool,
+               box: Callable[[Entry], None] | None = None, press: Callable[[Entry], None] | None = None) -> None:
     """Draw one card.
 
     Args:
@@ -40,37 +41,37 @@ def video_card(video: Video, model_title: str, damaged: bool, newer: bool,
         newer: a newer studio wrote its sidecar; it is only looked at.
         box: drawn upon the poster; press: what a press on the poster does. None: no box; the video is opened.
     """
-    with st.container(key=f"card_{video.id}", gap="xsmall"):
+    with st.container(key=f"card_{entry.id}", gap="xsmall"):
         if box is not None:
-            box(video)
-        with st.container(key=f"poster_{video.id}", horizontal_alignment="center", vertical_alignment="center"):
+            box(entry)
+        with st.container(key=f"poster_{entry.id}", horizontal_alignment="center", vertical_alignment="center"):
             if damaged:
                 st.badge("missing or damaged", icon=":material/broken_image:", color="orange")
             else:
-                st.image(f"/app/static/poster/{video.id}.webp", width="stretch", alt="")
-            st.button(f"Open: {plain(shorten(video.request.prompt, 80))}", key=f"open_{video.id}",
-                      on_click=press or _open, args=(video,))
-        with st.container(key=f"words_{video.id}"):
-            st.text(shorten(video.request.prompt, 72))
-        seed = f"{plain(model_title)} · seed {short_seed(video.request.seed)}"
-        made = "Made by a newer studio" if newer else seed if video.recipe else "From outside, no recipe"
+                st.image(f"/app/static/poster/{entry.id}.webp", width="stretch", alt="")
+            st.button(f"Open: {plain(shorten(entry.prompt, 80))}", key=f"open_{entry.id}",
+                      on_click=press or _open, args=(entry,))
+        with st.container(key=f"words_{entry.id}"):
+            st.text(shorten(entry.prompt, 72))
+        seed = f"{plain(model_title)} · seed {short_seed(entry.seed)}"
+        made = "Made by a newer studio" if newer else seed if entry.recipe else "From outside, no recipe"
         fixed = damaged or newer or only_looking()
         st.caption(f"{made}  \n"
-                   f"{age(video.created)}{short_tags(video.tags)}")
-        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"deeds_{video.id}"):
-            st.button("", icon=":material/replay:", key=f"again_{video.id}", on_click=regenerate, args=(video.id,),
-                      help=NEWER if newer else "Regenerate with same seed" if video.recipe else NO_RECIPE,
-                      disabled=fixed or not video.recipe)
-            st.button(":orange[★]" if video.favorite else "☆", key=f"star_{video.id}",
-                      on_click=star, args=(video.id, not video.favorite), disabled=fixed,
-                      help="Not a favourite any more" if video.favorite else "Mark as a favourite")
-            if video.verdict is not None:
-                kind = video.verdict.verdict
+                   f"{age(entry.created)}{short_tags(entry.tags)}")
+        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"deeds_{entry.id}"):
+            st.button("", icon=":material/replay:", key=f"again_{entry.id}", on_click=regenerate, args=(entry.id,),
+                      help=NEWER if newer else "Regenerate with same seed" if entry.recipe else NO_RECIPE,
+                      disabled=fixed or not entry.recipe)
+            st.button(":orange[★]" if entry.favorite else "☆", key=f"star_{entry.id}",
+                      on_click=star, args=(entry.id, not entry.favorite), disabled=fixed,
+                      help="Not a favourite any more" if entry.favorite else "Mark as a favourite")
+            if entry.verdict is not None and not damaged:
+                kind = entry.verdict
                 st.badge(kind.capitalize(), icon=VERDICT_ICONS[kind], color=VERDICT_COLORS[kind])
 
 
-def _open(video: Video) -> None:
-    open_video(video.id)
+def _open(entry: Entry) -> None:
+    open_video(entry.id)
 
 
 def short_tags(tags: tuple[str, ...]) -> str:

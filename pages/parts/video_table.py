@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
+from core.library.entry import Entry
 from core.library.query import Page
 from core.models import SCHEDULERS, ModelSpec
 from core.modes import MODES
-from core.video import Video
 from pages.parts.video_card import open_video
 
 ROW_PX = 56
@@ -46,10 +46,10 @@ _COLUMNS: dict[str, Any] = {
 def video_table(page: Page, models: dict[str, ModelSpec]) -> None:
     """Draw the table; a row that is chosen opens its video."""
     shown = st.dataframe(table_rows(page, models), key="table", on_select="rerun", selection_mode="single-row",
-                         hide_index=True, row_height=ROW_PX, height=ROW_PX * len(page.videos) + 40,
+                         hide_index=True, row_height=ROW_PX, height=ROW_PX * len(page.entries) + 40,
                          column_config=_COLUMNS)
     if shown.selection.rows:
-        open_video(page.videos[shown.selection.rows[0]].id)
+        open_video(page.entries[shown.selection.rows[0]].id)
         st.rerun()
 
 
@@ -59,51 +59,53 @@ def table_to_choose_from(page: Page, models: dict[str, ModelSpec], chosen: Colle
     Args:
         chosen: what is ticked when a table of this `key` is drawn for the first time.
     """
-    videos = page.videos
-    rows = [number for number, video in enumerate(videos) if video.id in chosen]
+    entries = page.entries
+    rows = [number for number, entry in enumerate(entries) if entry.id in chosen]
     shown = st.dataframe(table_rows(page, models), key=key, on_select="rerun", hide_index=True,
                          selection_mode="multi-row", selection_default={"selection": {"rows": rows}},
-                         row_height=ROW_PX, height=ROW_PX * len(videos) + 40, column_config=_COLUMNS)
-    return {videos[row].id for row in shown.selection.rows if row < len(videos)}
+                         row_height=ROW_PX, height=ROW_PX * len(entries) + 40, column_config=_COLUMNS)
+    return {entries[row].id for row in shown.selection.rows if row < len(entries)}
 
 
 def table_rows(page: Page, models: dict[str, ModelSpec]) -> dict[str, list[Any]]:
     """The columns. Seeds have up to 63 bits and are text: the numbers of a browser would round them."""
     def column(say: Any) -> list[Any]:
-        return [say(video) for video in page.videos]
+        return [say(entry) for entry in page.entries]
 
-    def title(rows: dict[str, Any], key: str | None) -> str:
-        return rows[key].title if key in rows else key or ""
+    def known(name: str) -> list[Any]:
+        return [getattr(entry, name) if entry.recipe else None for entry in page.entries]
+
+    def title(rows: dict[str, Any], key: str) -> str:
+        return rows[key].title if key in rows else key
 
     columns = {
-        "Poster": column(lambda v: _NO_POSTER if v.id in page.damaged else f"/app/static/poster/{v.id}.webp"),
-        "★": column(lambda v: "★" if v.favorite else ""),
-        "Prompt": column(lambda v: v.request.prompt),
-        "Model": column(lambda v: title(models, v.request.model)),
-        "Seed": column(lambda v: str(v.request.seed) if v.recipe else ""),
-        "Frames": column(lambda v: v.result.num_frames), "FPS": column(lambda v: v.result.fps),
-        "Steps": column(lambda v: v.request.num_inference_steps),
-        "Guidance": column(lambda v: v.request.guidance_scale),
-        "Size": column(lambda v: f"{v.result.width}×{v.result.height}"),
-        "Verdict": column(lambda v: _verdict(v, page)),
-        "Tags": column(lambda v: ", ".join(v.tags)),
-        "Created": column(lambda v: _time(v.created)),
-        "Mode": column(lambda v: title(MODES, v.request.mode)),
-        "Scheduler": column(lambda v: title(SCHEDULERS, v.request.scheduler)),
-        "Negative prompt": column(lambda v: v.request.negative_prompt or ""),
-        "LoRA": column(lambda v: ", ".join(str(lora.get("name", "")) for lora in v.receipt.loras)),
-        "Owner": column(lambda v: v.owner),
-        "Seconds": column(lambda v: v.runtime.total_s if v.recipe else None),
+        "Poster": column(lambda e: _NO_POSTER if e.id in page.damaged else f"/app/static/poster/{e.id}.webp"),
+        "★": column(lambda e: "★" if e.favorite else ""),
+        "Prompt": column(lambda e: e.prompt),
+        "Model": column(lambda e: title(models, e.model)),
+        "Seed": column(lambda e: str(e.seed) if e.recipe else ""),
+        "Frames": column(lambda e: e.num_frames), "FPS": column(lambda e: e.fps),
+        "Steps": known("num_inference_steps"), "Guidance": known("guidance_scale"),
+        "Size": column(lambda e: f"{e.width}×{e.height}"),
+        "Verdict": column(lambda e: _verdict(e, page)),
+        "Tags": column(lambda e: ", ".join(e.tags)),
+        "Created": column(lambda e: _time(e.created)),
+        "Mode": column(lambda e: title(MODES, e.mode)),
+        "Scheduler": column(lambda e: title(SCHEDULERS, e.scheduler)),
+        "Negative prompt": column(lambda e: e.negative_prompt),
+        "LoRA": column(lambda e: ", ".join(e.loras)),
+        "Owner": column(lambda e: e.owner),
+        "Seconds": known("total_s"),
     }
     return {name: values for name, values in columns.items() if name not in _IF_ANY or any(values)}
 
 
-def _verdict(video: Video, page: Page) -> str:
-    if video.verdict is not None:
-        return video.verdict.verdict.capitalize()
-    if video.id in page.damaged:
+def _verdict(entry: Entry, page: Page) -> str:
+    if entry.id in page.damaged:
         return "Damaged"
-    return "Newer studio" if video.id in page.newer else "" if video.recipe else "No recipe"
+    if entry.verdict is not None:
+        return entry.verdict.capitalize()
+    return "Newer studio" if entry.id in page.newer else "" if entry.recipe else "No recipe"
 
 
 def _time(created: str) -> datetime | None:

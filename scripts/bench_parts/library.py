@@ -1,7 +1,7 @@
 """A library of many videos: how long each deed takes, beside stock TinyDB on the same documents.
 
-The library does what the studio does: it checks the bytes, forces files to the disk, and answers pages with whole
-videos. Stock TinyDB (`JSONStorage`) does less: it only keeps the rows. Each figure is given by the clock and in
+The library does what the studio does: it checks bytes, forces files to the disk, and looks whether those of a page
+are there. Stock TinyDB (`JSONStorage`) does less: it only keeps rows. Each figure is given by the clock and in
 seconds of the processor, which other work on the machine distorts less.
 """
 
@@ -66,7 +66,7 @@ def _deeds(data_dir: Path, count: int, repeats: int) -> dict[str, Any]:
 
     note("open", [_time(opened) for _ in range(repeats)])
     library = Library(data_dir, writable=True)
-    first = library.search(Query()).videos
+    first = library.search(Query()).entries
     note("first page, warm", _after_a_change(library, first[0].id, repeats, Query()))
     new = note("filter + text + sort + page, never asked before",
                [_time(lambda query=query: library.search(query)) for query in NEVER_ASKED])

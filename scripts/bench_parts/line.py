@@ -27,7 +27,7 @@ def _one(studio: Studio, steps: int) -> dict[str, float]:
     for now in studio.wait(job.id, poll_s=0.002):
         if first is None and now.phase == "denoising":
             first = time.monotonic()
-    while not studio.search(Query(text="")).videos or studio.search(Query(text="")).videos[0].id != job.id:
+    while not studio.search(Query(text="")).entries or studio.search(Query(text="")).entries[0].id != job.id:
         time.sleep(0.001)
     done = time.monotonic()
     runtime = studio.video(job.id).runtime
