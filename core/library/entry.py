@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from core.video import ID, Video
 
-_BETWEEN = "\0"  # stands in no prompt and no tag, so that nothing is found across two of them
+BETWEEN = "\0"  # stands in no prompt and no tag, so that nothing is found across two of them
 
 
 def fold(text: str) -> str:
@@ -102,7 +102,7 @@ class Entry(NamedTuple):
 
 
 def _shown(prompt: str, tags: Sequence[str]) -> str:
-    return fold(_BETWEEN.join((prompt, *tags)) if tags else prompt)
+    return fold(BETWEEN.join((prompt, *tags)) if tags else prompt)
 
 
 def _read(documents: list[dict[str, Any]]) -> Iterable[Entry]:
