@@ -19,6 +19,7 @@ ROW_PX = 56
 _NO_POSTER = ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 48 48' fill='none' "
               "stroke='%23c2703d' stroke-width='2'%3E%3Crect x='9' y='9' width='30' height='30' rx='4'/%3E"
               "%3Cpath d='M9 39 39 9'/%3E%3C/svg%3E")
+_UNKNOWN = ""  # the number of a video whose recipe is not known: an empty cell, not the word None
 _IF_ANY = ("Negative prompt", "LoRA", "Owner")  # left out where no video of the page has one
 _COLUMNS: dict[str, Any] = {
     "Poster": st.column_config.ImageColumn(width=72, pinned=True),
@@ -47,7 +48,7 @@ def video_table(page: Page, models: dict[str, ModelSpec]) -> None:
     """Draw the table; a row that is chosen opens its video."""
     shown = st.dataframe(table_rows(page, models), key="table", on_select="rerun", selection_mode="single-row",
                          hide_index=True, row_height=ROW_PX, height=ROW_PX * len(page.entries) + 40,
-                         column_config=_COLUMNS)
+                         column_config=_COLUMNS, placeholder=_UNKNOWN)
     if shown.selection.rows:
         open_video(page.entries[shown.selection.rows[0]].id)
         st.rerun()
@@ -63,7 +64,8 @@ def table_to_choose_from(page: Page, models: dict[str, ModelSpec], chosen: Colle
     rows = [number for number, entry in enumerate(entries) if entry.id in chosen]
     shown = st.dataframe(table_rows(page, models), key=key, on_select="rerun", hide_index=True,
                          selection_mode="multi-row", selection_default={"selection": {"rows": rows}},
-                         row_height=ROW_PX, height=ROW_PX * len(entries) + 40, column_config=_COLUMNS)
+                         row_height=ROW_PX, height=ROW_PX * len(entries) + 40, column_config=_COLUMNS,
+                         placeholder=_UNKNOWN)
     return {entries[row].id for row in shown.selection.rows if row < len(entries)}
 
 
