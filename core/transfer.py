@@ -1,6 +1,7 @@
 """In and out: files that come into the library, and forms in which its videos leave it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ class Transfer:
         """The same with a file that was dropped on a page."""
         with self._derived.passing(data) as path:
             return self.import_mp4(path, name, unknown, owner)
+
+    def renew_settings(self, video_id: str) -> Kept:
+        """Make the damaged sidecar of a video again, from inside its MP4, with the tags the index knows.
+
+        Returns: the video whose settings are in the MP4, which may be another one.
+
+        Raises:
+            NotFound: its MP4 is not here.
+            ClipError: the MP4 holds no settings, or is damaged, too.
+        """
+        known = self._leading.library.known(video_id)
+        kept = self.import_mp4(self._leading.library.mp4_path(video_id))
+        if known is None or kept.video.id != video_id or not (known.tags or known.favorite):
+            return kept
+        self._leading.change("change", {"id": video_id, "tags": list(known.tags), "favorite": known.favorite})
+        return replace(kept, video=self._leading.library.get(video_id))
 
 
 def _batches(found: Sequence[Found]) -> Iterator[list[Found]]:

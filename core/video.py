@@ -14,6 +14,7 @@ from core.request import VideoRequest
 SCHEMA = 1
 NO_RECEIPT = Receipt("", "", "", "", "", "", {}, Environment("", "", "", "", "", 0))
 ANCESTORS = 64  # how many generations a sidecar remembers
+INCOMPLETE = "The sidecar is damaged: values are missing from it, or are not what they must be."
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # ASCII digits only
 
 
@@ -174,7 +175,7 @@ class Video:
                 origin=Origin.from_document(origin) if origin else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise DamagedVideo(f"The sidecar is damaged: {error}.") from error
+            raise DamagedVideo(INCOMPLETE) from error
 
 
 def _request(document: dict[str, Any]) -> VideoRequest:

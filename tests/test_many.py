@@ -95,7 +95,7 @@ def test_one_video_that_refuses_does_not_keep_the_others_from_it(studio):
     studio.library.sidecar_path(an_id(1)).write_bytes(b"half of a side")
     bulk = studio.many.change([an_id(0), an_id(1), NOWHERE, an_id(2)], add=["new"])
     assert (bulk.done, bulk.refusals) == (4, 2) and [each for each, _ in bulk.refused] == [an_id(1), NOWHERE]
-    assert "not whole" in bulk.refused[0][1] and "There is no video" in bulk.refused[1][1]
+    assert "is damaged" in bulk.refused[0][1] and "There is no video" in bulk.refused[1][1]
     assert set(studio.many.found(Query("new"))) == {an_id(0), an_id(2)}
 
 
@@ -130,7 +130,7 @@ def test_many_are_asked_for_again_and_those_that_cannot_be_are_told_one_by_one(s
                                                                       studio.jobs(oldest_first=True)]
     assert {(job.kind, job.owner) for job in queued.jobs} == {("regenerate", "ann")}
     ((refused, why),) = queued.refused
-    assert refused == an_id(0) and "not whole" in why
+    assert refused == an_id(0) and "is damaged" in why
     with pytest.raises(BadRequest, match="room for 2 more, and 3 videos were chosen. Nothing was queued"):
         studio.many.regenerate(ids)
     assert len(studio.jobs()) == 2

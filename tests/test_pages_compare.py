@@ -177,7 +177,7 @@ def test_a_finished_regeneration_is_compared_from_its_card_the_stage_and_the_ope
 
 
 @pytest.mark.parametrize(("content", "words", "then"), [
-    ("{", "A file of it is missing or damaged", "not whole"),
+    ("{", "A file of it is missing or damaged", "is damaged"),
     ('{"schema": 99, "request": {"prompt": "a blue ball"}}', "Made by a newer studio", "A newer studio made it"),
 ])
 def test_a_parent_that_cannot_be_read_is_said_to_be_what_it_is_and_opened(

@@ -91,6 +91,33 @@ def test_a_missing_sidecar_is_made_again_from_the_page(studio):  # noqa: F811
     assert not at.error and studio.video(kept.id) == kept
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1, "id": "20260101-000000-000001"}', "\udcff"])
+def test_a_damaged_sidecar_is_said_for_a_person_and_made_again_from_the_mp4_with_its_tags(
+        studio, content):  # noqa: F811
+    kept = keep(studio, "a red ball", tags=("mine",), favorite=True)
+    path = studio.library.sidecar_path(kept.id)
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    at = page("gallery", video=kept.id)
+    told = said(at).replace("\\", "")
+    assert f"{path.name} is damaged" in at.error[0].value.replace("\\", "") and "inside its MP4" in told
+    assert not [word for word in ("char ", "column", "'id'", "__init__", "unexpected") if word in told], told
+    at = press(at, "renew")
+    assert at.get("video") and not at.error and studio.video(kept.id) == kept and studio.verify() == []
+
+
+def test_settings_that_are_not_in_the_mp4_are_not_made_up(studio):  # noqa: F811
+    mute = samples.publish(studio, samples.video("a red ball"), samples.mp4()[0])
+    other = keep(studio, "another", seed=5)
+    for video in (mute, other):
+        studio.library.sidecar_path(video.id).write_text("{")
+    at = press(page("gallery", video=mute.id), "renew")
+    assert "was not made by this studio" in at.error[-1].value and not at.get("video")
+    exchanged = samples.with_recipe(samples.video("a third", seed=7))
+    studio.library.mp4_path(other.id).write_bytes(exchanged[1])
+    at = press(page("gallery", video=other.id), "renew")
+    assert "is another video" in at.warning[-1].value and studio.video(exchanged[0].id).request.seed == 7
+
+
 def test_a_video_of_a_newer_studio_plays_and_is_downloaded_and_nothing_else(studio):  # noqa: F811
     kept = keep(studio, "a red ball", tags=("sea",))
     path = studio.library.sidecar_path(kept.id)
@@ -102,3 +129,8 @@ def test_a_video_of_a_newer_studio_plays_and_is_downloaded_and_nothing_else(stud
     assert [link.label for link in at.get("link_button")] == ["Download MP4", "JSON"]
     assert "delete" in off(at) and "regenerate_opened" not in {button.key for button in at.button}
     assert "a red ball" in said(at) and "sea" in said(at)
+    shell.studio.clear()
+    keep(shell.studio(), "another")
+    table = page("gallery", g_view="Table").dataframe[0]
+    assert sorted(table.value["Steps"].isna()) == sorted(table.value["Guidance"].isna()) == [False, True]
+    assert table.proto.HasField("placeholder") and table.proto.placeholder == "", "an empty cell, not None"

@@ -137,7 +137,7 @@ def test_what_is_refused_is_told_video_by_video(studio):  # noqa: F811
     studio.library.sidecar_path(ids[1]).write_bytes(b"half of a side")
     at = press(press(choosing(), "pick_page"), "deed_star")
     assert "2 videos are marked as favourite. 1 was refused." in said(at)
-    assert re.search(rf"{ids[1]}: .*not whole", said(at))
+    assert re.search(rf"{ids[1]}: .*is damaged", said(at))
 
 
 def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noqa: F811

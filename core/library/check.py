@@ -44,7 +44,12 @@ def whole(shelf: Shelf, trash: Trash, video_id: str, indexed: bool) -> Video:
         raise DamagedVideo(f"The MP4 of {video_id} is missing. Import a copy of it, or delete the video.")
     if SIDECAR not in here:
         raise DamagedVideo(f"The sidecar of {video_id} is missing. Reindex makes it again from the MP4.")
-    video = shelf.read(video_id)
+    try:
+        video = shelf.read(video_id)
+    except DamagedVideo as error:
+        raise DamagedVideo(f"The settings of this video cannot be read: {video_id}{SIDECAR} is damaged. They are "
+                           "inside its MP4, too: import that, and the file is made again; or delete the "
+                           "video.") from error
     if shelf.size(video_id) != video.result.bytes:
         raise DamagedVideo(f"The MP4 of {video_id} is not as long as it was written: it is cut short, or another "
                            "file. Import a copy of it, or delete the video.")

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from core.errors import ClipError, DamagedVideo, Foreign, StudioError
+from core.errors import ClipError, DamagedVideo, Foreign
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
 from core.request import VideoRequest
-from core.video import SCHEMA, Origin, Result, Runtime, Video, is_id
+from core.video import INCOMPLETE, SCHEMA, Origin, Result, Runtime, Video, is_id
 
 MAX_BYTES = 2**20
 _BINDING = '"video_sha256":"{}"'  # in the comment's result; a quote inside a text of JSON never stands bare
@@ -67,7 +67,8 @@ def load(data: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise DamagedVideo(f"The sidecar is not whole: {error}.") from error
+        raise DamagedVideo("The sidecar is not whole: it is empty, cut short, or another program changed "
+                           "it.") from error
     if not isinstance(document, dict):
         raise DamagedVideo("This is not a sidecar of the studio.")
     return document
@@ -83,7 +84,7 @@ def video_of(document: dict[str, Any]) -> Video:
     try:
         video = Video.from_document(document)
     except ValueError as error:
-        raise DamagedVideo(f"The sidecar is damaged: {error}.") from error
+        raise DamagedVideo(INCOMPLETE) from error
     if not video.recipe:
         _check_without_recipe(video)
     known = (video, video.request, video.receipt, video.receipt.environment, video.result, video.runtime,
@@ -167,14 +168,13 @@ def video_from_comment(comment: str, path: Path, video_sha256: str, *, bytes: in
         Foreign: the comment is not a studio's, or speaks of other frames; the sentence names the file.
         ReadOnly: written by a newer studio.
     """
-    foreign = f"{path.name} was not made by this studio, or another program removed the settings inside it"
     try:
         document = load(comment.encode())
         document["result"] = {**document["result"], "bytes": bytes, "mp4_sha256": mp4_sha256}
         video = video_of({**document, "verdict": None})
     except (DamagedVideo, KeyError, TypeError, UnicodeEncodeError) as error:
-        detail = f" ({error})" if isinstance(error, StudioError) and comment else ""
-        raise Foreign(f"{foreign}{detail}.") from error
+        raise Foreign(f"{path.name} was not made by this studio, or another program removed the settings inside "
+                      "it.") from error
     said = document["result"].get("video_sha256")
     if said is None:
         raise Foreign(f"{path.name} does not say which frames its settings belong to: an early version of the "

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.errors import StudioError
-from core.library.arrival import HEALED, HERE
+from core.library.arrival import HEALED, HERE, Kept
+from core.library.shelf import SIDECAR
 from core.studio import Studio
 from pages.parts.bring_in import LIMIT_MB
 from pages.parts.passing import tell
@@ -17,8 +18,15 @@ def damaged_video(opened: Studio, video_id: str, error: StudioError) -> None:
     known = opened.library.known(video_id)
     if known is not None:
         st.code(known.prompt, language=None, wrap_lines=True)
-    for finding in opened.verify((video_id,)):
+    findings = opened.verify((video_id,))
+    for finding in findings:
         st.caption(f":material/troubleshoot: {plain(finding.problem)}")
+    has_sidecar = opened.library.has_sidecar(video_id)
+    torn = has_sidecar and any(finding.path.suffix == SIDECAR for finding in findings)
+    if torn and st.button("Make the settings again from its MP4", icon=":material/healing:", key="renew",
+                          type="primary", disabled=only_looking(),
+                          help="Tags and favourite come back, too; a verdict is lost."):
+        _renew(opened, video_id)
     _good_copy(opened, video_id)
     with st.container(horizontal=True):
         if st.button("Look through all files", icon=":material/manage_search:", key="mend",
@@ -26,7 +34,7 @@ def damaged_video(opened: Studio, video_id: str, error: StudioError) -> None:
                      help="Reads every sidecar, makes the index again, and makes a missing sidecar again from "
                           "inside its MP4."):
             _mend(opened)
-        if opened.library.has_sidecar(video_id):
+        if has_sidecar:
             st.link_button("Its settings", f"/app/static/video/{video_id}.json?download=1",
                            icon=":material/data_object:", help="The sidecar as it is")
 
@@ -44,12 +52,26 @@ def _good_copy(opened: Studio, video_id: str) -> None:
     except StudioError as error:
         show_error(error)
         return
+    _came(kept, video_id, file.name)
+
+
+def _came(kept: Kept, video_id: str, name: str) -> None:
+    """Say what came of the file of that name: the video that is open is whole again, or it is another one."""
     if kept.video.id == video_id:
         tell("The video is whole again.", "healing")
         st.rerun()
     done = {HERE: "It is in the library already.", HEALED: "That one is whole again."}
-    st.warning(f"{plain(file.name)} is another video. {done.get(kept.outcome, 'It was added to the library.')}",
+    st.warning(f"{plain(name)} is another video. {done.get(kept.outcome, 'It was added to the library.')}",
                icon=":material/help:")
+
+
+def _renew(opened: Studio, video_id: str) -> None:
+    try:
+        kept = opened.transfer.renew_settings(video_id)
+    except StudioError as error:
+        show_error(error)
+        return
+    _came(kept, video_id, f"{video_id}.mp4")
 
 
 def _mend(opened: Studio) -> None:
