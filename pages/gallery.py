@@ -20,7 +20,7 @@ from pages.parts.shell import GENERATE, TRASH, guard, only_looking, shown_errors
 from pages.parts.transfer import transfer, transfer_button
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
-from pages.parts.words import plain, size
+from pages.parts.words import size, some
 
 guard()
 
@@ -79,8 +79,10 @@ def notices(opened: Studio) -> None:
     """What opening the files had to mend, until the person has read it."""
     sentences = opened.notices()
     if sentences and not st.session_state.get("notices_read"):
-        with st.container(horizontal=True, vertical_alignment="center", key="notices"):
-            st.info("  \n".join(map(plain, sentences)), icon=":material/healing:", width="stretch")
+        with st.expander(f"{some(len(sentences), 'note')} from opening the library", icon=":material/healing:",
+                         key="notices"):
+            for sentence in sentences:
+                st.text(sentence)
             st.button("Understood", key="understood", on_click=st.session_state.update,
                       kwargs={"notices_read": True})
 

@@ -231,6 +231,31 @@ def test_nothing_hangs_over_the_edge_of_a_desk_or_a_phone(screen, made):
             assert screen.page.evaluate(f"{main} - window.innerWidth") <= 0, (path, width)
 
 
+@pytest.mark.parametrize(("width", "here"), [(320, True), (390, True), (767, True), (768, False), (1280, False)])
+def test_the_pages_are_in_sight_at_every_width(screen, made, width, here):
+    """Streamlit hides them behind a sign on a narrow screen; there they stand in the header, once."""
+    screen.page.set_viewport_size({"width": width, "height": 844})
+    screen.go(f"/gallery?video={made}").playing(made)
+    ours = screen.at("places")
+    theirs = screen.page.locator('[data-testid="stTopNavLink"]')
+    shown = ours.get_by_role("link") if here else theirs
+    expect(shown).to_have_count(3)
+    for hidden in (theirs, screen.page.get_by_test_id("stExpandSidebarButton")) if here else (ours,):
+        expect(hidden.first).to_be_hidden()
+    right = screen.page.get_by_test_id("stHeaderLogo").bounding_box()
+    right = right["x"] + right["width"]
+    for link in shown.all():
+        box = link.bounding_box()
+        assert box["x"] >= right and box["x"] + box["width"] <= width and box["y"] + box["height"] <= 57
+        right = box["x"] + box["width"]
+    shown.filter(has_text="Generate").click()
+    expect(screen.at("f_prompt")).to_be_visible()
+    shown.filter(has_text="Gallery").click()
+    expect(screen.at(f"card_{made}")).to_be_visible()
+    shown.filter(has_text="Queue").click()
+    screen.sees("Ended")
+
+
 def test_on_a_phone_the_video_comes_before_the_form_and_on_a_desk_beside_it(server, chromium, made):
     def place(width: int) -> tuple[dict, dict]:
         page = chromium.new_page(viewport={"width": width, "height": 844})

@@ -155,6 +155,12 @@ def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, 
     whole(phone)
     last = phone.at("pick").bounding_box()
     assert last["y"] + last["height"] - phone.at("g_q").bounding_box()["y"] < 150, "three lines of tools"
+    phone.go("/gallery?g_tags=sea&g_steps=20&g_favorite=true").sees("Favourites only")
+    whole(phone)
+    chips = phone.at("found").get_by_role("button")
+    assert chips.count() == 4 and len({round(chip.bounding_box()["y"]) for chip in chips.all()}) == 1, "one line"
+    phone.press("clear_all").sees(re.compile(r"^10,000 videos"))
+    whole(phone)
     phone.press(f"open_{videos[0].id}").playing(videos[0].id)
     whole(phone)
     expect(phone.at("next").locator("kbd").first).to_be_hidden()

@@ -118,6 +118,19 @@ def test_settings_that_are_not_in_the_mp4_are_not_made_up(studio):  # noqa: F811
     assert "is another video" in at.warning[-1].value and studio.video(exchanged[0].id).request.seed == 7
 
 
+def test_what_opening_mended_is_one_line_until_it_is_unfolded_and_gone_once_it_was_read(studio):  # noqa: F811
+    assert not page("gallery").expander
+    data = studio.settings.data_dir
+    shell.studio.clear()
+    for path in data.glob("jobs.sqlite*"):
+        path.write_bytes(b"no queue at all" * 500)
+    at = page("gallery")
+    (notes,) = at.expander
+    assert notes.label == "1 note from opening the library" and not notes.proto.expanded
+    assert "queue" in notes.text[0].value
+    assert not press(at, "understood").expander
+
+
 def test_a_video_of_a_newer_studio_plays_and_is_downloaded_and_nothing_else(studio):  # noqa: F811
     kept = keep(studio, "a red ball", tags=("sea",))
     path = studio.library.sidecar_path(kept.id)

@@ -67,7 +67,7 @@ def navigate() -> None:
     with suppress(StudioError):  # the page itself says it
         counts = studio().ledger.counts()
         waiting = sum(counts.get(state, 0) for state in UNFINISHED)
-    st.navigation([
+    pages = [
         st.Page(GENERATE, title="Generate", icon=":material/auto_awesome:", default=True,
                 help="Describe a video and watch it being made."),
         st.Page(GALLERY, title="Gallery", icon=":material/video_library:",
@@ -75,7 +75,12 @@ def navigate() -> None:
         st.Page(QUEUE, title=f"Queue ({waiting})" if waiting else "Queue", icon=":material/list_alt:",
                 url_path="queue", help="What runs, what waits, what ended."),
         st.Page(TRASH, title="Trash", icon=":material/delete:", url_path="trash", visibility="hidden"),
-    ], position="top").run()
+    ]
+    shown = st.navigation(pages, position="top")
+    with st.container(horizontal=True, gap="xsmall", key="places"):  # on a narrow screen, see studio.css
+        for page in pages[:3]:
+            st.page_link(page, help="")
+    shown.run()
 
 
 def guard() -> None:
