@@ -242,6 +242,7 @@ def test_the_pages_are_in_sight_at_every_width(screen, made, width, here):
     expect(shown).to_have_count(3)
     for hidden in (theirs, screen.page.get_by_test_id("stExpandSidebarButton")) if here else (ours,):
         expect(hidden.first).to_be_hidden()
+    assert not ours.get_by_test_id("stIconMaterial").count(), "there is no room for icons"
     right = screen.page.get_by_test_id("stHeaderLogo").bounding_box()
     right = right["x"] + right["width"]
     for link in shown.all():

@@ -79,7 +79,7 @@ def navigate() -> None:
     shown = st.navigation(pages, position="top")
     with st.container(horizontal=True, gap="xsmall", key="places"):  # on a narrow screen, see studio.css
         for page in pages[:3]:
-            st.page_link(page, help="")
+            st.page_link(page, icon="", help="")
     shown.run()
 
 
