@@ -125,12 +125,12 @@ class Catalogue:
         Without a sidecar that can be read here, it is what the row knows.
         """
         try:
-            stamp = self._shelf.stamp(entry.id)
+            stamp, size = self._shelf.stamp_and_size(entry.id)
             if stamp != abs(entry.sidecar_ns):
                 entry = self._written_since(entry, stamp)
         except (NotFound, DamagedVideo, OSError):
             return entry, False
-        return entry, self._shelf.size(entry.id) == entry.bytes
+        return entry, size == entry.bytes
 
     def _written_since(self, entry: Entry, stamp: int) -> Entry:
         """The row of a sidecar that another hand has written; it is remembered until that is written again."""

@@ -14,9 +14,10 @@ from operator import add, attrgetter
 
 from core.library.entry import BETWEEN, Entry
 
-BLOCK = 256  # rows a block is made with; one that has grown to twice as many is halved
+BLOCK = 512  # rows a block is made with; one that has grown to twice as many is halved
 _REMEMBERED = 4  # answers a block keeps
 _READ_AS_TEXT = 3  # so many questions a changed block answers before its words are known
+_FEW = 8  # so many rows are looked at rather than narrowed down further
 _END = "\n"  # stands in no folded text, so that nothing is found across two rows
 
 
@@ -54,34 +55,36 @@ class _Block:
             for word in set(entry.shown.replace(BETWEEN, " ").split(" ")):
                 having[word] = having.get(word, 0) | bit
             bit <<= 1
-        return _END.join((*having, "")), having
+        return _END.join(("", *having, "")), having
 
-    def saying(self, texts: tuple[str, ...]) -> list[Entry]:
-        """Those with each of the texts, oldest first; the list is shared, and not to be changed."""
+    def saying(self, texts: tuple[str, ...], parts: list[str]) -> list[Entry]:
+        """Those with each of the texts, oldest first; the list is shared, and not to be changed.
+
+        `parts` are those of the words that such rows have, see `_parts`.
+        """
         known = self._answers.get(texts)
         if known is None:
             if len(self._answers) >= _REMEMBERED:
                 self._answers = {}
-            known = self._answers[texts] = self._saying(texts)
+            known = self._answers[texts] = self._saying(texts, parts)
         return known
 
-    def _saying(self, texts: tuple[str, ...]) -> list[Entry]:
+    def _saying(self, texts: tuple[str, ...], parts: list[str]) -> list[Entry]:
         self._asked += 1
         avoided = self._avoided
         if any(text in avoided for text in texts):
             return [entry for entry in self.entries
                     if all(text in entry.shown or text in entry.avoided for text in texts)]
         if self._asked > _READ_AS_TEXT or "words" in self.__dict__:
-            return self._by_words(texts)
+            return self._by_words(texts, parts)
         return self._by_text(*texts)
 
-    def _by_words(self, texts: tuple[str, ...]) -> list[Entry]:
+    def _by_words(self, texts: tuple[str, ...], parts: list[str]) -> list[Entry]:
         bits = -1
-        for text in texts:
-            for part in text.split(" "):
-                bits &= self._with_part(part)
-                if not bits:
-                    return []
+        for part in parts:
+            bits &= self._with_part(part)
+            if bits.bit_count() <= _FEW:
+                break
         found = []
         while bits:
             lowest = bits & -bits
@@ -99,8 +102,8 @@ class _Block:
         words, having = self.words
         bits, here = 0, words.find(part)
         while here >= 0:
-            end = words.find(_END, here)
-            bits |= having[words[words.rfind(_END, 0, here) + 1:end]]
+            end = words.find(_END, here + 1)
+            bits |= having[words[words.rfind(_END, 0, here + 1) + 1:end]]
             here = words.find(part, end)
         return bits
 
@@ -176,7 +179,16 @@ class Rows:
         if not self._blocks:
             return []
         rarest_first = tuple(sorted(texts, key=self._blocks[0].shown.count))  # leaves the fewest to look at
-        return list(chain.from_iterable(block.saying(rarest_first) for block in self._blocks))[::-1]
+        parts = sorted(chain.from_iterable(map(_parts, texts)), key=len, reverse=True)
+        return list(chain.from_iterable(block.saying(rarest_first, parts) for block in self._blocks))[::-1]
+
+
+def _parts(text: str) -> list[str]:
+    """What the words of a row that says `text` have, with the ends of words that must be there."""
+    words = text.split(" ")
+    if len(words) == 1:
+        return words
+    return [words[0] + _END, *(f"{_END}{word}{_END}" for word in words[1:-1]), _END + words[-1]]
 
 
 def _order(entry: Entry) -> tuple[str, str]:

@@ -158,6 +158,15 @@ class Shelf:
         """When the sidecar was last written, in nanoseconds as the file system says."""
         return os.stat(self._at(video_id, SIDECAR)).st_mtime_ns  # noqa: PTH116
 
+    def stamp_and_size(self, video_id: str) -> tuple[int, int]:
+        """`stamp` and `size` of a video, asked for together; raises OSError without a sidecar."""
+        start = self._at(video_id, "")
+        stamp = os.stat(start + SIDECAR).st_mtime_ns  # noqa: PTH116
+        try:
+            return stamp, os.stat(start + MP4).st_size  # noqa: PTH116
+        except OSError:
+            return stamp, -1
+
     def write(self, video: Video, mp4: bytes, decoded: clip.Clip) -> None:
         """Write all files of a video, in the order that makes a crash harmless.
 
