@@ -7,8 +7,12 @@ from functools import lru_cache
 
 from core.architecture import Architecture, UNetShape, decoder_tally, text_tally, unet_tally
 
-DECODED_PIXELS = 1 << 18
-"""About how many pixels the VAE decodes at once: its activations would otherwise be the peak of memory."""
+DECODED_PIXELS = {"cuda": 1 << 18, "cpu": 1 << 17}
+"""About how many pixels the VAE decodes at once: its activations would otherwise be the peak of memory. On a
+processor few are faster, too."""
+
+REFERENCE_PIXELS = 1 << 18
+"""The same in reference mode, on every device: it decides the last bit of a frame, and stays what it was."""
 
 RESIDENT, MODEL_OFFLOAD, SEQUENTIAL_OFFLOAD = MEMORY_MODES = ("resident", "model offload", "sequential offload")
 """Where the weights are, fastest first: all on the GPU; only the part that works (text encoder, UNet, VAE); of the
@@ -98,7 +102,7 @@ def memory(model: Architecture, num_frames: int, height: int, width: int, guidan
     prompts = 2 if guidance_scale > 1 else 1
     places = prompts * num_frames * (height // model.pixels_per_latent) * (width // model.pixels_per_latent)
     read = prompts * num_frames * model.text.max_position_embeddings * model.unet.cross_attention_dim
-    chunk = min(num_frames, max(1, DECODED_PIXELS // (height * width)))
+    chunk = min(num_frames, max(1, DECODED_PIXELS[device] // (height * width)))
     text, unet, vae, largest = _weights(model)
     return Memory(
         text=size * text, unet=size * unet, vae=size * vae,

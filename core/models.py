@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from core.architecture import architecture
 from core.errors import BadRequest
 
 
@@ -120,8 +121,8 @@ MODELS: dict[str, ModelSpec] = {
             title="Demo model",
             summary="It knows thirteen scenes, and six shapes in ten colours that move as you say; outlines are "
                     "soft. It ships with the studio and runs on any laptop.",
-            defaults=Defaults(16, 20, 2.0, 8, 64, 64),
-            limits=Limits(num_frames=Range(1, 32), width=Range(32, 128, 8), height=Range(32, 128, 8)),
+            defaults=Defaults(16, 20, 2.0, 8, 128, 128),
+            limits=Limits(num_frames=Range(1, 32), width=Range(32, 256, 16), height=Range(32, 256, 16)),
             recommended={"num_frames": Range(16, 16), "num_inference_steps": Range(6, 20),
                          "guidance_scale": Range(1, 3, 0), "fps": Range(6, 8)},
             licence="Apache-2.0",
@@ -132,7 +133,7 @@ MODELS: dict[str, ModelSpec] = {
                 "shooting stars over a night sky",
                 "snow over a neon city at night",
             ),
-            memory_bytes=600_000_000,
+            memory_bytes=700_000_000,
         ),
         ModelSpec(
             key="modelscope-1.7b",
@@ -213,18 +214,19 @@ def catalog(models_dir: Path) -> dict[str, ModelSpec]:
 
 
 def _local(folder: Path) -> ModelSpec:
-    """A row for a model folder that has none: generic limits, the size its own config names."""
+    """A row for a model folder that has none: generic limits, sizes as its own configurations name them."""
     try:
         config = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         config = None
     size = config.get("sample_size") if isinstance(config, dict) else None
-    side = size * 8 if isinstance(size, int) and 0 < size <= 128 else 256
+    step = architecture(folder).pixels_per_latent
+    side = size * step if isinstance(size, int) and 0 < size * step <= 1024 else 256
     return replace(
         MODELS["modelscope-1.7b"],
         key=folder.name, title=folder.name, summary="A model folder on this machine.",
         defaults=Defaults(16, 25, 9.0, 8, side, side),
-        limits=Limits(width=Range(8, 1024, 8), height=Range(8, 1024, 8)),
+        limits=Limits(width=Range(step, 1024, step), height=Range(step, 1024, step)),
         licence="unknown", permitted_use="See the licence of the checkpoint.",
         repo_id=None, revision=None, variant=None, examples=(), needs_cuda=False,
         download_bytes=0, memory_bytes=0,

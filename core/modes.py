@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from core.cost import DECODED_PIXELS
 from core.errors import BadRequest
 
 REFERENCE, EXACT, FAST = "reference", "exact", "fast"
@@ -39,13 +40,13 @@ class ModeSpec:
         """What a receipt says of the mode: everything of it that can change the frames.
 
         Args:
-            device: "cpu" or "cuda"; on a CPU linear layers are another library's (receipts that are older than
-                that say nothing of it).
+            device: "cpu" or "cuda"; on a CPU linear layers are another library's, and fewer frames are decoded at
+                once (receipts that are older than that say nothing of it).
         """
         if not self.network:
             return {"mode": self.key}
-        linear = {"linear": "oneDNN"} if device == "cpu" else {}
-        return {"mode": self.key, "layout": "channels last", **linear, "interval": self.interval,
+        cpu = {"linear": "oneDNN", "decoded_pixels": DECODED_PIXELS["cpu"]} if device == "cpu" else {}
+        return {"mode": self.key, "layout": "channels last", **cpu, "interval": self.interval,
                 "depth": self.depth, "guided": list(self.guided)}
 
 

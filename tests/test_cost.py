@@ -135,7 +135,7 @@ def most_alive(model, call):
 
 
 @pytest.mark.parametrize(("kind", "frames", "height", "width"), [
-    ("modelscope", 16, 256, 256), ("modelscope", 24, 320, 576), ("demo", 16, 64, 64), ("demo", 32, 128, 96)])
+    ("modelscope", 16, 256, 256), ("modelscope", 24, 320, 576), ("demo", 16, 128, 128), ("demo", 32, 256, 192)])
 def test_the_memory_of_a_step_is_what_the_unet_holds_at_its_fullest(kind, frames, height, width, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", unheld)
     model = MODELSCOPE if kind == "modelscope" else architecture(DEMO)
@@ -144,7 +144,8 @@ def test_the_memory_of_a_step_is_what_the_unet_holds_at_its_fullest(kind, frames
     with torch.device("meta"):
         unet = UNet3DConditionModel(**{k: v for k, v in config.items() if k[0] != "_"})
         unet = unet.half() if device == "cuda" else unet
-        latents = torch.empty(2, model.unet.in_channels, frames, height // 8, width // 8, dtype=unet.dtype)
+        side = model.pixels_per_latent
+        latents = torch.empty(2, model.unet.in_channels, frames, height // side, width // side, dtype=unet.dtype)
         embeds = torch.empty(2, model.text.max_position_embeddings, model.unet.cross_attention_dim,
                              dtype=unet.dtype)
         time = torch.tensor(5)

@@ -20,7 +20,7 @@ from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.measure import measure
 from scripts.demo_model.prompts import single_prompts
-from scripts.demo_model.recipe import CPU_64, TOY
+from scripts.demo_model.recipe import CPU_128, TOY
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
@@ -212,8 +212,8 @@ def test_a_scene_to_catch_up_on_is_in_every_fourth_sample():
 
 
 def test_going_on_from_a_checkpoint_keeps_all_but_what_looks_across_frames():
-    tokenizer = tokenizer_for(CPU_64)
-    weights = weights_of(CHECKPOINT, CPU_64, tokenizer, temporal=False)
+    tokenizer = tokenizer_for(CPU_128)
+    weights = weights_of(CHECKPOINT, CPU_128, tokenizer, temporal=False)
     shipped = load_file(CHECKPOINT / "unet" / "diffusion_pytorch_model.safetensors")
     for name, value in shipped.items():
         across = "temp_" in name or "transformer_in" in name
@@ -319,7 +319,7 @@ def test_the_checkpoint_loads_and_makes_a_clip():
             latents = scheduler.step(blank + 5 * (asked - blank), time, latents).prev_sample
         flat = latents.transpose(1, 2).flatten(0, 1)
         frames = vae.decode(flat / vae.config.scaling_factor).sample
-    assert frames.shape == (4, 3, 64, 64) and torch.isfinite(frames).all()
+    assert frames.shape == (4, 3, 128, 128) and torch.isfinite(frames).all()
     assert frames.mean() > 0.2, "a white background is bright"
     preview = json.loads((CHECKPOINT / "preview.json").read_text())
     assert np.asarray(preview["factors"]).shape == (unet.config.in_channels, 3) and len(preview["bias"]) == 3

@@ -11,6 +11,7 @@ from diffusers import TextToVideoSDPipeline
 from PIL import Image
 from tiny import make_checkpoint
 
+from core.cost import DECODED_PIXELS
 from core.diffusion import noise, preview, sampler
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
@@ -117,7 +118,7 @@ def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypa
     seen = []
     with torch.inference_mode():
         whole = decode(engine._pipeline, latents, lambda *_: None)
-        monkeypatch.setattr("core.diffusion.frames.DECODED_PIXELS", 2 * 48 * 40)
+        monkeypatch.setitem(DECODED_PIXELS, "cpu", 2 * 48 * 40)
         pieces = decode(engine._pipeline, latents, lambda frames, done: seen.append((frames, done)))
     # the processor may sum a batch of two in another order than one of seven: the last level, here and there
     difference = np.abs(whole.astype(int) - pieces)

@@ -13,6 +13,7 @@ from drawn import DrawnEngine, until
 from PIL import Image
 from samples import moving
 
+from core.cost import DECODED_PIXELS
 from core.diffusion.engine import Engine
 from core.errors import Cancelled, ClipError
 from core.jobs.render import Renderer
@@ -105,7 +106,7 @@ def asked(models_dir, **values):
 @pytest.fixture
 def by_two(monkeypatch):
     """Two frames of 40×32 are decoded at once."""
-    monkeypatch.setattr("core.diffusion.frames.DECODED_PIXELS", 2 * 40 * 32)
+    monkeypatch.setitem(DECODED_PIXELS, "cpu", 2 * 40 * 32)
 
 
 def test_frames_are_handed_on_before_the_next_are_decoded_and_not_copied(engine, models_dir, by_two):

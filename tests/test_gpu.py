@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from core import cost
+from core.cost import DECODED_PIXELS
 from core.diffusion.engine import Engine
 from core.diffusion.graphs import cuda_graph
 from core.models import SCHEDULERS, catalog
@@ -105,7 +106,7 @@ def test_a_prepared_model_has_its_recordings_and_their_memory_is_counted_and_giv
 
 
 def test_frames_come_chunk_by_chunk_and_are_those_of_the_whole(engine, models_dir, monkeypatch):
-    monkeypatch.setattr("core.diffusion.frames.DECODED_PIXELS", 2 * 32 * 32)
+    monkeypatch.setitem(DECODED_PIXELS, "cuda", 2 * 32 * 32)
     parts = []
     request = resolve(VideoRequest("a red ball", model="tiny", seed=7, num_frames=5, width=32, height=32,
                                    num_inference_steps=2), catalog(models_dir))

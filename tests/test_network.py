@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from core.cost import DECODED_PIXELS
 from core.diffusion import noise, sampler
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
@@ -150,7 +151,7 @@ def test_all_but_the_first_convolutions_of_the_decoder_are_given_channels_last(p
 
 
 def test_frames_leave_the_model_as_bytes_and_one_answer_a_chunk(pipeline, monkeypatch):
-    monkeypatch.setattr("core.diffusion.frames.DECODED_PIXELS", 2 * 32 * 48)
+    monkeypatch.setitem(DECODED_PIXELS, "cpu", 2 * 32 * 48)
     with torch.inference_mode(), Seen() as seen:
         frames = decode(pipeline, noise.draw(3, FRAMES, 4, 4, 6), lambda *_: None)
     into_bytes = [copy for copy in seen.copies if copy[0] == torch.uint8]

@@ -215,7 +215,8 @@ class Engine:
         denoised = time.perf_counter()
         report.decoding(latents)
         with around(pipeline.vae):
-            frames = decode(pipeline, latents, report.decoded)
+            pixels = None if mode.network else cost.REFERENCE_PIXELS
+            frames = decode(pipeline, latents, report.decoded, pixels)
         check_not_flat(frames)
         decoded = time.perf_counter()
         receipt = Receipt(

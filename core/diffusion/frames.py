@@ -46,16 +46,20 @@ class _Chunk:
         return self.frames.numpy()
 
 
-def decode(pipeline: Pipeline, latents: torch.Tensor, on_decoded: OnDecoded) -> np.ndarray:
+def decode(pipeline: Pipeline, latents: torch.Tensor, on_decoded: OnDecoded,
+           pixels: int | None = None) -> np.ndarray:
     """Latents (1, C, F, h, w) as frames (F, H, W, 3) uint8, a few frames at a time.
 
     The rounding is that of the stock pipeline: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest; done
     where the model is, so that few bytes leave a GPU, which goes on with the next chunk meanwhile.
+
+    Args:
+        pixels: about so many at a time; None: `DECODED_PIXELS` of the device.
     """
     scaled = (1 / pipeline.vae.config.scaling_factor * latents)[0].permute(1, 0, 2, 3)
     num_frames, _, height, width = scaled.shape
     sides = height * pipeline.pixels_per_latent, width * pipeline.pixels_per_latent
-    count = max(1, DECODED_PIXELS // (sides[0] * sides[1]))
+    count = max(1, (pixels or DECODED_PIXELS[latents.device.type]) // (sides[0] * sides[1]))
     on_gpu = latents.device.type == "cuda"
     frames = torch.empty((num_frames, *sides, 3), dtype=torch.uint8, pin_memory=on_gpu)
     coming: deque[_Chunk] = deque()

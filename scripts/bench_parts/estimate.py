@@ -13,7 +13,7 @@ from core.settings import Settings
 from core.studio import open_studio
 
 PROMPT = "a red ball bouncing on a white background"
-FRAMES, SIDES, STEPS, GUIDANCE = (4, 8, 16, 24), (32, 64, 96), (6, 12, 20), (1.0, 5.0)
+FRAMES, SIDES, STEPS, GUIDANCE = (4, 8, 16, 24), (64, 128, 192), (6, 12, 20), (1.0, 5.0)
 WARM_UP = 5
 AIM = 0.15
 

@@ -161,13 +161,15 @@ def train_decoder(
     """Go on training the decoder alone, on whole frames and their cached latents; `vae` is changed in place.
 
     The latents stay as they are, so this may run before, beside or after the training of the diffusion model.
+    They get noise of up to `decoder_noise`: a diffusion model's are about so far from any that an encoder gives.
     """
     learning = nn.ModuleList([vae.post_quant_conv, vae.decoder]).to(accelerator.device)
 
     def loss_of(pixels: torch.Tensor, known: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        noise = torch.from_numpy(rng.standard_normal(known.shape, dtype=np.float32)).to(known.device)
+        noise = rng.standard_normal(known.shape, dtype=np.float32)
+        noise *= rng.uniform(0, recipe.decoder_noise, (len(noise), 1, 1, 1)).astype(np.float32)
         with accelerator.autocast():
-            remade = vae.decoder(vae.post_quant_conv(known + LATENT_NOISE * noise)).float()
+            remade = vae.decoder(vae.post_quant_conv(known + torch.from_numpy(noise).to(known.device))).float()
         difference = remade - pixels
         return difference.abs().mean() + (difference**2).mean()
 

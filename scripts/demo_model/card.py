@@ -185,6 +185,7 @@ def write_card(
             (" --grow", grow),
             (f" --again {recipe.again}", recipe.again),
             (f" --clip-steps {recipe.clip_steps}", recipe.clip_steps != RECIPES[name].clip_steps),
+            (f" --decoder-steps {recipe.decoder_steps}", recipe.decoder_steps != RECIPES[name].decoder_steps),
         ) if given),
         whose=f"the autoencoder (at first of version {rounds[0]['data_version']})" if first else "the autoencoder",
         version=DATA_VERSION,

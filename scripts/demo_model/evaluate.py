@@ -192,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("data/models/demo"))
     parser.add_argument(
-        "--recipe", choices=sorted(RECIPES), default="cpu64", help="the recipe it was made by"
+        "--recipe", choices=sorted(RECIPES), default="cpu128", help="the recipe it was made by"
     )
     parser.add_argument("--out", type=Path, default=Path("docs/demo_model"))
     parser.add_argument("--prompts", type=int, default=200)

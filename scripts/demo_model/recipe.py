@@ -9,6 +9,7 @@ class Recipe:
 
     The autoencoder sees frames of all `clips`; the diffusion model learns from the first `taught_clips` of them.
     `again` names a scene that every fourth sample shows, to catch up on it (empty: none).
+    `decoder_noise` is the largest standard deviation of the noise that the decoder alone must paint through.
     `temporal_rate` multiplies the rate of what looks across frames, `noisy` is the share of times drawn from the
     noisy half of the schedule, `reader_weight` weighs the readers of the shape's whereabouts, and among clips
     every `still_every`-th batch is single frames (0: none).
@@ -31,6 +32,7 @@ class Recipe:
     encoder_rate: float = 6e-4
     decoder_steps: int = 6_000
     decoder_rate: float = 4e-4
+    decoder_noise: float = 0.4
 
     unet_channels: tuple[int, ...] = (96, 160)
     unet_attention: tuple[bool, ...] = (False, True)
@@ -68,13 +70,14 @@ class Recipe:
 
 
 CPU_64 = Recipe()
-"""Two CPU cores, in about 75 minutes with `--bf16` where the processor has bfloat16. It made the shipped weights
-from nothing, but for two things: the decoder's steps were raised from 2,500 afterwards, and seven minutes of
-`--finish` for the snow (data version 3) came last. With both from the start it has not been run."""
+"""Two CPU cores, in about 75 minutes with `--bf16` where the processor has bfloat16. It made the text encoder
+and UNet that ship from nothing; but the decoder had noise of 0.1 then, and 2,500 steps before it got 6,000, and
+seven minutes of `--finish` for the snow (data version 3) came last. As it stands it has not been run."""
 
 CPU_128 = replace(CPU_64, size=128, crop=64, vae_channels=(32, *CPU_64.vae_channels))
-"""Twice the size with the same latents: what `--grow` makes of a model of `CPU_64`. From nothing it has not been
-run."""
+"""Twice the size with the same latents: what `--grow` makes of a model of `CPU_64`, in an hour. It made the
+shipped weights; but their decoder had noise of 0.1 at first, and of up to 0.4 in 2,000 more steps. From nothing
+it has not been run."""
 
 GPU_128 = replace(
     CPU_128,
