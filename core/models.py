@@ -133,7 +133,7 @@ MODELS: dict[str, ModelSpec] = {
                 "shooting stars over a night sky",
                 "snow over a neon city at night",
             ),
-            memory_bytes=700_000_000,
+            memory_bytes=600_000_000,
         ),
         ModelSpec(
             key="modelscope-1.7b",

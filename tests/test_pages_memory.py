@@ -43,7 +43,7 @@ def test_what_cannot_fit_is_refused_and_one_click_asks_for_what_does(generic):
 
 
 def test_an_audition_that_ran_out_of_memory_is_tried_again_with_what_fits(studio):  # noqa: F811
-    job = run(studio, studio.audition(VideoRequest("a red ball", seed=3), 4))
+    job = run(studio, studio.audition(VideoRequest("a red ball", seed=3, width=64, height=64), 4))
     studio.ledger.move(job.id, job.attempt, ("running",), "failed", "The memory ran out.", "OutOfMemory")
     at = page()
     assert at.button(key=f"retry_{job.id}").label == "Use 8 frames" and "The memory ran out" in said(at)
