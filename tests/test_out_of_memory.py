@@ -45,6 +45,6 @@ def test_a_job_that_runs_out_of_memory_fails_with_what_would_fit_and_the_next_jo
     smaller = beforehand.smaller(LARGE)
     assert smaller.num_frames == 24 and replace(smaller, num_frames=48) == LARGE
     while (ended := tight.finish(tight.ledger.add(smaller), 180)).state == FAILED:
-        assert ended.error == "OutOfMemory"  # not enough yet: the card of this one offers less again
+        assert ended.error == "OutOfMemory", ended.reason  # not enough yet: the card of this one offers less again
         smaller = beforehand.smaller(smaller)
     assert ended.state == "done" and smaller.num_frames < 48
