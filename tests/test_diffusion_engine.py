@@ -228,7 +228,7 @@ def test_what_torch_says_becomes_what_a_person_understands():
     assert isinstance(meaning(MemoryError(), "x"), OutOfMemory)
     assert isinstance(meaning(RuntimeError("CUDA error: device-side assert triggered"), "x"), WorkerLost)
     assert isinstance(meaning(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), "x"), OutOfMemory)
-    assert isinstance(meaning(RuntimeError("could not create a primitive"), "x"), OutOfMemory)
+    assert isinstance(meaning(RuntimeError("could not create a primitive"), "x"), WorkerLost)
     assert meaning(RuntimeError("could not create a primitive descriptor for the convolution"), "x") is None
     assert meaning(RuntimeError("shapes cannot be multiplied"), "x") is None
 

@@ -19,14 +19,14 @@ LARGE = replace(REQUEST, num_frames=48, width=512, height=512, num_inference_ste
 
 @pytest.fixture
 def tight(tmp_path, models_dir):
-    """A house whose worker has made one video and may have only 120 MB more than it took then."""
+    """A house whose worker has made one video and may have only 240 MB more than it took then."""
     settings = settings_for(tmp_path, models_dir)
     house = House(tmp_path, settings, ProcessExecutor(settings))
     made = house.finish(house.ledger.add(REQUEST), 180)
     assert made.state == "done", made.reason
     pages = Path(f"/proc/{house.executor.pid}/statm").read_text(encoding="ascii").split()[0]
     size = int(pages) * resource.getpagesize()
-    resource.prlimit(house.executor.pid, resource.RLIMIT_AS, (size + 120_000_000,) * 2)
+    resource.prlimit(house.executor.pid, resource.RLIMIT_AS, (size + 240_000_000,) * 2)
     yield house
     house.close()
 

@@ -3,7 +3,7 @@
 from core.errors import OutOfMemory, StudioError, WorkerLost
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "bad_alloc")
-_ONEDNN_NO_MEMORY = ("could not create a primitive", "could not create a memory object")  # all it says of it
+_ONEDNN_STUCK = "could not create a primitive"  # all it says when it has no memory, and it says it ever after
 _GPU_LOST = ("cuda error", "cuda driver error", "device-side assert", "cudnn_status_execution_failed",
              "cublas_status_execution_failed", "unspecified launch failure")
 _LESS = "Ask for fewer frames or a smaller size, or close other programs that use the memory."
@@ -18,8 +18,10 @@ def meaning(error: BaseException, doing: str, advice: str = _LESS) -> StudioErro
     """
     text = str(error).lower()
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" \
-            or any(sign in text for sign in _NO_MEMORY) or text.strip() in _ONEDNN_NO_MEMORY:
+            or any(sign in text for sign in _NO_MEMORY):
         return OutOfMemory(f"The memory ran out while {doing}. {advice}")
+    if text.strip() == _ONEDNN_STUCK:
+        return WorkerLost(f"The memory ran out while {doing}, and the process that makes videos must start anew.")
     if any(sign in text for sign in _GPU_LOST):
         return WorkerLost(f"The GPU stopped with an error while {doing}, and the process that uses it must start "
                           "anew. If it happens again, restart the machine or check the GPU's driver.")
