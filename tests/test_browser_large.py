@@ -100,9 +100,11 @@ def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
     expect(tags).to_have_value("r r")
 
 
-@pytest.mark.parametrize("key", ["ArrowRight", "Delete"])
-def test_a_key_struck_before_its_button_is_drawn_is_not_lost(screen, videos, key):  # noqa: F811
-    third, fourth = [v for v in videos if "paper kite" in v.request.prompt][2:4]
+@pytest.mark.parametrize(("keys", "steps"), [(["ArrowRight"], 1), (["ArrowRight"] * 3, 3),
+                                             (["ArrowRight", "ArrowLeft", "ArrowLeft"], -1), (["Delete"], 1)])
+def test_keys_struck_before_their_buttons_are_drawn_are_not_lost(screen, videos, keys, steps):  # noqa: F811
+    kites = [v for v in videos if "paper kite" in v.request.prompt]
+    third, reached = kites[2], kites[2 + steps]
     held: list[Route] | None = []
 
     def late(route: Route) -> None:
@@ -113,13 +115,14 @@ def test_a_key_struck_before_its_button_is_drawn_is_not_lost(screen, videos, key
 
     screen.page.route(re.compile(r"/static/js/Button\.[^/]+\.js"), late)
     screen.go(f"/gallery?g_q=%22paper+kite%22&video={third.id}")
-    screen.strike(key)
+    for key in keys:
+        screen.strike(key)
     expect(screen.page.locator(".st-key-next button")).to_have_count(0)
     waiting, held = held, None
     for route in waiting:
         route.continue_()
-    screen.page.wait_for_url(re.compile(f"video={fourth.id}"))
-    screen.sees("4 of " if key == "ArrowRight" else "The video is in the trash.")
+    screen.page.wait_for_url(re.compile(f"video={reached.id}"))
+    screen.sees("The video is in the trash." if keys == ["Delete"] else f"{3 + steps} of ")
 
 
 def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos):  # noqa: F811

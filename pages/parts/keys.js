@@ -6,7 +6,8 @@
   const FIELD = "input, textarea, select, [contenteditable=true]";
   const CONTROL = "button, a, summary, video, [role=button], [role=radio], [role=tab], [role=option], [tabindex]";
   const BUTTONS = { arrowleft: "previous", arrowright: "next", delete: "delete", f: "favorite", r: "regenerate_opened" };
-  const WALKS = ["arrowleft", "arrowright", "delete"]; // these lead to another video
+  const STEPS = { arrowleft: -1, arrowright: 1 };
+  const LEADS = ["arrowleft", "arrowright", "delete"]; // these lead to another video
   const PATIENCE_MS = 20000;
   let kept = null; // keys that were struck before what they mean was drawn
   let left = null; // the video that is being left: the address names it still
@@ -36,11 +37,11 @@
     const at = event.target instanceof Element ? event.target : document.body;
     const key = event.key.toLowerCase();
     if (at.closest(FIELD) || !(key === " " || key in BUTTONS)) return;
-    const walks = key.startsWith("arrow") && leaving();
-    const target = meant(key);
-    if (walks || !target) {
+    const step = STEPS[key] || 0;
+    const target = step && leaving() ? null : meant(key);
+    if (!target) {
       take(event);
-      keep(key, walks, walks && before && before.walks && before.key === key ? before.times + 1 : 1);
+      keep(key, step && step + (before ? before.steps : 0));
     } else if (key !== " ") {
       take(event);
       press(target, key);
@@ -52,28 +53,30 @@
     }
   }
 
-  // `walks`: it is meant for the video that is walked to, `times` once for each time it was struck.
-  function keep(key, walks, times) {
-    kept = { key, walks, times, video: opened(), until: performance.now() + PATIENCE_MS };
+  // `steps`: of an arrow, how many videos further (back: below 0) it leads from the one that is walked to.
+  function keep(key, steps) {
+    if (key in STEPS && !steps) return;
+    if (steps) key = steps < 0 ? "arrowleft" : "arrowright";
+    kept = { key, steps, video: opened(), until: performance.now() + PATIENCE_MS };
     drawing.observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
   }
 
   const drawing = new MutationObserver(() => {
     const waits = kept && kept.until > performance.now() && opened();
-    const there = waits && (kept.walks ? !leaving() : kept.video === opened());
+    const there = waits && (kept.steps ? !leaving() : kept.video === opened());
     const target = there && meant(kept.key);
-    if (waits && !target && (kept.walks || there)) return;
-    const { key, walks, times } = target ? kept : {};
+    if (waits && !target && (kept.steps || there)) return;
+    const { key, steps } = target ? kept : {};
     kept = null;
     drawing.disconnect();
     if (!target) return;
     if (key === " ") play(target); else press(target, key);
-    if (walks && times > 1 && leaving()) keep(key, walks, times - 1);
+    if (steps && leaving()) keep(key, steps - STEPS[key]);
   });
 
   function press(button, key) {
     if (button.disabled) return;
-    if (WALKS.includes(key)) left = { video: opened(), until: performance.now() + PATIENCE_MS };
+    if (LEADS.includes(key)) left = { video: opened(), until: performance.now() + PATIENCE_MS };
     button.click();
   }
 

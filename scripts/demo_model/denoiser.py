@@ -142,6 +142,9 @@ def stages(recipe: Recipe) -> tuple[Stage, Stage, Stage, Stage]:
 NOISY = 0.5
 """From this share of the schedule on a sample is so noisy that its text decides what is where."""
 
+FINE = 0.4
+"""Up to this share of the schedule a sample shows what is where, and its outlines are what is left to decide."""
+
 
 class Batch(NamedTuple):
     """B samples of F frames: noisy latents and velocity (B, C, F, h, w), times (B,), token ids (B, L), the frames'
@@ -197,6 +200,8 @@ class Batches:
         spread = (np.arange(stage.batch) + rng.random(stage.batch)) / stage.batch
         upper = rng.random(stage.batch) < recipe.noisy
         spread = np.where(upper, NOISY + (1 - NOISY) * spread, spread)
+        if recipe.fine:
+            spread = np.where(rng.random(stage.batch) < recipe.fine, FINE * spread, spread)
         times = torch.from_numpy(rng.permutation((spread * 1000).astype(np.int64)))
         kept = self.amplitudes[times]
         signal, grain = kept.sqrt().view(-1, 1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1, 1)

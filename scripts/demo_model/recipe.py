@@ -11,8 +11,8 @@ class Recipe:
     `again` names a scene that every fourth sample shows, to catch up on it (empty: none).
     `decoder_noise` is the largest standard deviation of the noise that the decoder alone must paint through.
     `temporal_rate` multiplies the rate of what looks across frames, `noisy` is the share of times drawn from the
-    noisy half of the schedule, `reader_weight` weighs the readers of the shape's whereabouts, and among clips
-    every `still_every`-th batch is single frames (0: none).
+    noisy half of the schedule and `fine` the share drawn from its clean end, `reader_weight` weighs the readers of
+    the shape's whereabouts, and among clips every `still_every`-th batch is single frames (0: none).
     """
 
     size: int = 64
@@ -55,6 +55,7 @@ class Recipe:
     temporal_rate: float = 2.5
     reader_weight: float = 0.3
     noisy: float = 0.4
+    fine: float = 0.0
     still_every: int = 6
     unconditional: float = 0.12
     ema: float = 0.995

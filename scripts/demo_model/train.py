@@ -130,6 +130,8 @@ def main() -> None:
     parser.add_argument("--again", choices=sorted(SCENES), default="", help="a scene every fourth sample shows")
     parser.add_argument("--clip-steps", type=int, help="steps on whole clips, instead of the recipe's")
     parser.add_argument("--decoder-steps", type=int, help="steps of the decoder alone, instead of the recipe's")
+    parser.add_argument("--fine", type=float, default=0.0, metavar="SHARE",
+                        help="share of samples, 0 to 1, with little noise, where outlines are decided")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast, on a CPU that has it")
     parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
     parser.add_argument(
@@ -140,7 +142,7 @@ def main() -> None:
         parser.error("--finish and --grow go on from a checkpoint: name it with --base")
     if options.finish and options.grow:
         parser.error("--finish or --grow, one after the other")
-    recipe = replace(RECIPES[options.recipe], again=options.again)
+    recipe = replace(RECIPES[options.recipe], again=options.again, fine=options.fine)
     for name in ("clip_steps", "decoder_steps"):
         if getattr(options, name) is not None:
             recipe = replace(recipe, **{name: getattr(options, name)})
