@@ -136,6 +136,17 @@ def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos)
     screen.sees("4 of ").playing(found[3].id)
 
 
+@pytest.mark.parametrize(("width", "bar"), [(1280, "[data-testid=stTopNavLink]"), (390, ".st-key-places a")])
+def test_the_gallery_in_the_bar_leads_from_a_video_back_to_what_was_found(screen, videos, width, bar):  # noqa: F811
+    found = [v for v in videos if "snow fox" in v.request.prompt]
+    screen.page.set_viewport_size({"width": width, "height": 844})
+    screen.go(f"/gallery?g_q=fox&video={found[0].id}").sees(f"1 of {len(found):,}").playing(found[0].id)
+    screen.page.locator(bar).get_by_text("Gallery").click()
+    screen.sees(re.compile(f"^{len(found):,} videos"))
+    expect(screen.at(f"card_{found[0].id}")).to_be_visible()
+    assert "video=" not in screen.page.url and "g_q=" in screen.page.url
+
+
 def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # noqa: F811
     screen.page.set_viewport_size({"width": 390, "height": 844})
     screen.go("/gallery").write("g_q", "lighthouse").sees(re.compile(r"^\d+ videos"))

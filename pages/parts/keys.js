@@ -1,4 +1,4 @@
-// The keys of an opened video. Installed once a tab; it acts only while the address names a video.
+// The keys of an opened video, and the link back from it. Installed once a tab; it acts only while the address names a video.
 (() => {
   if (window.studioKeys) return;
   window.studioKeys = true;
@@ -103,7 +103,18 @@
     if (place) delete place.dataset.still;
   }
 
+  // The link of the page one is on leads back to the results; Streamlit alone would draw the same video again.
+  function back(event) {
+    const link = event.target instanceof Element && event.target.closest("a[href]");
+    const button = document.querySelector(".st-key-back button");
+    if (!link || !button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (link.pathname !== location.pathname || link.search) return;
+    take(event);
+    button.click();
+  }
+
   window.addEventListener("keydown", strike, true);
+  window.addEventListener("click", back, true);
   window.addEventListener("pointerdown", () => { kept = null; }, true);
   document.addEventListener("canplay", begin, true);
   document.addEventListener("playing", moves, true);

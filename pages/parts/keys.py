@@ -1,4 +1,4 @@
-"""The keys of an opened video (pages/parts/keys.js).
+"""The keys of an opened video, and the link back from it (pages/parts/keys.js).
 
 Most are the `shortcut` of their button as well, which names them there. Two cannot be: R, which Streamlit refuses
 because it takes that key itself, to run the page again; and space, which no button stands for. In a field all keys
@@ -9,6 +9,9 @@ but each kind of element loads a script of its own in the browser, on a busy mac
 thing on the page listens, keeps the last key that was struck, and presses the button once it is there. So it is
 while one video is left for the next: the buttons of the one that is left mean nothing any more, and every arrow
 that is struck then is one step.
+
+The same script makes the link of the gallery, in Streamlit's own bar, lead back from an opened video as the button
+at its head does: Streamlit keeps the address of the page one is on, and would show the same video again.
 """
 
 from pathlib import Path
