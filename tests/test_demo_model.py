@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from diffusers import TextToVideoSDPipeline
 from safetensors.torch import load_file
 
 from core.architecture import architecture
@@ -15,12 +16,13 @@ from scripts.demo_model import captions, world
 from scripts.demo_model.autoencoder import build_autoencoder, train_autoencoder, train_encoder
 from scripts.demo_model.base import autoencoder_of, weights_of
 from scripts.demo_model.card import STAGES
-from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk
+from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk, to_pixels
 from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.measure import measure
 from scripts.demo_model.prompts import single_prompts
 from scripts.demo_model.recipe import CPU_128, TOY
+from scripts.demo_model.retouching import retouch
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
@@ -225,7 +227,7 @@ def test_going_on_from_a_checkpoint_keeps_all_but_what_looks_across_frames():
 def test_the_command_trains_from_nothing_and_finishes_what_is_there(tmp_path):
     first, then = tmp_path / "first", tmp_path / "then"
     train(TOY, "toy", tmp_path / "a", first, "a laptop", ["once"])
-    train(TOY, "toy", tmp_path / "b", then, "a desk", ["twice"], base=first, finish=True)
+    train(replace(TOY, fine=0.5), "toy", tmp_path / "b", then, "a desk", ["twice"], base=first, finish=True)
     for folder in (first, then):
         assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "TextToVideoSDPipeline"
     log = json.loads((then / "training.json").read_text())
@@ -238,6 +240,35 @@ def test_the_command_trains_from_nothing_and_finishes_what_is_there(tmp_path):
     kept, anew = (weights_of(first, TOY, tokenizer_for(TOY), temporal=whole) for whole in (True, False))
     assert {name for name in kept if not torch.equal(kept[name], anew[name]) and "unet" in name} == {
         name for name in kept if ".temp_" in name or "transformer_in" in name}
+
+
+def test_a_decoder_learns_from_latents_as_the_denoiser_leaves_them(tmp_path):
+    first, then, work = tmp_path / "first", tmp_path / "then", tmp_path / "b"
+    train(TOY, "toy", tmp_path / "a", first, "a laptop", ["once"])
+    train(replace(TOY, clip_steps=0, retouched=5), "toy", work, then, "a desk", [], base=first, finish=True)
+    seen, plain = np.load(work / "retouched-32-5.npy"), np.load(work / "latents-32-12.npy")
+    assert seen.shape == (10, *plain.shape[1:]) and np.array_equal(seen[5:], plain[5:10])
+    changed = np.abs(seen[:5].astype(float) - plain[:5])
+    assert (changed.max((1, 2, 3, 4)) > 0.01).all()
+    assert "--finish --retouched 5 --clip-steps 0`" in (then / "README.md").read_text()
+    for part in ("unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"):
+        before, after = load_file(first / part), load_file(then / part)
+        assert all(torch.equal(value, after[name]) for name, value in before.items()), part
+
+
+def test_what_is_retouched_stays_where_it_is_and_more_so_with_less_noise():
+    recipe = CPU_128
+    drawn = (world.draw_clip(np.random.default_rng([1, number])) for number in range(40))
+    clips = [clip for clip in drawn if not clip.scene][:4]
+    pipeline = TextToVideoSDPipeline.from_pretrained(CHECKPOINT, local_files_only=True)
+    pixels = to_pixels(np.stack([world.render(clip, recipe.size, recipe.frames) for clip in clips]))
+    with torch.no_grad():
+        mean = pipeline.vae.encode(pixels.flatten(0, 1)).latent_dist.mean * pipeline.vae.config.scaling_factor
+    clean = mean.unflatten(0, pixels.shape[:2]).transpose(1, 2)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(3))
+    texts = [captions.caption(clip, np.random.default_rng(4)) for clip in clips]
+    little, much = ((retouch(pipeline, texts, clean, noise, last) - clean).std() for last in (2, 6))
+    assert 0.01 < little < much < 0.5 * clean.std()
 
 
 GROWN = replace(TOY, size=2 * TOY.size, vae_channels=(TOY.vae_channels[0], *TOY.vae_channels), encoder_steps=4)
@@ -255,7 +286,7 @@ def test_a_model_grows_to_twice_its_size_and_keeps_its_latents_and_its_denoiser(
     vae = autoencoder_of(large)
     assert vae.decode(torch.zeros(1, 4, 4, 4)).sample.shape == (1, 3, 64, 64)
     log = json.loads((large / "training.json").read_text())
-    assert set(log["log"]) == {"encoder", "decoder"} and "`--grow`" in (large / "README.md").read_text()
+    assert set(log["log"]) == {"encoder", "decoder"} and "--grow`" in (large / "README.md").read_text()
 
 
 def test_a_grown_encoder_comes_near_the_latents_of_half_the_size(tmp_path):

@@ -71,8 +71,8 @@ work. `preview.json`: RGB as a linear function of a scaled latent, for previews 
 
 
 KEPT = {
-    "grow": "text encoder and UNet, which stayed as they were, and their autoencoder (`--grow`)",
-    "finish": "whole network and decoder (`--finish`)",
+    "grow": "text encoder and UNet, which stayed as they were, and their autoencoder",
+    "finish": "whole network and decoder",
     "": "autoencoder, text encoder and spatial layers",
 }
 """What a later round kept of the one before it, by the option it was called with."""
@@ -113,6 +113,7 @@ def _stages(document: dict[str, Any]) -> str:
     parts = [f"First, with version {rounds[0]['data_version']} of the data, on {rounds[0]['hardware']}:"]
     for one in rounds[1:]:
         kept = next(words for option, words in KEPT.items() if one.get(option, not option))
+        kept += f" (`--recipe {one['recipe']['name']}{_options(one)}`)"
         where = "" if one is rounds[-1] else f", on {one['hardware']}"
         parts.append(f"Then, going on from their {kept}{where}:")
     return "\n\n".join(f"{part}\n\n{shown}" for part, shown in zip(parts, tables, strict=True))
@@ -140,6 +141,19 @@ def _curves(log: dict[str, list[dict[str, float]]], points: int = 8) -> str:
             shown = " → ".join(f"{row['psnr']:.1f} ({row['step']:,})" for row in quality)
             parts.append(f"- {title}, PSNR in dB on held-out frames (step): {shown}")
     return "\n".join(parts)
+
+
+def _options(document: dict[str, Any]) -> str:
+    """What was written behind `--recipe NAME` to make these weights, with a blank before each option."""
+    asked = document["recipe"]
+    usual = asdict(RECIPES[asked["name"]])
+    given = ["bf16"] if asked["precision"] != usual["precision"] else []
+    given += ["base FOLDER"] if document["first"] else []
+    given += [name for name in KEPT if name and document.get(name)]
+    for name in ("again", "fine", "retouched", "clip_steps", "decoder_steps"):
+        value = asked.get(name, usual[name])
+        given += [f"{name.replace('_', '-')} {value}"] if value != usual[name] else []
+    return "".join(f" --{option}" for option in given)
 
 
 def write_card(
@@ -178,15 +192,7 @@ def write_card(
         frames=recipe.frames,
         words=known_tokens() - 3,
         name=name,
-        options="".join(option for option, given in (
-            (" --bf16", recipe.precision != RECIPES[name].precision),
-            (" --base FOLDER", first),
-            (" --finish", finish),
-            (" --grow", grow),
-            (f" --again {recipe.again}", recipe.again),
-            (f" --clip-steps {recipe.clip_steps}", recipe.clip_steps != RECIPES[name].clip_steps),
-            (f" --decoder-steps {recipe.decoder_steps}", recipe.decoder_steps != RECIPES[name].decoder_steps),
-        ) if given),
+        options=_options(document),
         whose=f"the autoencoder (at first of version {rounds[0]['data_version']})" if first else "the autoencoder",
         version=DATA_VERSION,
         clips=recipe.clips,

@@ -9,7 +9,9 @@ class Recipe:
 
     The autoencoder sees frames of all `clips`; the diffusion model learns from the first `taught_clips` of them.
     `again` names a scene that every fourth sample shows, to catch up on it (empty: none).
-    `decoder_noise` is the largest standard deviation of the noise that the decoder alone must paint through.
+    `decoder_noise` is the largest standard deviation of the noise that the decoder alone must paint through, and
+    `retouched` how many clips it sees as the denoiser leaves them, beside as many as they are (0: it sees all as
+    they are; see `retouching`).
     `temporal_rate` multiplies the rate of what looks across frames, `noisy` is the share of times drawn from the
     noisy half of the schedule and `fine` the share drawn from its clean end, `reader_weight` weighs the readers of
     the shape's whereabouts, and among clips every `still_every`-th batch is single frames (0: none).
@@ -33,6 +35,7 @@ class Recipe:
     decoder_steps: int = 6_000
     decoder_rate: float = 4e-4
     decoder_noise: float = 0.4
+    retouched: int = 0
 
     unet_channels: tuple[int, ...] = (96, 160)
     unet_attention: tuple[bool, ...] = (False, True)

@@ -24,6 +24,7 @@ from scripts.demo_model.denoiser import Batches, Stage, stages, tokenizer_for
 from scripts.demo_model.export import assemble, save_checkpoint
 from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.recipe import RECIPES, Recipe
+from scripts.demo_model.retouching import retouched_on_disk
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
@@ -67,8 +68,12 @@ def train(
         vae = grown_autoencoder(recipe, vae)
         if accelerator.is_main_process:
             train_encoder(recipe, work, vae, frames, latents, accelerator)
+    seen, known = recipe, latents
+    if recipe.retouched and only in ("", "decoder"):
+        seen = replace(recipe, taught_clips=2 * recipe.retouched)
+        known = retouched_on_disk(recipe, work, base, latents, accelerator)
     if (base is None or finish or grow) and only in ("", "decoder") and accelerator.is_main_process:
-        train_decoder(recipe, work, vae, frames, latents, accelerator)
+        train_decoder(seen, work, vae, frames, known, accelerator)
     if only == "decoder":
         return
     tokenizer = tokenizer_for(recipe)
@@ -130,6 +135,8 @@ def main() -> None:
     parser.add_argument("--again", choices=sorted(SCENES), default="", help="a scene every fourth sample shows")
     parser.add_argument("--clip-steps", type=int, help="steps on whole clips, instead of the recipe's")
     parser.add_argument("--decoder-steps", type=int, help="steps of the decoder alone, instead of the recipe's")
+    parser.add_argument("--retouched", type=int, default=0, metavar="CLIPS",
+                        help="clips that the decoder sees as the denoiser of --base leaves them, with --finish")
     parser.add_argument("--fine", type=float, default=0.0, metavar="SHARE",
                         help="share of samples, 0 to 1, with little noise, where outlines are decided")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast, on a CPU that has it")
@@ -142,7 +149,10 @@ def main() -> None:
         parser.error("--finish and --grow go on from a checkpoint: name it with --base")
     if options.finish and options.grow:
         parser.error("--finish or --grow, one after the other")
-    recipe = replace(RECIPES[options.recipe], again=options.again, fine=options.fine)
+    if options.retouched and not options.finish:
+        parser.error("--retouched needs a finished denoiser: --finish and --base")
+    recipe = RECIPES[options.recipe]
+    recipe = replace(recipe, again=options.again, fine=options.fine, retouched=options.retouched)
     for name in ("clip_steps", "decoder_steps"):
         if getattr(options, name) is not None:
             recipe = replace(recipe, **{name: getattr(options, name)})

@@ -1,0 +1,86 @@
+"""Latents as the denoiser leaves them: what the decoder gets in use, of clips whose frames are known.
+
+Noise is put on a clip's latents that hides its outlines but not where things are, and the denoiser takes it away
+again. Position, colour and motion stay the clip's own; what is new is what the denoiser makes of outlines. A
+decoder that has only seen what an encoder gives paints each such error; one that learns to paint the clip's own
+frames from these latents does not. (Noising and denoising a given picture: Meng et al. 2021, SDEdit,
+arXiv 2108.01073.)
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import TextToVideoSDPipeline
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from scripts.demo_model.captions import caption
+from scripts.demo_model.dataset import clip_list
+from scripts.demo_model.recipe import Recipe
+
+STEPS, GUIDANCE = 20, 2.0
+"""As the studio makes its videos."""
+
+LAST = (2, 7)
+"""Of those steps the last two to six are made: up to noise that hides outlines, and not places."""
+
+CHUNK = 8
+
+
+def retouched_on_disk(
+    recipe: Recipe, work: Path, base: Path, latents: NDArray[np.float16], accelerator: Accelerator
+) -> NDArray[np.float16]:
+    """The scaled latents of twice `retouched` clips, float16 (N, C, F, h, w): the first half as the denoiser of
+    `base` leaves them, the second as they are. They are made now if they are not there yet.
+    """
+    path = work / f"retouched-{recipe.size}-{recipe.retouched}.npy"
+    if path.exists():
+        return np.load(path, mmap_mode="r")
+    part = path.with_suffix(".part")
+    if accelerator.is_main_process:
+        whole = open_memmap(part, mode="w+", dtype=np.float16, shape=(2 * recipe.retouched, *latents.shape[1:]))
+        whole[:] = latents[: len(whole)]
+        whole.flush()
+    accelerator.wait_for_everyone()
+    pipeline = TextToVideoSDPipeline.from_pretrained(base, local_files_only=True).to(accelerator.device)
+    changed, clips = np.load(part, mmap_mode="r+"), clip_list(recipe)
+    starts = range(0, recipe.retouched, CHUNK)
+    for start in starts[accelerator.process_index :: accelerator.num_processes]:
+        stop = min(start + CHUNK, recipe.retouched)
+        rng = np.random.default_rng([recipe.seed, 3, start])
+        texts = [caption(clip, rng) for clip in clips[start:stop]]
+        clean = torch.from_numpy(latents[start:stop].astype(np.float32)).to(accelerator.device)
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(accelerator.device)
+        with accelerator.autocast():
+            made = retouch(pipeline, texts, clean, noise, int(rng.integers(*LAST)))
+        changed[start:stop] = made.cpu().numpy().astype(np.float16)
+    changed.flush()
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        part.rename(path)
+    accelerator.wait_for_everyone()
+    return np.load(path, mmap_mode="r")
+
+
+@torch.no_grad()
+def retouch(
+    pipeline: TextToVideoSDPipeline, prompts: list[str], clean: torch.Tensor, noise: torch.Tensor, last: int
+) -> torch.Tensor:
+    """Noise scaled latents as they are before the `last` of the steps, and make these.
+
+    `clean` and `noise` are float32 (B, C, F, h, w), and so is what comes back.
+    """
+    asked, empty = pipeline.encode_prompt(prompts, clean.device, 1, True, negative_prompt=[""] * len(prompts))
+    words = torch.cat([empty, asked])
+    scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
+    scheduler.set_timesteps(STEPS)
+    scheduler.set_begin_index(STEPS - last)
+    times = scheduler.timesteps[STEPS - last :]
+    made = scheduler.add_noise(clean, noise, times[:1].repeat(len(clean)))
+    for time in times:
+        velocity = pipeline.unet(torch.cat([made, made]), time, encoder_hidden_states=words, return_dict=False)[0]
+        without, with_prompt = velocity.float().chunk(2)
+        made = scheduler.step(without + GUIDANCE * (with_prompt - without), time, made).prev_sample
+    return made
