@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import make_checkpoint
 
+from core.diffusion.device import has_kernels
 from core.diffusion.engine import Engine
 from core.diffusion.failures import meaning
 from core.errors import BadRequest, Cancelled, InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
@@ -228,9 +229,30 @@ def test_what_torch_says_becomes_what_a_person_understands():
     assert isinstance(meaning(MemoryError(), "x"), OutOfMemory)
     assert isinstance(meaning(RuntimeError("CUDA error: device-side assert triggered"), "x"), WorkerLost)
     assert isinstance(meaning(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), "x"), OutOfMemory)
+    assert isinstance(meaning(RuntimeError("CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"), ""), OutOfMemory)
     assert isinstance(meaning(RuntimeError("could not create a primitive"), "x"), WorkerLost)
     assert meaning(RuntimeError("could not create a primitive descriptor for the convolution"), "x") is None
     assert meaning(RuntimeError("shapes cannot be multiplied"), "x") is None
+
+
+def test_a_gpu_that_is_lost_while_a_model_makes_way_for_another_loses_the_worker(models_dir):
+    class Lost(Engine):
+        def _give_back(self):
+            raise RuntimeError("CUDA error: unspecified launch failure")
+
+    engine = Lost(Settings.from_env({}, device="cpu", models_dir=models_dir))
+    engine.load("tiny", lambda _: None)
+    engine._pipeline = replace(engine._pipeline, spec=replace(engine._pipeline.spec, key="another"))
+    with pytest.raises(WorkerLost, match="while loading"):
+        engine.load("tiny", lambda _: None)
+
+
+@pytest.mark.parametrize(("capability", "built_for", "runs"), [
+    ((8, 6), ["sm_80"], True), ((8, 0), ["sm_86"], False), ((6, 1), ["sm_75", "sm_80", "compute_120"], False),
+    ((12, 1), ["sm_80", "sm_120"], True), ((9, 0), ["sm_80", "compute_80"], True), ((9, 0), ["sm_80"], False),
+    ((9, 0), ["sm_90a"], True), ((9, 1), ["sm_90a"], False), ((9, 4), ["gfx942"], True), ((8, 0), [], True)])
+def test_a_build_without_code_for_a_gpu_is_found_before_its_first_product(capability, built_for, runs):
+    assert has_kernels(capability, built_for) == runs
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -20,6 +20,7 @@ from core.jobs.render import Renderer
 from core.jobs.worker import WorkerHost
 from core.library import clip
 from core.request import VideoRequest
+from core.resources import Resources
 from core.settings import Settings
 from core.video import Video
 
@@ -190,6 +191,22 @@ def test_an_engine_that_cannot_be_built_is_said_fails_the_jobs_and_is_tried_agai
         kinds.append((host.take(about["id"], 1).kind, host.take(about["id"], 1).reason))
     assert kinds == [("failed", "This machine has no CUDA GPU."), ("done", "")]
     assert (host.status().error, host.status().device) == ("", "cpu")
+    host.close()
+
+
+def test_a_device_that_does_not_answer_stops_no_worker(tmp_path):
+    class Mute(drawn.DrawnEngine):
+        def resources(self):
+            raise RuntimeError("CUDA error: out of memory")
+
+    host = WorkerHost(lambda: Renderer(Mute(tmp_path)))
+    until(lambda: host.status().state == "idle")
+    assert (host.status().error, host.status().device, host.status().resources) == ("", "cpu", Resources())
+    for _ in range(2):
+        about = head()
+        host.start(about["id"], 1, drawn.REQUEST.document(), about)
+        until(lambda about=about: host.take(about["id"], 1))
+        assert host.take(about["id"], 1).kind == "done"
     host.close()
 
 

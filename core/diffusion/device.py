@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import diffusers
@@ -37,9 +39,29 @@ def device_of(settings: Settings) -> torch.device:
         if device.index >= torch.cuda.device_count():
             raise ModelUnavailable(f"T2V_DEVICE asks for {asked}, but this machine has "
                                    f"{torch.cuda.device_count()} GPU(s), counted from cuda:0.")
+        if not has_kernels(torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()):
+            raise ModelUnavailable(f"PyTorch {torch.__version__} has no code for this machine's GPU "
+                                   f"({torch.cuda.get_device_name(device)}). Install a build of PyTorch that has, "
+                                   "or set T2V_DEVICE=cpu.")
         _repeatable_cuda()
         torch.cuda.set_device(device)  # of this thread: streams, events and graphs are of the current one
     return device
+
+
+def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Whether a GPU can run a build of torch; without this its first product fails and says little.
+
+    Args:
+        capability: of the GPU, as (8, 6).
+        built_for: `torch.cuda.get_arch_list()`: `sm_80` runs on later GPUs of its major version, `compute_80` on
+            all later ones, `sm_90a` on that one alone; what is not CUDA's is not judged.
+    """
+    names = [re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", name) for name in built_for]
+    found = [(name[1], (int(name[2]), int(name[3])), name[4]) for name in names if name]
+    return not found or any(
+        made_for == capability or (not only and made_for <= capability
+                                   and (kind == "compute" or made_for[0] == capability[0]))
+        for kind, made_for, only in found)
 
 
 def _repeatable_cuda() -> None:

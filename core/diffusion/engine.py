@@ -92,8 +92,8 @@ class Engine:
         if self.loaded == key:
             return
         spec = find(catalog(self._settings.models_dir), key)
-        self.unload()
         try:
+            self.unload()
             self._pipeline = loader.load(spec, self._settings, on_progress, self._place)
             return
         except (RuntimeError, MemoryError) as error:

@@ -2,7 +2,8 @@
 
 from core.errors import OutOfMemory, StudioError, WorkerLost
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "bad_alloc")
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed",
+              "allocation_failed", "bad_alloc")  # cuBLAS, and cuDNN since 9, have words of their own
 _ONEDNN_STUCK = "could not create a primitive"  # all it says when it has no memory, and it says it ever after
 _GPU_LOST = ("cuda error", "cuda driver error", "device-side assert", "cudnn_status_execution_failed",
              "cublas_status_execution_failed", "unspecified launch failure")

@@ -1,5 +1,6 @@
 """From a request to the bytes of a file: the engine, and the encoder beside it. In a worker; writes no library."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -52,8 +53,12 @@ class Renderer:
         return self._engine.warm
 
     def resources(self) -> Resources:
-        """What the device has to offer now."""
-        return self._engine.resources()
+        """What the device has to offer now; nothing where it does not answer, as the next job then says better."""
+        try:
+            return self._engine.resources()
+        except RuntimeError:  # a GPU is full, or lost
+            logging.getLogger(__name__).exception("The device does not say what it offers")
+            return Resources()
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; raises what the engine raises."""
