@@ -8,7 +8,8 @@ import torch
 
 from core import cost
 from core.diffusion.engine import Engine
-from core.diffusion.placement import free_bytes, visiting
+from core.diffusion.network import lay_out
+from core.diffusion.placement import free_bytes, rest_on, visiting
 from core.errors import Cancelled, OutOfMemory
 from core.models import SCHEDULERS, catalog
 from core.modes import EXACT, FAST, MODES, REFERENCE
@@ -126,3 +127,20 @@ def test_what_does_not_fit_names_what_would(engines, models_dir, mode):
     else:
         assert "GB are free; 64 frames of " in sentence and sentence.endswith(" should fit.")
     assert engine.generate(asked(models_dir), lambda _: None).frames.shape[0] == 3
+
+
+def test_weights_that_moved_while_a_video_was_made_are_multiplied_as_those_that_did_not():
+    moved, stayed = (torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Conv2d(4, 4, 3)) for _ in range(2))
+    columns = torch.randn(4, 8, 6).transpose(1, 2)  # a GPU's normalisation hands them out in that order
+    with torch.inference_mode():
+        for model in (moved, stayed):
+            lay_out(model, True)
+        rest_on(moved, torch.device("meta"))
+        assert not any(weights.is_inference() for weights in moved.parameters())
+        with torch.profiler.profile() as there:
+            moved[0](columns.to("meta"))
+        with torch.profiler.profile() as here:
+            torch.nn.functional.linear(columns, stayed[0].weight, stayed[0].bias)
+    products = [[event.name for event in profile.events() if event.name in ("aten::mm", "aten::bmm")]
+                for profile in (here, there)]
+    assert products == [["aten::mm"], ["aten::mm"]]

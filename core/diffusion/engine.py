@@ -237,7 +237,7 @@ class Engine:
         for part in (pipeline.unet, pipeline.vae):
             lay_out(part, laid_out)
         for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
-            part.to(pipeline.device if memory_mode == cost.RESIDENT else torch.device("cpu"))
+            placement.rest_on(part, pipeline.device if memory_mode == cost.RESIDENT else torch.device("cpu"))
 
     def _records(self, pipeline: loader.Pipeline) -> bool:
         return self._record is not None or pipeline.device.type == "cuda"

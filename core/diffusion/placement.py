@@ -42,6 +42,16 @@ def visiting(device: torch.device) -> Around:
     return around
 
 
+def rest_on(module: torch.nn.Module, device: torch.device) -> None:
+    """Have the weights rest on `device`. What is there already does not move.
+
+    Not in the inference mode that a video is made in: torch multiplies what was made in it in another way, and a
+    model that came back from main memory would make other frames than one that never left.
+    """
+    with torch.inference_mode(False):
+        module.to(device)
+
+
 def free_bytes(device: torch.device) -> int | None:
     """What could be used: what is free of a GPU and what this process holds of it; else main memory, if known."""
     if device.type == "cuda":
