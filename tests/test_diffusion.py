@@ -198,6 +198,25 @@ def test_previews_take_at_most_a_fiftieth_of_the_time(engine, costs_s, with_pict
     assert [progress.done for progress in seen if progress.preview] == with_picture
 
 
+def test_waiting_for_a_gpu_is_no_cost_of_a_preview(engine):
+    engine.load("tiny", lambda _: None)
+    now, seen = [100.0], []
+
+    class Remote(torch.Tensor):
+        """Latents that arrive 9 seconds after they are asked for."""
+
+        def cpu(self):
+            now[0] += 9.0
+            return self.as_subclass(torch.Tensor)
+
+    report = Report(engine._pipeline, seen.append, clock=lambda: now[0])
+    latents = torch.zeros(4, 4, 4, 4)
+    for step in range(1, 5):
+        now[0] += 0.3
+        report.step(step, 9, latents, latents.as_subclass(Remote))
+    assert all(progress.preview for progress in seen) and len(seen) == 4
+
+
 def test_preview_factors_come_from_the_checkpoint_then_from_stable_diffusion_then_grey(tmp_path, models_dir):
     assert preview.factors_for(models_dir / "tiny", 4, 1.0).matrix[0] == (0.3, 0.1, 0.0)
     assert preview.factors_for(tmp_path, 4, 0.18215).matrix[0][0] == pytest.approx(0.3512 / 2)

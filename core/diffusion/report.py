@@ -27,18 +27,21 @@ class Report:
         self._clock = clock
         self._next_preview = 0.0
         self._clean = torch.empty(0)
+        self._launched: torch.cuda.Event | None = None
         self._decoded: list[np.ndarray] = []
 
     def step(self, done: int, total: int, latents: torch.Tensor, clean: torch.Tensor) -> None:
         """`core.diffusion.sampler.OnStep`."""
         if self._pipeline.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
             check_finite(latents)
+        else:
+            self._wait_for_the_step_before()
         self._clean = clean
         self._on_progress(Progress("denoising", done, total, self._preview(always=done in (1, total))))
 
     def decoding(self, latents: torch.Tensor) -> None:
         """The steps are over, and these are the latents (1, C, F, h, w)."""
-        self._clean = latents[0].permute(1, 0, 2, 3)
+        self._clean = latents[0].permute(1, 0, 2, 3).cpu()  # now, when a GPU has nothing else to do first
         height, width = (side * self._pipeline.pixels_per_latent for side in latents.shape[-2:])
         self._on_frames(np.empty((0, height, width, 3), np.uint8))
 
@@ -50,11 +53,23 @@ class Report:
         picture = self._preview() if done < total else None  # after the last ones comes the video itself
         self._on_progress(Progress("decoding", done, total, picture))
 
+    def _wait_for_the_step_before(self) -> None:
+        """Let a GPU be one step behind and no more, so that it never waits for the next.
+
+        Steps that are replayed are launched in no time: all of them would be said to be done while the first one
+        is made, and whoever cancels would wait for the last.
+        """
+        before, self._launched = self._launched, torch.cuda.Event(blocking=True)
+        self._launched.record(torch.cuda.current_stream(self._pipeline.device))
+        if before is not None:
+            before.synchronize()
+
     def _preview(self, *, always: bool = False) -> bytes | None:
-        started = self._clock()
-        if not always and started < self._next_preview:
+        if not always and self._clock() < self._next_preview:
             return None
-        picture = preview.strip(self._clean, self._pipeline.preview_factors, self._decoded)
+        clean = self._clean.cpu()  # waits until a GPU has made the step, which is no cost of a preview
+        started = self._clock()
+        picture = preview.strip(clean, self._pipeline.preview_factors, self._decoded)
         ended = self._clock()
         self._next_preview = ended + max(PREVIEW_INTERVAL_S, PREVIEW_COST * (ended - started))
         return picture
