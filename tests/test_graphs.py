@@ -227,3 +227,27 @@ def test_where_weights_move_nothing_is_recorded(models_dir, memory):
     engine.prepare(lambda: None)
     engine.generate(asked(models_dir), lambda _: None)
     assert recorder.recorded == 0
+
+
+@pytest.mark.parametrize("says", [torch.OutOfMemoryError("CUDA out of memory."),
+                                  RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")])
+def test_where_a_recording_finds_no_memory_the_earlier_ones_make_room_and_the_call_is_made_as_ever(network, says):
+    recorder, short = Recorder(), [False]
+
+    def record(call, pool):
+        if short[0]:
+            raise says
+        return recorder(call, pool)
+
+    graphed = Graphed(network, record)
+    with torch.inference_mode():
+        graphed(*given(network, 1, frames=2))
+        arguments = given(network, 1)
+        whole, deep = graphed(*arguments)
+        short[0] = True
+        assert torch.equal(graphed(*arguments, 1, deep)[0], network(*arguments, 1, deep)[0])
+        assert graphed.nbytes == 0 and list(graphed.kinds().values()) == [False, False]
+        short[0] = False
+        assert torch.equal(graphed(*arguments)[0], whole) and recorder.recorded == 2  # this size stays as it is
+        graphed(*given(network, 1, frames=2))
+        assert recorder.recorded == 3

@@ -4,7 +4,8 @@ At small sizes a GPU waits for the processor between kernels, so the launches ar
 reads and writes fixed places in memory: what a call brings is copied there, and what comes out is copied away, so
 that nothing of a run is in the next one. There is one for each kind of call (both prompts or one, whole or with
 what is kept), of each of the sizes used last (`core.diffusion.buckets`). A size that comes anew is recorded at its
-first step. Where recording fails the call is made as ever, and the log says why.
+first step. Where recording fails the call is made as ever, and the log says why; where it is for want of memory,
+the recordings there are make room first, so that none takes what a video needs.
 
 Not yet measured on a GPU. What is tested on a CPU is everything but the recording itself (tests/test_graphs.py).
 """
@@ -18,7 +19,9 @@ from typing import Any
 import torch
 
 from core.diffusion.buckets import MOST_SIZES, Bucket, Buckets
+from core.diffusion.failures import meaning
 from core.diffusion.network import Network, Prompts
+from core.errors import OutOfMemory
 
 Made = tuple[torch.Tensor, torch.Tensor]
 
@@ -87,7 +90,10 @@ class Graphed:
         bucket = self._buckets.of(tuple(latents.shape))
         kind = (tuple(prompts[0][0].shape), depth, deep is None)
         if kind not in bucket.recordings:
-            bucket.recordings[kind] = self._recorded(bucket, latents, time, prompts, depth, deep)
+            recorded = self._recorded(bucket, latents, time, prompts, depth, deep)
+            if isinstance(recorded, OutOfMemory):
+                self._let_all_go(bucket, latents.shape)
+            bucket.recordings[kind] = recorded if isinstance(recorded, _Recording) else None
         recording = bucket.recordings[kind]
         if recording is None:
             return self._network(latents, time, prompts, depth, deep)
@@ -105,7 +111,7 @@ class Graphed:
         return predicted.clone(), entered.clone() if deep is None else deep
 
     def _recorded(self, bucket: Bucket, latents: torch.Tensor, time: torch.Tensor, prompts: Prompts, depth: int,
-                  deep: torch.Tensor | None) -> _Recording | None:
+                  deep: torch.Tensor | None) -> _Recording | OutOfMemory | None:
         try:
             places = (latents.clone(), time.clone(), tuple((key.clone(), value.clone()) for key, value in prompts),
                       None if deep is None else deep.clone())
@@ -113,10 +119,19 @@ class Graphed:
         except RuntimeError as error:
             _LOG.warning("A step of %s cannot be recorded and is made as ever: %s",
                          "×".join(map(str, latents.shape)), str(error).split("\n")[0])
-            return None
+            failure = meaning(error, "recording a step")
+            return failure if isinstance(failure, OutOfMemory) else None
         bucket.nbytes += call.nbytes
         bucket.pool = call.pool
         return _Recording(*places, call, prompts)
+
+    def _let_all_go(self, bucket: Bucket, latents: torch.Size) -> None:
+        """Of this size, whose calls are made as ever from now on, and of all others."""
+        bucket.recordings = dict.fromkeys(bucket.recordings)
+        bucket.nbytes, bucket.pool = 0, None
+        self._buckets.make_room(tuple(latents), 0)
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
 
 def cuda_graph(call: Callable[[], Made], pool: Any) -> Recorded:
