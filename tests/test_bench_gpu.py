@@ -65,6 +65,25 @@ def test_a_variant_that_has_used_up_its_share_is_stopped_at_a_step(monkeypatch):
     assert {(row["remark"], row["video_s"]) for row in rows} == {("stopped after 0 s", None)}
 
 
+def test_a_variant_that_is_stopped_at_its_second_video_keeps_the_figures_of_the_first():
+    import numpy as np
+
+    from scripts.bench_parts import gpu
+    from scripts.bench_parts.gpu_figures import Figures
+
+    parts = gpu.build(gpu.TINY, torch.device("cpu"), torch.float32)
+    left = [np.zeros((1, 8, 8, 3), np.uint8)]
+
+    def call():
+        if not left:
+            raise gpu._TooLong
+        return left.pop()
+
+    clock = gpu._Clock(float("inf"), 60.0, float("inf"))
+    row, frames = gpu._measured(Figures("exact", 1, 8, 8), call, parts, 1, clock, lambda: 0)
+    assert row.video_s == row.first_s and row.remark == "first video only" and len(frames) == 1
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
 def test_the_model_it_builds_is_modelscope_to_the_weight():

@@ -193,6 +193,9 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Cloc
         with vae(parts.vae):
             return decode(parts, done, lambda *_: None)
 
+    def held() -> int:
+        return graphed.nbytes if graphed is not None else 0
+
     here, timed = placement.here, _Timed()
     graphed: Graphed | None = Graphed(network, timed)
     layer_by_layer = Network(parts.unet, visiting)
@@ -217,13 +220,12 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Cloc
             continue
         try:
             for part in (parts.text_encoder, parts.unet, parts.vae):
-                part.to(parts.device if resident else "cpu")
+                placement.rest_on(part, parts.device if resident else torch.device("cpu"))
                 lay_out(part, last)
             before = timed.seconds
-            figures, frames = _measured(row, call, parts, steps, clock)
+            figures, frames = _measured(row, call, parts, steps, clock, held)
             if name in RECORDED and graphed is not None:
-                figures = replace(figures, recording_s=timed.seconds - before,
-                                  peak_bytes=figures.peak_bytes + graphed.nbytes)
+                figures = replace(figures, recording_s=timed.seconds - before)
                 if not all(graphed.kinds().values()):
                     figures = replace(figures, remark="not recorded")
             found = figures, frames
@@ -251,8 +253,9 @@ def _stock(parts: Parts, embeds: torch.Tensor, latents: torch.Tensor, size: tupl
     return (made * 255).round().astype("uint8")
 
 
-def _measured(row: Figures, call: Callable[[], np.ndarray], parts: Parts, steps: int, clock: _Clock
-              ) -> tuple[Figures, np.ndarray]:
+def _measured(row: Figures, call: Callable[[], np.ndarray], parts: Parts, steps: int, clock: _Clock,
+              held: Callable[[], int]) -> tuple[Figures, np.ndarray]:
+    """A variant's figures with its frames. held: what recordings hold beside what torch counts as allocated."""
     on_gpu = parts.device.type == "cuda"
 
     def seconds() -> tuple[float, np.ndarray]:
@@ -264,12 +267,19 @@ def _measured(row: Figures, call: Callable[[], np.ndarray], parts: Parts, steps:
 
     devices.reset_peak_memory(parts.device)
     first_s, frames = seconds()
+    peak = devices.peak_memory_bytes(parts.device)  # while it is recorded, all of a step is counted as allocated
+    devices.reset_peak_memory(parts.device)
     times: list[float] = []
     while len(times) < REPEATS and (not times or time.monotonic() + times[-1] < clock.variant):
-        times.append(seconds()[0])
-    video_s = min(times)
-    peak = devices.peak_memory_bytes(parts.device) if on_gpu else None
-    return replace(row, first_s=first_s, video_s=video_s, step_s=video_s / steps, peak_bytes=peak), frames
+        try:
+            times.append(seconds()[0])
+        except _TooLong:  # the first video is a figure, too
+            row = replace(row, remark="first video only")
+            break
+    video_s = min(times or [first_s])
+    peak = max(peak, devices.peak_memory_bytes(parts.device) + held())
+    return replace(row, first_s=first_s, video_s=video_s, step_s=video_s / steps,
+                   peak_bytes=peak if on_gpu else None), frames
 
 
 def _matmul_flops(device: torch.device, dtype: torch.dtype, side: int) -> float:
