@@ -1,5 +1,7 @@
 """What only a CUDA GPU can show. Run with `./scripts/test -m gpu` on a machine that has one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from core import cost
 from core.cost import DECODED_PIXELS
 from core.diffusion.engine import Engine
 from core.diffusion.graphs import cuda_graph
+from core.diffusion.report import Report
 from core.models import SCHEDULERS, catalog
 from core.modes import EXACT, FAST, MODES, REFERENCE
 from core.request import VideoRequest, resolve
@@ -120,6 +123,28 @@ def test_frames_come_chunk_by_chunk_and_are_those_of_the_whole(engine, models_di
 def test_each_memory_mode_makes_the_same_bits(engine, models_dir, mode, memory):
     there = Engine(Settings.from_env({}, models_dir=models_dir, device="cuda", memory=memory))
     assert np.array_equal(made(there, models_dir, mode=mode).frames, made(engine, models_dir, mode=mode).frames)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_weights_that_were_in_main_memory_make_the_same_bits_when_they_are_back(engine, models_dir, mode):
+    moving = Engine(Settings.from_env({}, models_dir=models_dir, device="cuda", memory=cost.RESIDENT))
+    never_moved = made(moving, models_dir, mode=mode)
+    moving._settings = replace(moving._settings, memory=cost.MODEL_OFFLOAD)
+    made(moving, models_dir, mode=mode)
+    moving._settings = replace(moving._settings, memory=cost.RESIDENT)
+    assert made(moving, models_dir, mode=mode).receipt == never_moved.receipt
+
+
+def test_a_gpu_is_at_most_one_step_behind_what_is_said(engine, models_dir):
+    engine.load("tiny", lambda _: None)
+    report = Report(engine._pipeline, lambda _: None, clock=lambda: 0.0)
+    latents, steps = torch.zeros(3, 4, 4, 4, device="cuda"), []
+    for step in range(2, 8):
+        torch.cuda._sleep(100_000_000)
+        steps.append(torch.cuda.Event())
+        steps[-1].record()
+        report.step(step, 9, latents, latents)
+        assert all(made.query() for made in steps[:-1])
 
 
 def test_exact_frames_are_those_of_the_reference_to_50_db(engine, models_dir):
