@@ -26,9 +26,14 @@ def test_the_same_code_on_a_tiny_model_prints_every_variant_and_writes_it_as_jso
                           check=True)
     results = json.loads(path.read_text())
     rows = {(row["variant"], row["num_frames"]): row for row in results["figures"]}
-    variants = {"exact, no graph", "fast, no graph", "exact, model offload", "exact, sequential offload",
-                "reference", "stock pipeline"}
-    assert {variant for variant, _ in rows} >= variants
+    assert {variant for variant, _ in rows} == {
+        "exact", "exact, no graph", "fast", "fast, no graph", "exact, model offload", "exact, sequential offload",
+        "reference", "stock pipeline"}
+    for (variant, _), row in rows.items():
+        assert bool(row["recording_s"]) == (variant in ("exact", "fast"))
+    for size in {num_frames for _, num_frames in rows}:
+        assert rows["exact", size]["remark"] == "equal"
+        assert rows["fast", size]["psnr_db"] == rows["fast, no graph", size]["psnr_db"]
     for (variant, _), row in rows.items():
         assert row["video_s"] > 0 and row["times_stock"] > 0 and row["times_floor"] > 0, row
         assert variant in done.stdout

@@ -19,7 +19,7 @@ from core.diffusion import device as devices
 from core.diffusion import noise, placement, sampler
 from core.diffusion.checkpoint import weight_variant
 from core.diffusion.frames import decode
-from core.diffusion.graphs import Graphed, Made, Recorded, cuda_graph
+from core.diffusion.graphs import Graphed
 from core.diffusion.network import Network, lay_out
 from core.diffusion.prediction import Planned, Prediction, Reference
 from core.errors import StudioError
@@ -27,6 +27,7 @@ from core.models import MODELS, folder_on_disk
 from core.modes import EXACT, FAST, MODES, plan
 from core.settings import Settings, hub_cache
 from scripts.bench_parts.gpu_figures import EAGER, Figures, compared
+from scripts.bench_parts.gpu_recording import Timed
 
 STEPS, GUIDANCE, REPEATS = 25, 9.0, 2
 SHARE = 0.15
@@ -83,21 +84,6 @@ class _Clock:
     def on_step(self, *_: object) -> None:
         if time.monotonic() > self.variant:
             raise _TooLong
-
-
-@dataclass
-class _Timed:
-    """CUDA graphs, recorded with a look at the clock."""
-
-    seconds: float = 0.0
-
-    def __call__(self, call: Callable[[], Made], pool: Any) -> Recorded:
-        started = time.perf_counter()
-        try:
-            return cuda_graph(call, pool)
-        finally:
-            torch.cuda.synchronize()
-            self.seconds += time.perf_counter() - started
 
 
 def measure(minutes: float = 8.0, *, tiny: bool = False,
@@ -196,7 +182,7 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Cloc
     def held() -> int:
         return graphed.nbytes if graphed is not None else 0
 
-    here, timed = placement.here, _Timed()
+    here, timed = placement.here, Timed(parts.device)
     graphed: Graphed | None = Graphed(network, timed)
     layer_by_layer = Network(parts.unet, visiting)
     variants: dict[str, tuple[bool, bool, Callable[[], np.ndarray]]] = {  # channels last, weights stay, the call
@@ -210,9 +196,6 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Cloc
         "exact, sequential offload": (True, False, partial(made, lambda: predict(EXACT, layer_by_layer), here,
                                                            visiting)),
     }
-    if parts.device.type != "cuda":
-        for name in RECORDED:
-            variants.pop(name)
     for name, (last, resident, call) in variants.items():
         row = Figures(name, *size)
         if not clock.begin():
