@@ -81,7 +81,10 @@ class Many:
     def undo(self, bulk_id: int) -> Bulk:
         """Bring back what a bulk deleted, also while it is at it: that is stopped first. Raises NotFound."""
         self.stop(bulk_id)
-        return self.restore(self._ledger.bulks.videos(bulk_id))
+        bulk, videos = self.bulk(bulk_id), self._ledger.bulks.videos(bulk_id)
+        done = bulk.done if bulk.ended is not None else bulk.total
+        trashed = self._leading.library.trash.has  # a killed process may have deleted a few more than it noted
+        return self.restore([*videos[:done], *filter(trashed, videos[done:])])
 
     def _begin(self, deed: str, video_ids: Iterable[str], **args: object) -> Bulk:
         if self._leading.library.newer:

@@ -31,16 +31,13 @@ def browse(opened: Studio) -> Query:
     models = opened.models()
     query = filter_row(opened.facets(), models, saved_searches)
     page = opened.search(query)
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        filtered = active_filters(found(page))
-        if page.entries:
-            with st.container(horizontal=True, vertical_alignment="center", width="content"):
-                if not picking():
-                    pick_button()
-                transfer_button("transfer")
+    filtered = active_filters(found(page), tools if page.entries else None)
     making(opened)
     bar = st.container(key="selection_place")
-    if not page.entries and not picking():
+    if not page.entries:
+        if picking():
+            with bar:
+                selection_bar(opened, query, page)
         nothing(opened, filtered)
         return query
     above = st.container()
@@ -58,6 +55,13 @@ def browse(opened: Studio) -> Query:
         else:
             grid(page, models)
     return query
+
+
+def tools() -> None:
+    """What is done with more than one video: the ways in."""
+    if not picking():
+        pick_button()
+    transfer_button("transfer")
 
 
 def found(page: Page) -> str:

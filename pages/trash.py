@@ -10,7 +10,7 @@ from core.studio import Studio
 from pages.parts.deeds import begun, done_row
 from pages.parts.filters import page_number
 from pages.parts.passing import tell_failure
-from pages.parts.shell import GALLERY, guard, only_looking, show_error, shown_errors, studio, top_row
+from pages.parts.shell import GALLERY, guard, only_looking, shown_errors, studio, top_row
 from pages.parts.words import age, shorten, size, some
 
 guard()
@@ -46,7 +46,7 @@ def card(trashed: Trashed, days: int) -> None:
         with st.container(key=f"words_{trashed.id}"):
             st.text(shorten(trashed.video.request.prompt, 72) if trashed.video else "Its settings cannot be read.")
         goes = datetime.fromisoformat(trashed.deleted) + timedelta(days=days)
-        st.caption(f"Deleted {age(trashed.deleted)}  \nRemoved on {goes:%Y-%m-%d}")
+        st.caption(f"Deleted {age(trashed.deleted)}  \nKept until {goes:%Y-%m-%d}")
         with st.container(horizontal=True, gap="xsmall"):
             st.button("Restore", icon=":material/restore_from_trash:", key=f"restore_{trashed.id}",
                       on_click=_leave, args=(trashed.id, "restore"), disabled=only_looking())
@@ -72,7 +72,7 @@ def _empty() -> None:
     try:
         begun(studio().many.empty_trash().id)
     except StudioError as error:
-        show_error(error)
+        tell_failure(error)
 
 
 def disk(opened: Studio) -> None:

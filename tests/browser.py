@@ -137,8 +137,8 @@ class Screen:
         return element.evaluate("element => getComputedStyle(element, '::after').backgroundImage")
 
     def choose_row(self, key: str, number: int) -> "Screen":
-        """Tick a row of the table with that key; the table is a drawing, so by its place."""
-        self.at(key).locator(".dvn-scroller").first.click(position={"x": 16, "y": 34 + 56 * number + 28})
+        """Press the poster in a row of the table with that key; the table is a drawing, so by its place."""
+        self.at(key).locator(".dvn-scroller").first.click(position={"x": 72, "y": 34 + 66 * number + 33})
         return self
 
     def write(self, key: str, text: str) -> "Screen":

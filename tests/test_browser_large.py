@@ -81,6 +81,37 @@ def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):  # n
     assert "g_favorite=true" in screen.page.url and "g_q=" not in screen.page.url
 
 
+def test_the_keyboard_goes_from_a_poster_to_its_deeds_and_long_prompts_end_in_dots(screen, videos):  # noqa: F811
+    screen.go("/gallery")
+    whole(screen)
+    screen.at(f"open_{videos[0].id}").locator("button").focus()
+    screen.page.keyboard.press("Tab")
+    expect(screen.at(f"again_{videos[0].id}").get_by_role("button").first).to_be_focused()
+    prompt = screen.at(f"words_{videos[0].id}").get_by_text(videos[0].request.prompt)
+    assert prompt.evaluate("text => getComputedStyle(text).webkitLineClamp") == "2"
+
+
+def test_the_keyboard_walks_down_the_table_and_opens_with_a_step_to_the_picture(screen, videos):  # noqa: F811
+    screen.go("/gallery?g_view=Table")
+    whole(screen)
+    screen.at("table").locator("[data-testid=data-grid-canvas]").focus()
+    screen.page.keyboard.press("ArrowDown")
+    screen.page.keyboard.press("ArrowDown")
+    screen.page.wait_for_timeout(1000)
+    assert "video=" not in screen.page.url
+    screen.page.keyboard.press("ArrowRight")
+    screen.page.wait_for_url(re.compile(f"video={videos[2].id}"))
+
+
+def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, videos):  # noqa: F811
+    rows = [v for v in videos if "tall ship" in v.request.prompt]
+    screen.go('/gallery?g_q="tall+ship"').press("pick").press(f"open_{rows[20].id}")
+    screen.page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 700)")
+    screen.press("deed_delete").sees("1 video is in the trash.")
+    expect(screen.at("undo")).to_be_in_viewport()
+    screen.press("undo").sees("1 video is back in the library.")
+
+
 def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):  # noqa: F811
     third, fourth, fifth = [v for v in videos if "neon city" in v.request.prompt][2:5]
     screen.go("/gallery?g_q=%22neon+city%22").press(f"open_{third.id}").sees("3 of ").playing(third.id)
@@ -171,8 +202,11 @@ def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, 
     assert last["y"] + last["height"] - phone.at("g_q").bounding_box()["y"] < 150, "three lines of tools"
     phone.go("/gallery?g_tags=sea&g_steps=20&g_favorite=true").sees("Favourites only")
     whole(phone)
-    chips = phone.at("found").get_by_role("button")
+    chips = phone.at("chips").get_by_role("button")
     assert chips.count() == 4 and len({round(chip.bounding_box()["y"]) for chip in chips.all()}) == 1, "one line"
+    count = phone.page.get_by_text(re.compile(r"^\d+ videos? ·")).bounding_box()
+    tool = phone.at("pick").bounding_box()
+    assert abs(count["y"] + count["height"] / 2 - tool["y"] - tool["height"] / 2) < 4, "Select is beside the count"
     phone.press("clear_all").sees(re.compile(r"^(10,000|9,99\d) videos"))  # two may be deleted by now
     whole(phone)
     phone.press(f"open_{videos[0].id}").playing(videos[0].id)

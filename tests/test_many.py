@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +108,31 @@ def test_many_are_deleted_together_and_undone(studio):
     undone = studio.many.undo(bulk.id)
     assert [each for each, _ in undone.refused] == [NOWHERE]
     assert samples.found(studio, Query(sort="oldest")) == tuple(kept) and studio.many.trash().total == 0
+
+
+def test_undoing_what_was_stopped_brings_back_what_it_deleted_and_counts_no_more(studio):
+    bulks = studio.ledger.bulks
+    bulk = bulks.add("delete", tuple(an_id(number) for number in range(4)), {})
+    with FileLock(studio.settings.data_dir / "studio.lock"):  # somebody leads, and is stopped after the first
+        library = Library(studio.settings.data_dir, writable=True)
+        BulkWork(bulks, library).tick(seconds=0)
+        bulks.request_stop(bulk.id)
+        BulkWork(bulks, library).tick()
+        library.close()
+    assert studio.many.bulk(bulk.id).done == 1 and studio.many.trash().total == 1
+    undone = studio.many.undo(bulk.id)
+    assert (undone.total, undone.refusals, studio.search(Query()).total) == (1, 0, 5)
+
+
+def test_what_is_being_deleted_is_not_called_damaged(tmp_path):
+    ids, damaged = fill(tmp_path, 60), []
+    library = Library(tmp_path, writable=True)
+    with library.together(), ThreadPoolExecutor(1) as beside:
+        deleting = beside.submit(lambda: [library.delete(each) for each in ids])
+        while not deleting.done():
+            damaged += library.search(Query(page_size=60)).damaged
+    library.close()
+    assert damaged == []
 
 
 def test_the_trash_is_emptied_and_what_is_in_the_library_stays(studio):

@@ -102,10 +102,10 @@ def test_chosen_videos_are_tagged_and_starred(studio):  # noqa: F811
     at = tick(tick(choosing(), ids[0]), ids[5])
     at.multiselect(key="deed_add").set_value(["keeper"])
     at = press(healthy(at.run()), "deed_tag")
-    assert "2 videos are tagged anew." in said(at) and "2 selected" in chosen(at)
+    assert "The tags of 2 videos are changed." in said(at) and "2 selected" in chosen(at)
     assert set(studio.many.found(Query(tags=("keeper",)))) == {ids[0], ids[5]}
     at = press(at, "deed_star")
-    assert "2 videos are marked as favourite." in said(at)
+    assert "2 videos are marked as favourites." in said(at)
     assert set(studio.many.found(Query(favorite=True))) == {ids[0], ids[5]}
     at.multiselect(key="deed_remove").set_value(["keeper"])
     press(healthy(at.run()), "deed_untag")
@@ -116,6 +116,7 @@ def test_chosen_videos_are_deleted_and_one_press_brings_them_back(studio):  # no
     ids = fill(studio)
     at = press(press(choosing(g_q="ball"), "pick_page"), "deed_delete")
     assert "15 videos are in the trash." in said(at) and "0 selected" in chosen(at)
+    assert "No video matches." in said(at) and at.button(key="pick_page").disabled
     assert studio.search(Query()).total == 15
     at = press(at, "undo")
     assert "15 videos are back in the library." in said(at) and list(studio.many.found(Query())) == ids
@@ -136,7 +137,7 @@ def test_what_is_refused_is_told_video_by_video(studio):  # noqa: F811
     ids = fill(studio, 3)
     studio.library.sidecar_path(ids[1]).write_bytes(b"half of a side")
     at = press(press(choosing(), "pick_page"), "deed_star")
-    assert "2 videos are marked as favourite. 1 was refused." in said(at)
+    assert "2 videos are marked as favourites. 1 was refused." in said(at)
     assert re.search(rf"{ids[1]}: .*is damaged", said(at))
 
 
@@ -147,7 +148,8 @@ def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noq
     assert [job.parent for job in studio.jobs(oldest_first=True)] == [ids[0], ids[2]]
     object.__setattr__(studio.settings, "max_queued", 3)
     at = press(at, "deed_queue")
-    assert "room for 1 more, and 2 videos were chosen" in said(at).replace("\\", "")
+    (refusal,) = at.toast
+    assert refusal.value.startswith("The queue has room for 1 more, and 2 videos were chosen")
     assert len(studio.jobs()) == 2
 
 

@@ -50,7 +50,8 @@ class Catalogue:
         first = (number - 1) * query.page_size
         shown = [self._now(entry) for entry in entries[first : first + query.page_size]]
         return Page(tuple(entry for entry, _ in shown), len(entries), number, pages, size,
-                    damaged=tuple(entry.id for entry, whole in shown if query.damaged or not whole),
+                    damaged=tuple(entry.id for entry, whole in shown
+                                  if query.damaged or (not whole and self._index.get(entry.id) is not None)),
                     newer=tuple(entry.id for entry, _ in shown if entry.sidecar_ns < 0),
                     place=_place(entries, query.around) if query.around else None)
 

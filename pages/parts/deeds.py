@@ -61,7 +61,8 @@ def done_row(opened: Studio) -> None:
             return  # long ago
         if bulk.ended is not None:
             _row(done(bulk, opened.settings.trash_days > 0), bulk.refused,
-                 _undo_bulk if bulk.deed == "delete" and opened.settings.trash_days else None, bulk.id)
+                 _undo_bulk if bulk.deed == "delete" and bulk.done > bulk.refusals and opened.settings.trash_days
+                 else None, bulk.id)
 
 
 def doing(bulk: Bulk) -> str:
@@ -74,12 +75,14 @@ def done(bulk: Bulk, trash: bool) -> str:
     """What a bulk has done: `12 videos are in the trash.`"""
     count = bulk.done - bulk.refusals
     videos, are = some(count, "video"), "is" if count == 1 else "are"
+    favourites = "a favourite" if count == 1 else "favourites"
     favorite = bulk.args.get("favorite")
     sentence = {
         "delete": f"{videos} {are} in the trash." if trash else f"{videos} {are} deleted.",
         "restore": f"{videos} {are} back in the library.", "erase": f"{videos} {are} gone for good.",
-        "change": f"{videos} {are} tagged anew." if favorite is None else
-                  f"{videos} {are} marked as favourite." if favorite else f"{videos} {are} no favourite any more.",
+        "change": f"The tags of {videos} are changed." if favorite is None else
+                  f"{videos} {are} marked as {favourites}." if favorite else
+                  f"{videos} {are} not {favourites} any more.",
     }[bulk.deed]
     refused = f" {bulk.refusals:,} {'was' if bulk.refusals == 1 else 'were'} refused." if bulk.refusals else ""
     return (f"Stopped after {bulk.done:,} of {bulk.total:,}. " if bulk.stopped else "") + sentence + refused

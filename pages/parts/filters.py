@@ -87,20 +87,34 @@ def wants_table() -> bool:
     return st.session_state.get("g_view") == TABLE
 
 
-def active_filters(count: str) -> bool:
-    """Draw how many videos there are, and each active filter with a way to take it away; whether there is any."""
+def active_filters(count: str, beside: Callable[[], None] | None = None) -> bool:
+    """Draw how many videos there are, and each active filter with a way to take it away; whether there is any.
+
+    Args:
+        beside: draws what stands at the end of that line.
+    """
     active = _active()
-    chips = [(row, value) for row in active for value in _values(row)]
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="found"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="found"):
         st.caption(count, width="content")
-        for number, (row, value) in enumerate(chips):
-            key = f"clear_{row.key}_{number}" if isinstance(row.empty, list) else f"clear_{row.key}"
-            said = row.title if value is True else f"{row.title}: {plain(shorten(row.say(value), 40))}"
-            st.button(said, icon=":material/close:",
-                      icon_position="right", key=key, on_click=_take_away, args=(row, value))
-        if len(chips) > 1:
-            st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
+        if active:
+            with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key="chips"):
+                _chips([(row, value) for row in active for value in _values(row)])
+        else:
+            st.space("stretch")
+        if beside is not None:
+            with st.container(horizontal=True, vertical_alignment="center", width="content", key="tools"):
+                beside()
     return bool(active)
+
+
+def _chips(chips: list[tuple[Filter, Any]]) -> None:
+    for number, (row, value) in enumerate(chips):
+        key = f"clear_{row.key}_{number}" if isinstance(row.empty, list) else f"clear_{row.key}"
+        said = row.title if value is True else f"{row.title}: {plain(shorten(row.say(value), 40))}"
+        st.button(said, icon=":material/close:", icon_position="right", key=key, on_click=_take_away,
+                  args=(row, value))
+    if len(chips) > 1:
+        st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
 
 
 def _values(row: Filter) -> list[Any]:

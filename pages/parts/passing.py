@@ -7,7 +7,7 @@ the page is drawn next: a whole page says it in `guard`, a fragment once it does
 import streamlit as st
 
 from core.errors import StudioError
-from pages.parts.words import plain
+from pages.parts.words import failure, plain
 
 
 def tell(sentence: str, icon: str) -> None:
@@ -17,7 +17,7 @@ def tell(sentence: str, icon: str) -> None:
 
 def tell_failure(error: StudioError, icon: str = "error") -> None:
     """Note what speaks against what was asked for; it stays in sight a while longer."""
-    _note(plain(str(error)), icon, "long")
+    _note(plain(failure(error)), icon, "long")
 
 
 def _note(*said: str) -> None:

@@ -18,8 +18,8 @@ from core.many import Many
 from core.models import ModelSpec
 from core.studio import Studio
 from pages.parts.deeds import begun, queued
-from pages.parts.passing import say_in_passing, tell
-from pages.parts.shell import only_looking, show_error, studio
+from pages.parts.passing import say_in_passing, tell, tell_failure
+from pages.parts.shell import only_looking, studio
 from pages.parts.video_table import table_to_choose_from
 from pages.parts.words import plain, size, some
 
@@ -116,7 +116,8 @@ def selection_bar(opened: Studio, query: Query, page: Page) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
             large = f" · {size(sum(chosen.values()))}" if chosen else ""
             st.markdown(f"**{len(chosen):,} selected**{large}", width="content")
-            st.button("Select page", type="tertiary", key="pick_page", on_click=_pick_page, args=(page,))
+            st.button("Select page", type="tertiary", key="pick_page", on_click=_pick_page, args=(page,),
+                      disabled=not page.entries)
             if page.pages > 1:
                 st.button(f"Select all {page.total:,}", type="tertiary", key="pick_all", on_click=_pick_all,
                           args=(query,), help="Every video that was found, on all pages")
@@ -203,7 +204,7 @@ def _begin(deed: Callable[[Many], int]) -> bool:
     try:
         begun(deed(studio().many))
     except StudioError as error:
-        show_error(error)
+        tell_failure(error)
         return False
     return True
 
@@ -212,7 +213,7 @@ def _regenerate() -> None:
     try:
         queued(studio().many.regenerate(list(picked())))
     except StudioError as error:
-        show_error(error)
+        tell_failure(error)
 
 
 def _compare() -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import BadRequest, StudioError
+from core.errors import StudioError
 from core.jobs.job import ACTIVE, QUEUED, UNFINISHED
 from core.jobs.status import WorkerStatus
 from core.settings import Settings
 from core.studio import Studio
 from pages.parts.passing import say_in_passing
 from pages.parts.streamlit_private import turn_off_page_discovery
-from pages.parts.words import FIELDS, plain, size
+from pages.parts.words import failure, plain, size
 
 TITLE = "Text-to-Video Studio"
 GENERATE, GALLERY, QUEUE, TRASH = "pages/generate.py", "pages/gallery.py", "pages/queue.py", "pages/trash.py"
@@ -111,11 +111,8 @@ def only_looking() -> bool:
 
 
 def show_error(error: StudioError) -> None:
-    """The sentence of a failure; for a refused value, the name of its field as the form calls it."""
-    if isinstance(error, BadRequest):
-        st.error(f"{plain(FIELDS.get(error.field, error.field))}: {plain(error.reason)}", icon=":material/error:")
-    else:
-        st.error(plain(str(error)), icon=":material/error:")
+    """The sentence of a failure."""
+    st.error(plain(failure(error)), icon=":material/error:")
 
 
 def top_row(title: str, back: Callable[[], None] | None = None) -> None:

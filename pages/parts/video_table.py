@@ -1,6 +1,8 @@
 """The videos of a page as a table, for those who look by numbers.
 
 The columns that most people ask for come first and fill a screen 1280 pixels wide; the others are scrolled to.
+A press on a picture or a prompt opens the video. The star stands before them: who comes by the keyboard lands on
+it, and nothing opens before they go on to the picture.
 """
 
 from collections.abc import Collection
@@ -15,16 +17,17 @@ from core.models import SCHEDULERS, ModelSpec
 from core.modes import MODES
 from pages.parts.video_card import open_video
 
-ROW_PX = 56
+ROW_PX = 66  # above 64 Streamlit wraps what is longer than its cell
+_OPENING = ("Poster", "Prompt")
 _NO_POSTER = ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 48 48' fill='none' "
               "stroke='%23c2703d' stroke-width='2'%3E%3Crect x='9' y='9' width='30' height='30' rx='4'/%3E"
               "%3Cpath d='M9 39 39 9'/%3E%3C/svg%3E")
 _UNKNOWN = ""  # the number of a video whose recipe is not known: an empty cell, not the word None
 _IF_ANY = ("Negative prompt", "LoRA", "Owner")  # left out where no video of the page has one
 _COLUMNS: dict[str, Any] = {
+    "★": st.column_config.TextColumn(width=36, pinned=True),
     "Poster": st.column_config.ImageColumn(width=72, pinned=True),
-    "★": st.column_config.TextColumn(width=36),
-    "Prompt": st.column_config.TextColumn(width=210),
+    "Prompt": st.column_config.TextColumn(width=240),
     "Model": st.column_config.TextColumn(width=92),
     "Seed": st.column_config.TextColumn(width=152),
     "Frames": st.column_config.NumberColumn(width=64),
@@ -45,13 +48,14 @@ _COLUMNS: dict[str, Any] = {
 
 
 def video_table(page: Page, models: dict[str, ModelSpec]) -> None:
-    """Draw the table; a row that is chosen opens its video."""
-    shown = st.dataframe(table_rows(page, models), key="table", on_select="rerun", selection_mode="single-row",
+    """Draw the table; a press on a picture or a prompt opens its video."""
+    shown = st.dataframe(table_rows(page, models), key="table", on_select="rerun", selection_mode="single-cell",
                          hide_index=True, row_height=ROW_PX, height=ROW_PX * len(page.entries) + 40,
                          column_config=_COLUMNS, placeholder=_UNKNOWN)
-    if shown.selection.rows:
-        open_video(page.entries[shown.selection.rows[0]].id)
-        st.rerun()
+    for row, column in shown.selection.cells:
+        if column in _OPENING and row < len(page.entries):
+            open_video(page.entries[row].id)
+            st.rerun()
 
 
 def table_to_choose_from(page: Page, models: dict[str, ModelSpec], chosen: Collection[str], key: str) -> set[str]:
@@ -81,8 +85,8 @@ def table_rows(page: Page, models: dict[str, ModelSpec]) -> dict[str, list[Any]]
         return rows[key].title if key in rows else key
 
     columns = {
-        "Poster": column(lambda e: _NO_POSTER if e.id in page.damaged else f"/app/static/poster/{e.id}.webp"),
         "★": column(lambda e: "★" if e.favorite else ""),
+        "Poster": column(lambda e: _NO_POSTER if e.id in page.damaged else f"/app/static/poster/{e.id}.webp"),
         "Prompt": column(lambda e: e.prompt),
         "Model": column(lambda e: title(models, e.model)),
         "Seed": column(lambda e: str(e.seed) if e.recipe else ""),

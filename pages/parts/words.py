@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+from core.errors import BadRequest, StudioError
 from core.jobs.job import PAUSED, QUEUED, RUNNING, Job, now, seconds_between
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 
@@ -58,6 +59,15 @@ def roughly(value: float) -> str:
         if value < limit:
             return seconds(max(1, round(value / unit) * unit))
     return seconds(round(value / 600) * 600)
+
+
+def failure(error: StudioError) -> str:
+    """The sentence of a failure; for a refused value, with the name of its field as the form calls it."""
+    if not isinstance(error, BadRequest):
+        return str(error)
+    if error.field == "request":  # of no field
+        return error.reason[:1].upper() + error.reason[1:]
+    return f"{FIELDS.get(error.field, error.field)}: {error.reason}"
 
 
 def size(count: float) -> str:
@@ -181,11 +191,16 @@ def verdict_title(verdict: Verdict) -> str:
 
 
 def cause(text: str) -> str:
-    """A cause of a difference as a person reads it: of a processor its level, when that is what differs."""
-    levels = re.search(r"\((\w+) \([^()]*\) → (\w+) \([^()]*\)\)", text)
-    if levels is None or levels[1] == levels[2]:
+    """A cause of a difference as a person reads it: of a processor its level, or what else of it differs."""
+    levels = re.search(r"\((\w+) \(([^()]*)\) → (\w+) \(([^()]*)\)\)", text)
+    if levels is None:
         return text
-    return f"{text[:levels.start()]}({levels[1]} → {levels[2]}){text[levels.end():]}"
+    was, had, level, has = levels.groups()
+    if was == level:
+        before, now = (re.split(r",? ", each) for each in (had, has))
+        was = " ".join(word for word in before if word not in now) or "none"
+        level = " ".join(word for word in now if word not in before) or "none"
+    return f"{text[:levels.start()]}({was} → {level}){text[levels.end():]}"
 
 
 def verdict_text(verdict: Verdict, num_frames: int) -> str:
