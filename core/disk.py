@@ -10,24 +10,27 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DiskUse:
-    """Bytes of the videos with their pictures and settings, of the trash and of the models; and what is free."""
+    """Bytes of the videos with their pictures and settings, of the trash, of what was made of videos (GIFs,
+    comparisons) and of the models; and what is free."""
 
     library: int
     trash: int
+    derived: int
     models: int
     free: int
 
 
-def disk_use(library: Path, models: Iterable[Path]) -> DiskUse:
+def disk_use(library: Path, derived: Path, models: Iterable[Path]) -> DiskUse:
     """Measure: every file is looked at, which takes about a second for 100,000 videos.
 
     Args:
-        library: its folder, with the trash inside.
+        library: its folder, with the trash inside. derived: the folder of what was made of its videos.
         models: folders with models; a file that two of them link to counts once.
     """
     trash = _bytes([library / "trash"])
     place = next(folder for folder in (library, *library.parents) if folder.is_dir())
-    return DiskUse(_bytes([library]) - trash, trash, _bytes(models), shutil.disk_usage(place).free)
+    return DiskUse(_bytes([library]) - trash, trash, _bytes([derived]), _bytes(models),
+                   shutil.disk_usage(place).free)
 
 
 def _bytes(folders: Iterable[Path]) -> int:

@@ -171,7 +171,8 @@ class Many:
         """What the disk is used for, measured now."""
         cached = (hub_cache() / f"models--{spec.repo_id.replace('/', '--')}" for spec in MODELS.values()
                   if spec.repo_id)
-        return disk_use(self._settings.data_dir / "library", [self._settings.models_dir, *cached])
+        data = self._settings.data_dir
+        return disk_use(data / "library", data / "derived", [self._settings.models_dir, *cached])
 
     def restore_one(self, video_id: str) -> Video:
         """Bring one video back from the trash, now. Raises NotFound, StudioError."""

@@ -80,10 +80,11 @@ def disk(opened: Studio) -> None:
     with st.spinner("Looking at the disk …"):
         used = opened.many.disk()
     st.markdown("**Disk**")
-    with st.grid(4, min_column_width=140, key="disk"):
-        for title, count in (("Library", used.library), ("Trash", used.trash), ("Models", used.models),
-                             ("Free", used.free)):
+    with st.grid(5, min_column_width=140, key="disk"):
+        for title, count in (("Library", used.library), ("Trash", used.trash), ("GIFs, comparisons", used.derived),
+                             ("Models", used.models), ("Free", used.free)):
             st.metric(title, size(count))
+    st.caption("The library and the trash with all pictures and settings.")
 
 
 with shown_errors():

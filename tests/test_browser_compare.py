@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
 from playwright.sync_api import expect  # noqa: E402
 from test_browser import chromium, made, screen  # noqa: E402, F401
 
-from scripts.bench_parts.synthetic import fill  # noqa: E402
+from core.library import clip  # noqa: E402
+from core.library.library import Library  # noqa: E402
+from scripts.bench_parts.synthetic import fill, moving_square, synthetic  # noqa: E402
 
 pytestmark = [pytest.mark.browser,
               pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]
+NEARLY = ("20260101-000000-00000a", "20260101-000000-00000b")  # two that hardly differ
 PIXELS = """() => [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot
   ? [...e.shadowRoot.querySelectorAll('canvas')] : [])
   .map(c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data])"""
@@ -25,6 +29,13 @@ PIXELS = """() => [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot
 def server(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("browser") / "data"
     fill(data, 10_000)
+    library = Library(data, writable=True)
+    for number, video_id in enumerate(NEARLY):
+        frames = moving_square()
+        frames[8:, 50:54, 50:54, 1] += 3 * number
+        mp4, result = clip.encode_bytes(frames, 8, "{}")
+        library.publish(replace(synthetic(0, result), id=video_id), mp4)
+    library.close()
     with served(data, models_dir) as running:
         yield running
 
@@ -93,6 +104,12 @@ def test_the_plot_tells_the_numbers_of_a_frame_and_goes_there(screen, made):  # 
     screen.press("swap")
     screen.page.wait_for_url(re.compile(f"compare={other}"))
     screen.sees("Frame 1 of 16")
+
+
+def test_a_plot_of_what_hardly_differs_says_its_range_in_as_many_digits_as_it_needs(screen):  # noqa: F811
+    screen.go(f"/gallery?compare={','.join(NEARLY)}").sees("Over 16 frames: PSNR")
+    said = screen.page.locator(".charthead strong").nth(1)
+    expect(said).to_have_text(re.compile(r"SSIM 0\.999\d+ to 1\.0000+"))
 
 
 def test_a_comparison_hangs_over_no_edge(screen, made):  # noqa: F811

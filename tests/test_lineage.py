@@ -87,6 +87,7 @@ def test_a_parent_in_the_trash_is_told_of_whole_and_remembered_by_who_is_made_me
     there = lineage(library, video).ancestors
     assert ids(there) == [root.id, parent.id] and [one.state for one in there] == [HERE, TRASHED]
     assert there[1].video is None and [c.name for c in there[1].changes] == ["seed"]
+    assert there[1].kind == "remix", "how it came about is not forgotten with it"
     library.close()
 
 

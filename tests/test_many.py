@@ -182,7 +182,9 @@ def test_the_disk_is_measured_and_a_file_with_two_names_counts_once(studio, tmp_
     (tmp_path / "m" / "a").write_bytes(b"x" * 1000)
     (tmp_path / "m" / "b").hardlink_to(tmp_path / "m" / "a")
     (tmp_path / "m" / "c").symlink_to(tmp_path / "m" / "a")
-    assert disk_use(tmp_path / "none", [tmp_path / "m", tmp_path / "none"]).models == 1000
+    there, nowhere = tmp_path / "m", tmp_path / "none"
+    used = disk_use(nowhere, there, [there, nowhere])
+    assert (used.library, used.derived, used.models) == (0, 1000, 1000)
 
 
 def test_where_nobody_leads_a_deed_runs_beside_a_single_change_and_goes_on_after_a_restart(studio, monkeypatch):

@@ -636,7 +636,9 @@ def test_a_deleted_video_is_one_press_away_from_being_back(studio):
     assert studio.video(video.id) == video and not at_button(at, "undo") and at_button(at, f"open_{video.id}")
     at = press(press(page("gallery", video=video.id), "delete"), "done_read")
     assert not at_button(at, "undo") and studio.many.trash().total == 1
-    assert "is in the trash" in page("gallery", video=video.id).error[0].value
+    at = page("gallery", video=video.id)
+    assert "is in the trash" in at.error[0].value
+    assert press(at, "restore_here").get("video") and studio.video(video.id) == video
 
 
 def test_deleting_what_is_in_the_trash_already_goes_on_as_if_it_were_done_now(studio):

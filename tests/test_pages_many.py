@@ -186,7 +186,7 @@ def test_the_trash_shows_what_is_in_it_and_lets_it_out_or_go(studio):  # noqa: F
     studio.many.delete(ids[:3])
     at = page("trash")
     assert "Each is removed for good 30 days after it was deleted." in said(at) and "square 2" in said(at)
-    assert {metric.label for metric in at.metric} == {"Library", "Trash", "Models", "Free"}
+    assert {metric.label for metric in at.metric} == {"Library", "Trash", "GIFs, comparisons", "Models", "Free"}
     at = press(at, f"restore_{ids[0]}")
     assert studio.video(ids[0]) and studio.many.trash().total == 2
     press(at, f"erase_{ids[1]}")

@@ -43,7 +43,8 @@ def whole(shelf: Shelf, trash: Trash, video_id: str, indexed: bool) -> Video:
     if MP4 not in here:
         raise DamagedVideo(f"The MP4 of {video_id} is missing. Import a copy of it, or delete the video.")
     if SIDECAR not in here:
-        raise DamagedVideo(f"The sidecar of {video_id} is missing. Reindex makes it again from the MP4.")
+        raise DamagedVideo(f"The sidecar of {video_id} is missing. Look through all files (reindex) to "
+                           "make it again from its MP4.")
     try:
         video = shelf.read(video_id)
     except DamagedVideo as error:

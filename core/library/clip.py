@@ -213,7 +213,7 @@ def _opened(source: Path | bytes) -> Iterator[av.container.InputContainer]:
             with av.open(file, format="mp4") as container:
                 yield container
     except av.FFmpegError as error:
-        raise ClipError(f"{name} is no video the studio can read, or damaged ({error.strerror}).") from error
+        raise ClipError(f"{name} is no video the studio can read: damaged, cut short or another kind.") from error
     except UnicodeDecodeError as error:
         raise ClipError(f"{name} is damaged: its texts are not text.") from error
     except OSError as error:

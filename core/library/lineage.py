@@ -105,7 +105,7 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
             here = _read(library, video_id)
             found = here or _in_trash(library, video_id)
             if found is not None:
-                yield Kin(video_id, here, request=found.request, created=found.created,
+                yield Kin(video_id, here, _kind(found, None), found.request, found.created,
                           children=len(library.made_from(video_id)), state=HERE if here else TRASHED,
                           prompt=found.request.prompt)
                 below = found
@@ -116,7 +116,8 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
 def _with_changes(line: list[Kin]) -> list[Kin]:
     """Each with how it came from the one above it, and what changed; the youngest first."""
     requests = [*(kin.request for kin in line[1:]), None]
-    return [replace(kin, kind=_kind(kin.video, before) if kin.video else "", changes=_changed(before, kin.request))
+    return [replace(kin, kind=_kind(kin.video, before) if kin.video else kin.kind,
+                    changes=_changed(before, kin.request))
             for kin, before in zip(line, requests, strict=False)]
 
 

@@ -50,7 +50,7 @@ def done_row(opened: Studio) -> None:
 
     live()
     if st.session_state.get("deleted"):
-        _row("The video is in the trash.", (), _undo, st.session_state.deleted)
+        _row("The video is in the trash.", (), bring_back, st.session_state.deleted)
     elif st.session_state.get("queued"):
         result: Queued = st.session_state.queued
         _row(f"{some(len(result.jobs), 'video')} will be made again.", result.refused)
@@ -108,7 +108,8 @@ def _undo_bulk(bulk_id: int) -> None:
         tell_failure(error)
 
 
-def _undo(video_ids: tuple[str, ...]) -> None:
+def bring_back(video_ids: tuple[str, ...]) -> None:
+    """Bring deleted videos back from the trash; the one of the address is opened again."""
     _remember()
     for video_id in video_ids:
         try:

@@ -6,10 +6,11 @@ from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
 from core.jobs.job import ENDED, Job
 from core.library.query import Query
 from core.studio import Studio
-from core.video import Video
+from core.video import Video, is_id
 from pages.parts.compare_with import compare_with
 from pages.parts.compared import compare, is_here
 from pages.parts.damaged_video import damaged_video
+from pages.parts.deeds import bring_back
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.keys import opened_keys
 from pages.parts.newer_video import newer_video
@@ -31,6 +32,9 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
         video = opened.video(video_id)
     except NotFound as error:
         show_error(error)
+        if is_id(video_id) and opened.library.trash.has(video_id):
+            st.button("Restore it", icon=":material/restore_from_trash:", key="restore_here", on_click=bring_back,
+                      args=((video_id,),), disabled=only_looking())
         return
     except DamagedVideo as error:
         head(opened, video_id, query, None)

@@ -193,7 +193,10 @@ class Scrubber {
     head.className = "charthead"
     const lowest = values.indexOf(Math.min(...known))
     const name = document.createElement("strong"), worst = document.createElement("button")
-    const [least, most] = [Math.min(...known).toFixed(digits), Math.max(...known).toFixed(digits)]
+    const said = (places) => [Math.min(...known).toFixed(places), Math.max(...known).toFixed(places)]
+    let [least, most] = said(digits)
+    for (let places = digits + 1; least === most && places <= 6; places += 1) [least, most] = said(places)
+    if (least === most) [least, most] = said(digits)
     name.textContent = title + (least === most ? " " + least : " " + least + " to " + most) + unit
     worst.textContent = "lowest at frame " + (lowest + 1)
     worst.addEventListener("click", () => this.seek(lowest))

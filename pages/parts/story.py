@@ -109,7 +109,7 @@ def _words(kin: Kin, video: Video, name: str = "") -> None:
 def _absent(kin: Kin) -> None:
     """A video that cannot be read here: why, and what is known of it."""
     icon, why = _ABSENT[kin.state]
-    if kin.state == NEWER:
+    if kin.state in (NEWER, TRASHED):
         st.image(f"/app/static/poster/{kin.id}.webp", width=52, alt="")
     else:
         with st.container(width=52, height=52, horizontal_alignment="center", vertical_alignment="center",

@@ -14,6 +14,7 @@ FIELDS = {
     "audition_steps": "Steps of a try",
     "memory": "Memory",
     "folder": "Folder",
+    "compare": "Comparing",
     "mode": "Mode",
 }
 VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
