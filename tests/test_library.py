@@ -445,6 +445,16 @@ def test_a_sidecar_that_disappeared_comes_back_from_the_mp4(library):
     opened.close()
 
 
+def test_a_video_whose_settings_are_in_neither_file_stays_in_sight_as_damaged(library):
+    kept = fill(library, 2)
+    library.sidecar_path(kept[0].id).unlink()
+    opened = again(library)
+    page = opened.search(Query(sort="oldest"))
+    assert [entry.prompt for entry in page.entries] == [each.request.prompt for each in kept]
+    assert page.damaged == (kept[0].id,) and "Damaged only" in opened.report.sentences[-1]
+    opened.close()
+
+
 def test_an_mp4_that_disappeared_leaves_its_settings_aside(library):
     kept = fill(library, 2)
     library.mp4_path(kept[0].id).unlink()
@@ -506,7 +516,7 @@ def test_a_full_disk_does_not_keep_a_library_closed_that_lacks_a_poster_and_a_si
     library.close()
     done = subprocess.run([sys.executable, "-W", "error", "-c", FULL_AT_START, str(library.data_dir)], cwd=ROOT,
                           text=True, capture_output=True, check=False)
-    assert (done.stdout, done.returncode) == ("2 0 1\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("3 0 1\n", 0), done.stderr
     assert not any(name.endswith(".part") for name in files(library.data_dir))
     opened = Library(library.data_dir, writable=True)
     assert (opened.report.posters, opened.report.remade) == (1, 1) and opened.verify() == []

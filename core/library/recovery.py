@@ -133,6 +133,8 @@ class Sweep:
                 write_file(path, sidecar.dump(video.document()))
         except (ClipError, ReadOnly, DiskFull):
             self._count["damaged"] += 1
+            if (row := self._index.get(video_id)) is not None:
+                self._entries.append(row)  # as above
             return
         if self._mend:
             self._entries.append(self._read(video_id))
@@ -186,8 +188,8 @@ class Sweep:
             said.append(f"The MP4 of {_count(report.lost, 'video')} has disappeared; the settings are kept in "
                         "library/lost.")
         if report.damaged:
-            said.append(f"{_count(report.damaged, 'video')} cannot be read; `python -m core verify` names "
-                        "the files.")
+            said.append(f"{_count(report.damaged, 'video')} cannot be read. The filter Damaged only shows what is "
+                        "known of them; python -m core verify names the files.")
         if report.newer:
             said.append(f"{_count(report.newer, 'video')} of a newer studio can only be looked at; update the "
                         "studio to know how it was made." if report.newer == 1 else

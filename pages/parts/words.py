@@ -15,6 +15,7 @@ FIELDS = {
     "memory": "Memory",
     "folder": "Folder",
     "compare": "Comparing",
+    "tags": "Tags",
     "mode": "Mode",
 }
 VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
