@@ -103,6 +103,13 @@ def test_the_keyboard_walks_down_the_table_and_opens_with_a_step_to_the_picture(
     screen.page.wait_for_url(re.compile(f"video={videos[2].id}"))
 
 
+def test_what_is_chosen_is_read_in_the_dark(server, chromium):  # noqa: F811
+    context = chromium.new_context(color_scheme="dark")
+    chosen = Screen(context.new_page(), server.url).go("/gallery").at("g_view").get_by_text("Grid", exact=True)
+    expect(chosen).to_have_css("color", "rgb(92, 198, 218)")  # 8 to 1 on its ground; the accent has 4 to 1
+    context.close()
+
+
 def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, videos):  # noqa: F811
     rows = [v for v in videos if "tall ship" in v.request.prompt]
     screen.go('/gallery?g_q="tall+ship"').press("pick").press(f"open_{rows[20].id}")

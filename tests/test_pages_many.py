@@ -143,7 +143,10 @@ def test_what_is_refused_is_told_video_by_video(studio):  # noqa: F811
 
 def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noqa: F811
     ids = fill(studio, 3)
-    at = press(tick(tick(choosing(), ids[0]), ids[2]), "deed_queue")
+    at = tick(choosing(), ids[0])
+    assert "The video will be made again with the same seed." in said(at)
+    at = press(tick(at, ids[2]), "deed_queue")
+    assert "2 videos will be made again with the same seeds, one after the other." in said(at)
     assert "2 videos will be made again." in said(at)
     assert [job.parent for job in studio.jobs(oldest_first=True)] == [ids[0], ids[2]]
     object.__setattr__(studio.settings, "max_queued", 3)

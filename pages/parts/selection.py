@@ -158,7 +158,8 @@ def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
                    icon=":material/download:", help="The MP4 and the settings of each, in one file of about "
                    f"{size(sum(chosen.values()))}")
     with st.popover("Regenerate", icon=":material/replay:", key="deed_regenerate", disabled=fixed):
-        st.text(f"{some(len(chosen), 'video')} will be made again with the same seed, one after the other.")
+        st.text("The video will be made again with the same seed." if len(chosen) == 1 else
+                f"{len(chosen):,} videos will be made again with the same seeds, one after the other.")
         st.button(f"Queue {some(len(chosen), 'job')}", type="primary", key="deed_queue", on_click=_regenerate)
     if len(chosen) == 2:
         st.button("Compare", icon=":material/compare:", key="deed_compare", on_click=_compare)
