@@ -83,8 +83,9 @@ def test_a_video_is_found_in_the_gallery_opened_and_made_again_identically(scree
     screen.page.wait_for_url(re.compile(f"video={made}"))
     assert screen.playing()["error"] is None
     screen.press("regenerate_opened")
+    screen.page.wait_for_url(re.compile(f"compare={made}"))
     screen.sees("Identical").sees("Every pixel of all 16 frames is the same.")
-    screen.press("open_child").sees("This video")
+    screen.press("back").press("open_child").sees("This video")
 
 
 def test_what_is_pressed_beside_a_moving_job_is_answered_in_passing(screen, made):

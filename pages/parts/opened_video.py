@@ -72,13 +72,18 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
 
 
 def _regenerations(opened: Studio, video: Video) -> None:
-    """Jobs that make this video again: their progress while they run, their verdict when they are done."""
-    known = _made_from(opened.jobs(UNFINISHED), video)
+    """Jobs that make this video again: their progress while they run, their verdict when they are done.
+
+    Who watched the last of them to its end is shown both videos side by side.
+    """
+    known = _made_from(opened.jobs(UNFINISHED), video)  # the newest first
 
     @st.fragment(run_every=POLL_S if known else None)
     def live() -> None:
         jobs = _made_from(opened.jobs(UNFINISHED), video)
         if {job.id for job in jobs} != {job.id for job in known}:
+            if not jobs and _regenerated(opened, known[0]):
+                _compare(video.id, known[0].id)
             st.rerun()
         say_in_passing()
         for job in jobs:
@@ -92,6 +97,14 @@ def _regenerations(opened: Studio, video: Video) -> None:
 
 def _made_from(jobs: tuple[Job, ...], video: Video) -> list[Job]:
     return [job for job in jobs if job.parent == video.id]
+
+
+def _regenerated(opened: Studio, job: Job) -> bool:
+    """Whether that job has made its video, with a verdict on how it compares with its parent."""
+    try:
+        return opened.video(job.id).verdict is not None
+    except StudioError:
+        return False
 
 
 def _outcome(opened: Studio, job: Job) -> None:
