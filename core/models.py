@@ -119,12 +119,12 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             key="demo",
             title="Demo model",
-            summary="It knows thirteen scenes, and six shapes in ten colours that move as you say; outlines are "
-                    "soft. It ships with the studio and runs on any laptop.",
+            summary="It knows thirteen scenes, and six shapes in ten colours that move as you say. It ships with "
+                    "the studio and runs on any laptop.",
             defaults=Defaults(16, 20, 2.0, 8, 128, 128),
             limits=Limits(num_frames=Range(1, 32), width=Range(32, 256, 16), height=Range(32, 256, 16)),
             recommended={"num_frames": Range(16, 16), "num_inference_steps": Range(6, 20),
-                         "guidance_scale": Range(1, 3, 0), "fps": Range(6, 8)},
+                         "guidance_scale": Range(2, 3.5, 0), "fps": Range(6, 8)},
             licence="Apache-2.0",
             permitted_use="Any use. Trained only on clips drawn by a program of this project.",
             examples=(

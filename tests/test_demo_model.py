@@ -24,6 +24,7 @@ from scripts.demo_model.prompts import single_prompts
 from scripts.demo_model.recipe import CPU_128, TOY
 from scripts.demo_model.retouching import retouch
 from scripts.demo_model.scenes import SCENES
+from scripts.demo_model.tables import outlines
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
 from scripts.demo_model.train import train
@@ -92,7 +93,19 @@ def test_the_measurement_is_right_on_rendered_clips():
             getattr(seen, name) != getattr(one.clip, name)
             for name in ("colour", "motion", "shape", "background")
         )
+        assert seen.fit > 0.85
     assert wrong <= 0.02 * 4 * len(asked)
+
+
+def test_a_dented_outline_is_measured_as_one_that_is_filled_less():
+    frames = world.render(world.Clip("single", 3, "ball", "red", "still", "white"), 128)
+    whole, dented = measure(frames), frames.copy()
+    rows, columns = np.nonzero(np.abs(frames[0].astype(int) - frames[0, 0, 0]).sum(-1) > 100)
+    dented[:, rows.min() : rows.min() + len(set(rows)) // 5, columns.min() : columns.max()] = frames[0, 0, 0]
+    seen = measure(dented)
+    assert whole.fit > 0.98 and seen.fit < whole.fit - 0.05
+    table = outlines([whole], [replace(seen, shape="ball")])
+    assert table["ball"]["rendered"] > 98 and table["ball"]["made"] == table["ball"]["least"] < 95
 
 
 def test_the_measurement_says_none_where_there_is_nothing():

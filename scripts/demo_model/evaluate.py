@@ -37,7 +37,7 @@ from scripts.demo_model.recipe import RECIPES
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scene_match import SceneMatch
 from scripts.demo_model.scenes import SCENES
-from scripts.demo_model.tables import QUESTIONS, Rows, answers, breakdown, put_into, summary, table
+from scripts.demo_model.tables import QUESTIONS, Rows, answers, breakdown, outlines, put_into, summary, table
 from scripts.demo_model.world import COLOURS, SHAPES, draw_clip, render
 
 SCHEDULERS = {
@@ -92,8 +92,8 @@ class Evaluation:
 
     def shapes(self, asked: list[Asked]) -> list[Measured]:
         """The main table, its breakdowns and two contact sheets; gives the measurements for the curves."""
-        rendered = summary(asked, [measure(render(one.clip, self.recipe.size)) for one in asked])
-        self.keep("The measurement itself, on rendered clips", {"rendered": rendered})
+        drawn = [measure(render(one.clip, self.recipe.size)) for one in asked]
+        self.keep("The measurement itself, on rendered clips", {"rendered": summary(asked, drawn)})
         made = self.make(asked)
         measured = [measure(clip) for clip in made]
         sides = {"all": (0, 1), "seen combinations": (0, 2), "unseen combinations": (1, 2)}
@@ -103,13 +103,11 @@ class Evaluation:
         self.keep("Single shapes", rows)
         for question in QUESTIONS:
             self.keep(f"{question.capitalize()}, by what was asked for", breakdown(asked, measured, question))
+        self.keep("Outlines, in percent of intersection by union", outlines(drawn, measured))
         contact_sheet(made[:25], [one.prompt for one in asked[:25]], self.out / "sheet_shapes.png")
-        pairs = list(zip(asked, measured, strict=True))
-        wrong = [place for place, pair in enumerate(pairs) if not all(answers(*pair).values())][:25]
-        if wrong:
-            contact_sheet(
-                made[wrong], [asked[place].prompt for place in wrong], self.out / "sheet_failures.png"
-            )
+        right = [all(answers(*pair).values()) for pair in zip(asked, measured, strict=True)]
+        worst = sorted(range(len(asked)), key=lambda place: (right[place], measured[place].fit))[:25]
+        contact_sheet(made[worst], [asked[place].prompt for place in worst], self.out / "sheet_worst.png")
         return measured
 
     def scenes(self, each: int) -> None:

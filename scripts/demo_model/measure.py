@@ -25,13 +25,18 @@ LEAST_AREA = 0.004
 
 @dataclass(frozen=True)
 class Measured:
-    """What was seen in a clip; "none" where there was nothing to see. Flicker is in grey levels, 0 to 255."""
+    """What was seen in a clip; "none" where there was nothing to see.
+
+    Flicker is in grey levels, 0 to 255. `fit` is how well the shape fills the outline it is named after: their
+    intersection by their union, 0 to 1.
+    """
 
     colour: str
     motion: str
     shape: str
     background: str
     flicker: float
+    fit: float = 0.0
 
 
 def measure(frames: Frames) -> Measured:
@@ -42,7 +47,8 @@ def measure(frames: Frames) -> Measured:
     areas = mask.mean(axis=(1, 2))
     if (areas < LEAST_AREA).mean() > 0.25:
         return Measured("none", "none", "none", background, flicker)
-    return Measured(_colour(frames, mask), _motion(mask, areas), _shape(mask, areas), background, flicker)
+    shape, fit = _shape(mask, areas)
+    return Measured(_colour(frames, mask), _motion(mask, areas), shape, background, flicker, fit)
 
 
 def _nearest_background(frames: Frames) -> tuple[str, Floats]:
@@ -162,8 +168,8 @@ def _outlines(size: int) -> dict[str, list[tuple[float, float, float, float]]]:
 OUTLINES = _outlines(64)
 
 
-def _shape(mask: NDArray[np.bool_], areas: Floats) -> str:
-    """Name the shape whose drawn outline, at the same place and size, overlaps the mask best."""
+def _shape(mask: NDArray[np.bool_], areas: Floats) -> tuple[str, float]:
+    """Name the shape whose drawn outline, at the same place and size, overlaps the mask best, and say how well."""
     size = mask.shape[1]
     moments = np.argsort(-areas, kind="stable")[: min(6, max(4, len(areas) // 2))]
     xs, ys = _centroids(mask)
@@ -181,5 +187,6 @@ def _shape(mask: NDArray[np.bool_], areas: Floats) -> str:
                 both, either = (drawn & mask[moment]).sum(), (drawn | mask[moment]).sum()
                 best = max(best, float(both / max(either, 1)))
             total += best
-        score[shape] = total
-    return max(score, key=lambda name: score[name])
+        score[shape] = total / len(moments)
+    name = max(score, key=lambda each: score[each])
+    return name, score[name]

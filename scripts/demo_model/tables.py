@@ -26,6 +26,17 @@ def summary(asked: list[Asked], measured: list[Measured]) -> Row:
     return {name: round(value, 1) for name, value in row.items()} | {"n": len(asked)}
 
 
+def outlines(drawn: list[Measured], made: list[Measured]) -> Rows:
+    """Split by the shape that was seen: how well rendered clips and made ones fill its outline, in percent."""
+    rows: Rows = {}
+    for name in sorted({seen.shape for seen in made} - {"none"}):
+        fits = [[seen.fit for seen in side if seen.shape == name] for side in (drawn, made)]
+        means = [round(100 * float(np.mean(each)), 1) for each in fits]
+        rows[name] = {"rendered": means[0], "made": means[1], "least": round(100 * min(fits[1]), 1),
+                      "n": len(fits[1])}
+    return rows
+
+
 def breakdown(asked: list[Asked], measured: list[Measured], question: str) -> Rows:
     """Split one question by what was asked: for every colour, motion, shape or background, the share right."""
     rows = {}
