@@ -27,7 +27,7 @@ from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.tables import outlines
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
-from scripts.demo_model.train import train
+from scripts.demo_model.train import main, train
 from scripts.demo_model.whereabouts import whereabouts
 
 CHECKPOINT = Path(__file__).parents[1] / "data" / "models" / "demo"
@@ -267,6 +267,16 @@ def test_a_decoder_learns_from_latents_as_the_denoiser_leaves_them(tmp_path):
     for part in ("unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"):
         before, after = load_file(first / part), load_file(then / part)
         assert all(torch.equal(value, after[name]) for name, value in before.items()), part
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    (["--fine", "1.5"], "0 to 1, not 1.5"), (["--retouched", "4"], "--finish and --base"),
+    (["--retouched", "4000", "--finish", "--base", "x"], "at most half of the 6,000 clips")])
+def test_a_training_that_cannot_be_is_refused_before_it_begins(tmp_path, monkeypatch, capsys, options, says):
+    monkeypatch.setattr("sys.argv", ["train", "--work", str(tmp_path / "w"), *options])
+    with pytest.raises(SystemExit):
+        main()
+    assert says in capsys.readouterr().err and not (tmp_path / "w").exists()
 
 
 def test_what_is_retouched_stays_where_it_is_and_more_so_with_less_noise():

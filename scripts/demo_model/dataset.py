@@ -70,24 +70,43 @@ def latents_on_disk(
 
     `pixels_of` says what `vae` sees of frames.
     """
-    path = work / f"latents-{recipe.size}-{recipe.taught_clips}.npy"
-    if path.exists():
-        return np.load(path, mmap_mode="r")
-    part, side = path.with_suffix(".part"), recipe.size // recipe.factor
+    side = recipe.size // recipe.factor
     shape = (recipe.taught_clips, recipe.latent_channels, recipe.frames, side, side)
-    if accelerator.is_main_process:
-        open_memmap(part, mode="w+", dtype=np.float16, shape=shape).flush()
-    accelerator.wait_for_everyone()
-    latents = np.load(part, mmap_mode="r+")
-    starts = range(0, recipe.taught_clips, 4)
-    for start in starts[accelerator.process_index :: accelerator.num_processes]:
-        stop = min(start + 4, recipe.taught_clips)
+
+    def encoded(start: int, stop: int) -> NDArray[np.float16]:
         pixels = pixels_of(frames[start:stop]).to(vae.device)
         with accelerator.autocast():
             mean = vae.encode(pixels.flatten(0, 1)).latent_dist.mean
         scaled = (mean.float() * vae.config.scaling_factor).unflatten(0, pixels.shape[:2]).transpose(1, 2)
-        latents[start:stop] = scaled.cpu().numpy().astype(np.float16)
-    latents.flush()
+        return scaled.cpu().numpy().astype(np.float16)
+
+    path = work / f"latents-{recipe.size}-{recipe.taught_clips}.npy"
+    return made_on_disk(path, shape, 4, encoded, accelerator)
+
+
+def made_on_disk(
+    path: Path,
+    shape: tuple[int, ...],
+    chunk: int,
+    make: Callable[[int, int], NDArray[np.float16]],
+    accelerator: Accelerator,
+) -> NDArray[np.float16]:
+    """What `make(start, stop)` gives for `chunk` clips at a time, as a memory map of that shape, (N, ...).
+
+    It is made now if it is not there yet, by all processes, each its share of the chunks.
+    """
+    if path.exists():
+        return np.load(path, mmap_mode="r")
+    part = path.with_suffix(".part")
+    if accelerator.is_main_process:
+        open_memmap(part, mode="w+", dtype=np.float16, shape=shape).flush()
+    accelerator.wait_for_everyone()
+    made = np.load(part, mmap_mode="r+")
+    starts = range(0, shape[0], chunk)
+    for start in starts[accelerator.process_index :: accelerator.num_processes]:
+        stop = min(start + chunk, shape[0])
+        made[start:stop] = make(start, stop)
+    made.flush()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         part.rename(path)

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import TextToVideoSDPipeline
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from scripts.demo_model.captions import caption
-from scripts.demo_model.dataset import clip_list
+from scripts.demo_model.dataset import clip_list, made_on_disk
 from scripts.demo_model.recipe import Recipe
 
 STEPS, GUIDANCE = 20, 2.0
@@ -35,33 +34,23 @@ def retouched_on_disk(
     """The scaled latents of twice `retouched` clips, float16 (N, C, F, h, w): the first half as the denoiser of
     `base` leaves them, the second as they are. They are made now if they are not there yet.
     """
-    path = work / f"retouched-{recipe.size}-{recipe.retouched}.npy"
-    if path.exists():
-        return np.load(path, mmap_mode="r")
-    part = path.with_suffix(".part")
-    if accelerator.is_main_process:
-        whole = open_memmap(part, mode="w+", dtype=np.float16, shape=(2 * recipe.retouched, *latents.shape[1:]))
-        whole[:] = latents[: len(whole)]
-        whole.flush()
-    accelerator.wait_for_everyone()
     pipeline = TextToVideoSDPipeline.from_pretrained(base, local_files_only=True).to(accelerator.device)
-    changed, clips = np.load(part, mmap_mode="r+"), clip_list(recipe)
-    starts = range(0, recipe.retouched, CHUNK)
-    for start in starts[accelerator.process_index :: accelerator.num_processes]:
-        stop = min(start + CHUNK, recipe.retouched)
+    clips = clip_list(recipe)
+
+    def made(start: int, stop: int) -> NDArray[np.float16]:
+        plain, last = latents[start:stop].copy(), min(stop, recipe.retouched)
         rng = np.random.default_rng([recipe.seed, 3, start])
-        texts = [caption(clip, rng) for clip in clips[start:stop]]
-        clean = torch.from_numpy(latents[start:stop].astype(np.float32)).to(accelerator.device)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(accelerator.device)
-        with accelerator.autocast():
-            made = retouch(pipeline, texts, clean, noise, int(rng.integers(*LAST)))
-        changed[start:stop] = made.cpu().numpy().astype(np.float16)
-    changed.flush()
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        part.rename(path)
-    accelerator.wait_for_everyone()
-    return np.load(path, mmap_mode="r")
+        texts = [caption(clip, rng) for clip in clips[start:last]]
+        if texts:
+            clean = torch.from_numpy(plain[: len(texts)].astype(np.float32)).to(accelerator.device)
+            noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(accelerator.device)
+            with accelerator.autocast():
+                left = retouch(pipeline, texts, clean, noise, int(rng.integers(*LAST)))
+            plain[: len(texts)] = left.cpu().numpy().astype(np.float16)
+        return plain
+
+    path = work / f"retouched-{recipe.size}-{recipe.retouched}.npy"
+    return made_on_disk(path, (2 * recipe.retouched, *latents.shape[1:]), CHUNK, made, accelerator)
 
 
 @torch.no_grad()

@@ -137,8 +137,9 @@ def main() -> None:
     parser.add_argument("--decoder-steps", type=int, help="steps of the decoder alone, instead of the recipe's")
     parser.add_argument("--retouched", type=int, default=0, metavar="CLIPS",
                         help="clips that the decoder sees as the denoiser of --base leaves them, with --finish")
-    parser.add_argument("--fine", type=float, default=0.0, metavar="SHARE",
-                        help="share of samples, 0 to 1, with little noise, where outlines are decided")
+    parser.add_argument("--fine", type=float, metavar="SHARE",
+                        help="share of samples, 0 to 1, with little noise, where outlines are decided; "
+                             "instead of the recipe's")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast, on a CPU that has it")
     parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
     parser.add_argument(
@@ -149,11 +150,15 @@ def main() -> None:
         parser.error("--finish and --grow go on from a checkpoint: name it with --base")
     if options.finish and options.grow:
         parser.error("--finish or --grow, one after the other")
+    if options.fine is not None and not 0 <= options.fine <= 1:
+        parser.error(f"--fine: a share from 0 to 1, not {options.fine:g}")
     if options.retouched and not options.finish:
         parser.error("--retouched needs a finished denoiser: --finish and --base")
     recipe = RECIPES[options.recipe]
-    recipe = replace(recipe, again=options.again, fine=options.fine, retouched=options.retouched)
-    for name in ("clip_steps", "decoder_steps"):
+    if 2 * options.retouched > recipe.taught_clips:
+        parser.error(f"--retouched: at most half of the {recipe.taught_clips:,} clips the recipe learns from")
+    recipe = replace(recipe, again=options.again, retouched=options.retouched)
+    for name in ("fine", "clip_steps", "decoder_steps"):
         if getattr(options, name) is not None:
             recipe = replace(recipe, **{name: getattr(options, name)})
     if options.bf16:
