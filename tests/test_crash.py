@@ -104,12 +104,14 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def folder(template, tmp_path):
-    """A data folder with that video, a fresh queue, and two jobs in it: a regeneration, and another video."""
+    """A data folder with that video, a fresh queue, and two jobs in it: a regeneration, and another video, which
+    takes long enough to be watched.
+    """
     shutil.copytree(template[0] / "library", tmp_path / "library")
     shutil.copy(template[0] / "index.json", tmp_path)
     ledger = Ledger(tmp_path / "jobs.sqlite")
     ledger.add(replace(drawn.REQUEST, num_inference_steps=2), parent=template[1], kind="regenerate")
-    ledger.add(replace(drawn.REQUEST, seed=8, num_frames=6))
+    ledger.add(replace(drawn.REQUEST, prompt="slowly", seed=8, num_frames=6, num_inference_steps=10))
     ledger.close()
     return tmp_path
 
