@@ -98,9 +98,9 @@ class Beforehand:
         if runs:
             each = seconds(work, one.num_inference_steps, pixels, runs)
             return Estimate(count * each + load_s, load_s, needed, len(own))
-        speed = status.resources.flops_per_s if status is not None and status.resources is not None else 0.0
-        guess = count * first_guess(work, speed, self._device()) if speed else None
-        return Estimate(guess, 0.0, needed, 0)
+        resources, warm = (status and status.resources) or Resources(), bool(status and status.model == full.model)
+        each = first_guess(work, resources, self._device(), warm=warm)
+        return Estimate(each and count * each, 0.0, needed, 0)
 
     def must_fit(self, request: VideoRequest) -> None:
         """Refuse a resolved request that cannot fit into the memory of this machine.

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from core.cost import Work
 from core.modes import EXACT
 from core.request import VideoRequest
+from core.resources import Resources
 
 EFFICIENCY = {"cpu": 0.5, "cuda": 0.25}
-"""How much of the speed of one large matrix product a whole video reaches, for a machine without any history. The
-figure of CUDA is an assumption, not yet measured on a GPU."""
+"""How much of the speed of one large matrix product a whole video reaches, where nothing better is known. It
+differs much between machines; the figure of CUDA is an assumption, not yet measured on a GPU."""
 
 RECENT = 0.9
 """A run counts this much of the one after it: machines change, and so does what else they do."""
@@ -50,7 +51,7 @@ class Estimate:
         seconds: from the first step to the file; None while nothing at all is known of this machine.
         load_s: of these, for loading the model, where that is known to come first.
         memory_bytes: the most in use at any moment.
-        runs: how many runs of this machine it rests on; 0: a first guess from the speed of its processor.
+        runs: how many runs of this machine it rests on; 0: a first guess from the speed of a step or a product.
     """
 
     seconds: float | None
@@ -82,9 +83,16 @@ def of_mode(runs: Sequence[Run], mode: str) -> Sequence[Run]:
     return [run for run in runs if run.mode == mode] or runs
 
 
-def first_guess(work: Work, flops_per_s: float, device: str) -> float:
-    """Seconds on a machine of which only the speed of a matrix product is known."""
-    return work.total / (flops_per_s * EFFICIENCY[device])
+def first_guess(work: Work, resources: Resources, device: str, *, warm: bool) -> float | None:
+    """Seconds on a machine that has made no video yet, or None where nothing at all is known of its speed.
+
+    Args:
+        device: "cuda" or "cpu".
+        warm: whether the model is the one whose step was tried.
+    """
+    speed = resources.step_flops_per_s if warm else 0.0
+    speed = speed or resources.flops_per_s * EFFICIENCY[device]
+    return work.total / speed if speed else None
 
 
 def loading(runs: Sequence[Run]) -> float:

@@ -18,6 +18,7 @@ from core.estimate import (
 )
 from core.models import MODELS, NEGATIVE_PROMPT
 from core.request import VideoRequest
+from core.resources import Resources
 from pages.parts.words import roughly
 
 DEMO = architecture(Path(__file__).resolve().parent.parent / "data" / "models" / "demo")
@@ -84,7 +85,11 @@ def test_loading_is_what_it_took_when_the_model_was_not_warm():
 
 
 def test_a_machine_without_history_is_guessed_from_its_speed():
-    assert first_guess(work(), 2e11, "cpu") == pytest.approx(work().total / 1e11)
+    product = Resources(flops_per_s=2e11)
+    tried = replace(product, step_flops_per_s=3e11)
+    for resources, warm, speed in ((product, True, 1e11), (tried, True, 3e11), (tried, False, 1e11)):
+        assert first_guess(work(), resources, "cpu", warm=warm) == pytest.approx(work().total / speed)
+    assert first_guess(work(), Resources(), "cpu", warm=True) is None
 
 
 @pytest.mark.parametrize(("value", "text"), [

@@ -168,6 +168,23 @@ def test_a_prepared_model_records_nothing_for_its_first_videos(models_dir):
     assert recorder.recorded == prepared == 2
 
 
+def test_a_step_is_tried_where_nothing_is_recorded_too_and_says_how_fast_the_model_is(
+        plain, models_dir, monkeypatch):
+    engine = engine_of(models_dir)
+    engine.load("tiny", lambda _: None)
+    assert engine.resources().step_flops_per_s == 0
+    engine.prepare(lambda: None)
+    assert 10**6 < engine.resources().step_flops_per_s < 10**14
+    request = asked(models_dir)
+    assert engine.generate(request, lambda _: None).receipt == plain.generate(request, lambda _: None).receipt
+    engine.unload()
+    assert engine.resources().step_flops_per_s == 0
+    monkeypatch.setattr("core.diffusion.capacity.LONGEST_TRIAL_S", 0.0)
+    engine.load("tiny", lambda _: None)
+    engine.prepare(lambda: None)
+    assert engine.resources().step_flops_per_s == 0
+
+
 def test_preparing_ends_when_something_else_is_wanted_and_the_engine_goes_on(plain, models_dir):
     recorder, asks = Recorder(), []
 

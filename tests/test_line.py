@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import samples
+from drawn import until
 from filelock import FileLock
 
 from core.beforehand import Beforehand
@@ -155,6 +156,17 @@ def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
 def test_the_worker_says_what_memory_there_is_and_how_fast_it_is(studio, video_id):
     resources = studio.worker().resources
     assert 0 < resources.free_bytes <= resources.total_bytes and resources.flops_per_s > 10**8
+
+
+def test_before_the_first_video_the_estimate_rests_on_a_step_of_the_warm_model(tmp_path, models_dir):
+    with open_studio(settings_for(tmp_path, models_dir)) as fresh:
+        tried = until(lambda: (status := fresh.worker()) and status.resources and status.resources.step_flops_per_s
+                      and status.resources, seconds=60)
+        request = replace(REQUEST, model="tiny")
+        guess = fresh.beforehand.estimate(request)
+        beforehand = Beforehand(fresh.settings, lambda: replace(fresh.worker(), resources=replace(
+            tried, step_flops_per_s=2 * tried.step_flops_per_s)), lambda: fresh.library, lambda: "cpu")
+        assert guess.runs == 0 and beforehand.estimate(request).seconds == pytest.approx(guess.seconds / 2)
 
 
 @pytest.mark.parametrize(("device", "there"), [("cpu", "this machine has"), ("cuda", "this GPU has")])

@@ -10,11 +10,15 @@ from core import cost
 from core.architecture import architecture
 from core.diffusion.device import dtype_of
 from core.diffusion.placement import free_bytes, needs
+from core.estimate import first_guess
 from core.request import VideoRequest
 from core.resources import Resources, main_memory
 
 _SIDE = {"cpu": 768, "cuda": 4096}
 _TURNS = 5
+
+LONGEST_TRIAL_S = 2.0
+"""A step that takes longer is not tried: a slow machine has better things to do."""
 
 
 def resources(device: torch.device) -> Resources:
@@ -35,6 +39,14 @@ def speed(device: torch.device) -> float:
         product[0, 0].item()  # waits for a GPU
         best = min(best, time.perf_counter() - started)
     return 2 * side**3 / best
+
+
+def to_be_tried(folder: Path, request: VideoRequest, device: torch.device) -> int:
+    """Operations of one step of a request, or 0 where it would probably take longer than `LONGEST_TRIAL_S`."""
+    step = cost.work(architecture(folder), request.num_frames, request.height, request.width, 1,
+                     request.guidance_scale)
+    guess = first_guess(step, resources(device), device.type, warm=False)
+    return step.denoising if guess and guess <= LONGEST_TRIAL_S else 0
 
 
 def offers(folder: Path, request: VideoRequest, device: torch.device) -> str:

@@ -62,6 +62,7 @@ class Engine:
         self._record = record
         self._pipeline: loader.Pipeline | None = None
         self._graphed: Graphed | None = None
+        self._step_flops_per_s = 0.0
         self._log = logging.getLogger(__name__)
         devices.quiet()
 
@@ -81,7 +82,8 @@ class Engine:
 
     def resources(self) -> Resources:
         """What the device has to offer now. The first call measures its speed, in some 10 ms."""
-        return capacity.resources(devices.device_of(self._settings))
+        found = capacity.resources(devices.device_of(self._settings))
+        return replace(found, step_flops_per_s=self._step_flops_per_s)
 
     def load(self, key: str, on_progress: OnProgress) -> None:
         """Make a model warm; the one that was is let go first. Nothing happens if it is warm already.
@@ -110,11 +112,14 @@ class Engine:
         """Let go of the warm model and its memory."""
         if self._pipeline is not None:
             self._pipeline = self._graphed = None
+            self._step_flops_per_s = 0.0
             self._give_back()
 
     def prepare(self, alive: Callable[[], None]) -> None:
-        """Record the steps of the warm model at its own size, where steps are recorded: its first video then need
-        not wait for that. What goes wrong is a line in the log.
+        """Try a step of the warm model at its own size: `resources` then says how fast it is. Where steps are
+        recorded, the first video need not wait for that any more. What goes wrong is a line in the log.
+
+        Nothing is tried where the weights are not all on the device, or a step would take long.
 
         Args:
             alive: called now and then; what it raises ends this at once.
@@ -123,16 +128,18 @@ class Engine:
         if pipeline is None:
             return
         request = resolve(VideoRequest("a", model=pipeline.spec.key, seed=0), {pipeline.spec.key: pipeline.spec})
-        if not self._records(pipeline) or self._memory_mode(pipeline, request) != cost.RESIDENT:
+        flops = capacity.to_be_tried(pipeline.folder, request, pipeline.device)
+        if not flops or self._memory_mode(pipeline, request) != cost.RESIDENT:
             return
         try:
             with torch.inference_mode():
                 self._lay_out(pipeline, request, cost.RESIDENT)
                 drawn = self._draw(pipeline, request).to(pipeline.device, pipeline.dtype)
                 network = self._network(pipeline, request, drawn, cost.RESIDENT, placement.here)
-                rehearse(network, request, drawn, embed(pipeline, request)[0], alive)
+                took_s = rehearse(network, request, drawn, embed(pipeline, request)[0], alive)
+            self._step_flops_per_s = flops / took_s
         except (RuntimeError, StudioError):
-            self._log.exception("The steps of %s could not be recorded beforehand", pipeline.spec.title)
+            self._log.exception("A step of %s could not be tried beforehand", pipeline.spec.title)
             self._give_back()
 
     def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",

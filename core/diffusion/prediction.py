@@ -1,5 +1,6 @@
 """What the denoising loop asks at each step: what the model predicts, guidance included."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -9,6 +10,9 @@ from core.diffusion.graphs import Graphed
 from core.diffusion.network import Network, Prompts
 from core.modes import FAST, MODES, Step, mode_of, plan
 from core.request import VideoRequest
+
+TRIED = 3
+"""Steps that are made to see how long one takes."""
 
 
 class Prediction(Protocol):
@@ -75,13 +79,13 @@ class Planned:
 
     def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
         """One call of the network."""
-        step, time = self._plan[index], self._times[index:index + 1]
+        step, row = self._plan[index], self._times[index:index + 1]
         prompts = self._both if step.guided else self._alone
         if step.whole:
-            output, self._kept = self._network(latents, time, prompts, self._depth)
+            output, self._kept = self._network(latents, row, prompts, self._depth)
         else:
             images = latents.shape[2] * prompts[0][0].shape[0]
-            output, _ = self._network(latents, time, prompts, self._depth, self._kept[-images:])
+            output, _ = self._network(latents, row, prompts, self._depth, self._kept[-images:])
         return _guided(output, self._guidance_scale)
 
 
@@ -93,18 +97,29 @@ def planned(network: Network | Graphed, request: VideoRequest, embeds: torch.Ten
 
 
 def rehearse(network: Network | Graphed, request: VideoRequest, latents: torch.Tensor, embeds: torch.Tensor,
-             alive: Callable[[], None]) -> None:
+             alive: Callable[[], None]) -> float:
     """Make each kind of call that a request may ask for once: whole, as in every mode, and with what is kept.
 
     Args:
         alive: called before each; what it raises ends this.
+
+    Returns:
+        Seconds that a whole step takes after that: the best of a few.
     """
     depth, kept = min(MODES[FAST].depth, network.depth), None
-    time = network.times(torch.zeros(1, dtype=torch.int64, device=latents.device))
+    row = network.times(torch.zeros(1, dtype=torch.int64, device=latents.device))
     prompts = network.prompts(embeds)
     for _ in range(2):
         alive()
-        _, kept = network(latents, time, prompts, depth, kept)
+        _, kept = network(latents, row, prompts, depth, kept)
+    best = float("inf")
+    for _ in range(TRIED):
+        alive()
+        started = time.perf_counter()
+        predicted, _ = network(latents, row, prompts, depth)
+        predicted.sum().item()  # waits for a GPU
+        best = min(best, time.perf_counter() - started)
+    return best
 
 
 def _guided(output: torch.Tensor, guidance_scale: float) -> torch.Tensor:

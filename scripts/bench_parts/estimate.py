@@ -8,9 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from core import cost
+from core.architecture import architecture
+from core.estimate import first_guess
 from core.request import VideoRequest
+from core.resources import Resources
 from core.settings import Settings
-from core.studio import open_studio
+from core.studio import Studio, open_studio
 
 PROMPT = "a red ball bouncing on a white background"
 FRAMES, SIDES, STEPS, GUIDANCE = (4, 8, 16, 24), (64, 128, 192), (6, 12, 20), (1.0, 5.0)
@@ -25,15 +29,18 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
         repeats: videos for each of the twelve pairs of frames and side.
 
     Returns:
-        Errors (estimated / measured - 1) of all but the first few, of which nothing could be known; how busy the
-        machine was; and the error of the very first guess, made without any history.
+        Errors (estimated / measured - 1) of the first video, which is of the model's own size, and of all but the
+        first few, of which nothing could be known; how busy the machine was; and the errors of the guess that
+        each would have got without any history: from a step that the worker tried as it started, and from a
+        product of two matrices, as where none was tried.
     """
     requests = [VideoRequest(PROMPT, num_frames=frames, width=side, height=side, num_inference_steps=steps,
                              guidance_scale=guidance, seed=number)
                 for number, (frames, side, steps, guidance)
                 in enumerate(itertools.product(FRAMES, SIDES, STEPS, GUIDANCE))]
     chosen = random.Random(1).sample(requests, min(len(requests), 12 * repeats))
-    errors = []
+    own = VideoRequest(PROMPT, seed=1)
+    errors, measured = [], []
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.from_env(data_dir=Path(folder), models_dir=models_dir, model="demo")
         with open_studio(settings) as studio:
@@ -41,20 +48,43 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
                 if status is not None and status.error:
                     return {"model": status.error}
                 time.sleep(0.1)
-            for request in chosen:
+            resources = _tried(studio)
+            for request in (own, *chosen):
                 foreseen = studio.beforehand.estimate(request).seconds
                 for job in studio.wait(studio.submit(request).id):
                     ended = job
                 took = studio.video(ended.id).runtime
-                errors.append(foreseen / (took.denoise_s + took.decode_s + took.encode_s) - 1)
+                measured.append(took.denoise_s + took.decode_s + took.encode_s)
+                errors.append(foreseen / measured[-1] - 1)
+    guesses = {warm: [first_guess(_work(models_dir, request), resources, "cpu", warm=warm) / took_s - 1
+                      for request, took_s in zip(chosen, measured[1:], strict=True)] for warm in (True, False)}
     later = errors[WARM_UP:]
     off = sorted(map(abs, later))
     return {
         "videos": len(errors), "processor's load meanwhile (1 minute)": os.getloadavg()[0],
-        "error of the first guess, without any history": errors[0],
+        "error of the first guess, at the model's own size": errors[0],
+        "without history, from a step: median error": statistics.median(map(abs, guesses[True])),
+        "without history, from a step: median of guessed / measured": statistics.median(guesses[True]) + 1,
+        "without history, from a product: median error": statistics.median(map(abs, guesses[False])),
+        "without history, from a product: median of guessed / measured": statistics.median(guesses[False]) + 1,
         f"median error after {WARM_UP} videos (aim {AIM})": statistics.median(off),
         "a quarter of the errors is above": off[len(off) * 3 // 4],
         "largest error": off[-1],
         "median of estimated / measured": statistics.median(later) + 1,
         f"within {AIM:.0%}": f"{sum(error <= AIM for error in off)} of {len(off)}",
     }
+
+
+def _tried(studio: Studio, patience_s: float = 30.0) -> Resources:
+    """What the worker says once it has tried a step, or after a while without."""
+    ends = time.monotonic() + patience_s
+    while True:
+        resources = studio.worker().resources or Resources()
+        if resources.step_flops_per_s or time.monotonic() > ends:
+            return resources
+        time.sleep(0.1)
+
+
+def _work(models_dir: Path, request: VideoRequest) -> cost.Work:
+    return cost.work(architecture(models_dir / "demo"), request.num_frames, request.height, request.width,
+                     request.num_inference_steps, request.guidance_scale)
