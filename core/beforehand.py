@@ -94,11 +94,12 @@ class Beforehand:
         work, pixels = self._work(one), one.num_frames * one.width * one.height
         own = self.runs(full.model)
         load_s = loading(own) if status is None or status.model != full.model else 0.0
-        runs = of_mode(own or self.runs(None), full.mode)
+        resources, warm = (status and status.resources) or Resources(), bool(status and status.model == full.model)
+        tried = warm and resources.step_flops_per_s > 0
+        runs = of_mode(own or (() if tried else self.runs(None)), full.mode)
         if runs:
             each = seconds(work, one.num_inference_steps, pixels, runs)
             return Estimate(count * each + load_s, load_s, needed, len(own))
-        resources, warm = (status and status.resources) or Resources(), bool(status and status.model == full.model)
         each = first_guess(work, resources, self._device(), warm=warm)
         return Estimate(each and count * each, 0.0, needed, 0)
 
