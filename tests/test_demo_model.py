@@ -9,11 +9,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 from diffusers import TextToVideoSDPipeline
+from drawn import until
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.architecture import architecture
 from scripts.demo_model import captions, world
-from scripts.demo_model.autoencoder import build_autoencoder, train_autoencoder, train_encoder
+from scripts.demo_model.ahead import ahead
+from scripts.demo_model.autoencoder import Reconstruction, build_autoencoder, train_autoencoder, train_encoder
 from scripts.demo_model.base import autoencoder_of, weights_of
 from scripts.demo_model.card import STAGES
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk, to_pixels
@@ -21,7 +24,7 @@ from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.measure import measure
 from scripts.demo_model.prompts import single_prompts
-from scripts.demo_model.recipe import CPU_128, TOY
+from scripts.demo_model.recipe import CPU_128, RECIPES, TOY
 from scripts.demo_model.retouching import retouch
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.tables import outlines
@@ -327,6 +330,72 @@ def test_a_grown_encoder_comes_near_the_latents_of_half_the_size(tmp_path):
 def test_nothing_grows_out_of_other_channels():
     with pytest.raises(ValueError, match="does not grow out of"):
         grown_autoencoder(replace(GROWN, vae_channels=(8, 16, 16, 16, 16)), build_autoencoder(TOY))
+
+
+@pytest.mark.parametrize("name", ["cpu128", "gpu128"])
+def test_what_a_recipe_makes_is_at_most_40_mib_and_20_gflop_a_step_with_guidance(name):
+    recipe = RECIPES[name]
+    vae, model = build_autoencoder(recipe), Denoiser(recipe, tokenizer_for(recipe))
+    half = 2 * sum(value.numel() for part in (vae, model.text, model.unet) for value in part.parameters())
+    side = recipe.size // recipe.factor
+    unet = model.unet.to("meta")
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        unet(torch.zeros(2, recipe.latent_channels, recipe.frames, side, side), torch.zeros(2, dtype=torch.long),
+             torch.zeros(2, recipe.text_tokens, recipe.text_width))
+    assert half < 40 * 2**20 and counter.get_total_flops() < 20e9
+
+
+def test_in_25_minutes_the_recipe_for_a_gpu_asks_it_for_8_tflop_a_second_and_leaves_80_ms_a_step():
+    recipe = RECIPES["gpu128"]
+
+    def counted(call):
+        with FlopCounterMode(display=False) as counter:
+            call()
+        return counter.get_total_flops()
+
+    vae = build_autoencoder(recipe).to("meta")
+    model = Denoiser(recipe, tokenizer_for(recipe)).to("meta")
+    with torch.device("meta"):
+        side = recipe.size // recipe.factor
+        crops = torch.zeros(recipe.vae_batch, 3, recipe.crop, recipe.crop)
+        grain = torch.zeros(recipe.vae_batch, recipe.latent_channels, *[recipe.crop // recipe.factor] * 2)
+        picture, known = torch.zeros(1, 3, *[recipe.size] * 2), torch.zeros(1, recipe.latent_channels, side, side)
+
+        def step(frames):
+            noisy, times = torch.zeros(1, *known.shape[1:2], frames, side, side), torch.zeros(1, dtype=torch.long)
+            ids = torch.zeros(1, recipe.text_tokens, dtype=torch.long)
+            return counted(lambda: model(noisy, times, ids, times if frames == 1 else None).mean().backward())
+
+        frame, clip, crop = step(1), step(recipe.frames), counted(
+            lambda: sum(part.mean() for part in Reconstruction(vae)(crops, grain)).backward())
+        decoded = counted(lambda: vae.decoder(vae.post_quant_conv(known)).mean().backward())
+        with torch.no_grad():
+            encoded = counted(lambda: vae.encode(picture))
+    whole = max(1, recipe.vae_batch * recipe.crop**2 // recipe.size**2)
+    stills = recipe.still_batch * (recipe.still_steps + recipe.clip_steps // recipe.still_every)
+    clips = recipe.clip_batch * (recipe.clip_steps + recipe.position_steps // 2)
+    total = (crop * recipe.vae_steps + decoded * whole * recipe.decoder_steps + frame * stills + clip * clips
+             + encoded * recipe.taught_clips * recipe.frames)
+    steps = sum(stage.steps for stage in stages(recipe)) + recipe.vae_steps + recipe.decoder_steps
+    assert 7e12 < total / (25 * 60) < 8e12 and 25 * 60 / steps > 0.08
+
+
+def test_batches_come_in_order_one_ahead_and_what_goes_wrong_comes_in_its_turn():
+    made = []
+
+    def make(number):
+        if number == 3:
+            raise PowerCut
+        made.append(number)
+        return 10 * number
+
+    used = []
+    with pytest.raises(PowerCut):
+        for value in ahead(make, range(5)):
+            until(lambda last=value // 10: made[-1] == min(last + 1, 2))
+            used.append(value)
+    assert used == [0, 10, 20]
+    assert list(ahead(make, range(0))) == []
 
 
 def test_the_checkpoint_is_complete_small_and_safe():

@@ -10,6 +10,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.nn import functional
 
+from scripts.demo_model.ahead import ahead, ready_for
 from scripts.demo_model.denoiser import Batch, Batches, Denoiser, Stage, stages
 from scripts.demo_model.parallel import meet, share_of
 from scripts.demo_model.positions import PlacesTaught, temporal_way_down
@@ -136,9 +137,12 @@ def teach_positions(
 
 
 def _average(average: dict[str, torch.Tensor], model: nn.Module, decay: float) -> None:
-    for name, value in model.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - decay)
+    values = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+    torch._foreach_lerp_([average[name] for name in values], list(values.values()), 1 - decay)
+
+
+def _mean(values: list[torch.Tensor]) -> float:
+    return float(torch.stack(values).mean()) if values else float("nan")
 
 
 def train_stage(
@@ -173,13 +177,22 @@ def train_stage(
     if state is not None:
         average = {name: value.to(accelerator.device) for name, value in state["average"].items()}
     share = share_of(accelerator)
-    recent: list[float] = []
-    misses: list[float] = []
-    for step in range(first, stage.steps):
-        single = stage.frames == 1 or (recipe.still_every > 0 and (step + 1) % recipe.still_every == 0)
+    recent: list[torch.Tensor] = []  # asked for their values now and then only: a GPU is not waited for
+    misses: list[torch.Tensor] = []
+
+    def of_single_frames(step: int) -> bool:
+        return stage.frames == 1 or (recipe.still_every > 0 and (step + 1) % recipe.still_every == 0)
+
+    def drawn(step: int) -> Batch:
+        single = of_single_frames(step)
         again = recipe.still_steps if single and stage.frames > 1 else 0
         batch = batches.batch(stills if single else stage, step + again)
-        batch = Batch(*(part[share].to(accelerator.device) for part in batch))
+        return Batch(*(ready_for(accelerator.device, part[share]) for part in batch))
+
+    steps = range(first, stage.steps)
+    for step, batch in zip(steps, ahead(drawn, steps), strict=True):
+        single = of_single_frames(step)
+        batch = Batch(*(part.to(accelerator.device, non_blocking=True) for part in batch))
         with accelerator.autocast():
             velocity = model(batch.noisy, batch.times, batch.ids, batch.places if single else None).float()
         loss, astray = functional.mse_loss(velocity, batch.target), readers.loss(batch.truth)
@@ -194,12 +207,12 @@ def train_stage(
         meet(accelerator, model, done)
         _average(average, model, min(recipe.ema, done / (done + 10)))
         if single == (stage.frames == 1):
-            recent.append(float(loss.detach()))
-            misses.append(float(astray.detach()))
+            recent.append(loss.detach())
+            misses.append(astray.detach())
         if not accelerator.is_main_process:
             continue
         if done % 50 == 0 or done == stage.steps:
-            progress.log(done, loss=float(np.mean(recent)), astray=float(np.mean(misses)))
+            progress.log(done, loss=_mean(recent), astray=_mean(misses))
             recent.clear()
             misses.clear()
         if done % recipe.checkpoint_every == 0 or done == stage.steps:

@@ -57,10 +57,10 @@ class Readers(nn.Module):
 
     def loss(self, truth: torch.Tensor) -> torch.Tensor:
         """Mean squared error of all readers; `truth` is (B, F, TOLD), and NaN where there is nothing to tell."""
-        known = ~truth.isnan()
+        known, truth = ~truth.isnan(), truth.nan_to_num()  # nothing here asks a GPU for a value
         errors = []
         for number, features in sorted(self._heard.items()):
             told = self.readers[number](features.float()).view_as(truth)
-            errors.append((told - truth)[known].square().sum() / known.sum().clamp(min=1))
+            errors.append(((told - truth) * known).square().sum() / known.sum().clamp(min=1))
         self._heard.clear()
         return torch.stack(errors).mean()
