@@ -4,7 +4,9 @@ from collections import Counter
 
 import pytest
 import torch
+from diffusers import UNet3DConditionModel
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from core.cost import DECODED_PIXELS
 from core.diffusion import noise, sampler
@@ -158,3 +160,36 @@ def test_frames_leave_the_model_as_bytes_and_one_answer_a_chunk(pipeline, monkey
     assert [source for _, source, _ in into_bytes] == [torch.uint8] * 2  # converted where they were made
     assert sum(count for _, _, count in into_bytes) == frames.size
     assert [count for kind, _, count in seen.copies if kind == torch.bool] == [1, 1]
+
+
+class OffTheDevice(TorchDispatchMode):
+    """Operations that a CUDA graph cannot hold: on tensors that are elsewhere, or that ask for a value."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.seen = [], 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        elsewhere = any(part.device.type != "meta" for part in tree_leaves((args, kwargs, made))
+                        if isinstance(part, torch.Tensor))
+        self.seen += 1
+        if func is torch.ops.aten._local_scalar_dense.default or elsewhere:
+            self.found.append(str(func))
+        return made
+
+
+def test_a_step_of_modelscope_in_half_precision_holds_nothing_that_cannot_be_recorded():
+    with torch.device("meta"):
+        unet = UNet3DConditionModel().half().eval()
+        latents = torch.empty(1, 4, 16, 32, 32, dtype=torch.half)
+        embeds, steps = torch.empty(2, 77, 1024, dtype=torch.half), torch.empty(25, dtype=torch.long)
+    lay_out(unet, True)
+    network = Network(unet)
+    with torch.inference_mode():
+        prompts, time = network.prompts(embeds), network.times(steps)[:1]
+        with OffTheDevice() as off:
+            predicted, kept = network(latents, time, prompts, 1)
+            again, _ = network(latents, time, prompts, 1, kept)
+    assert off.found == [] and off.seen > 1000
+    assert predicted.shape == again.shape == (2, 4, 16, 32, 32) and predicted.dtype == kept.dtype == torch.half
