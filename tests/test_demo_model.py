@@ -22,12 +22,12 @@ from scripts.demo_model.card import STAGES
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk, to_pixels
 from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.growing import grown_autoencoder, halved_pixels
-from scripts.demo_model.measure import measure
-from scripts.demo_model.prompts import single_prompts
+from scripts.demo_model.measure import measure, measure_pair
+from scripts.demo_model.prompts import pair_prompts, single_prompts
 from scripts.demo_model.recipe import CPU_128, RECIPES, TOY
 from scripts.demo_model.retouching import retouch
 from scripts.demo_model.scenes import SCENES
-from scripts.demo_model.tables import outlines
+from scripts.demo_model.tables import outlines, pair_summary
 from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
 from scripts.demo_model.train import main, train
@@ -98,6 +98,23 @@ def test_the_measurement_is_right_on_rendered_clips():
         )
         assert seen.fit > 0.85
     assert wrong <= 0.02 * 4 * len(asked)
+
+
+def test_the_measurement_of_two_shapes_is_right_on_rendered_clips_and_tells_left_from_right():
+    asked = pair_prompts(60)
+    drawn = [world.render(one.clip, 128) for one in asked]
+    assert {one.clip.motion for one in asked} == set(world.PAIR_MOTIONS)
+    assert pair_summary(asked, [measure_pair(clip) for clip in drawn])["all four"] >= 98
+    mirrored = pair_summary(asked, [measure_pair(np.ascontiguousarray(clip[:, :, ::-1])) for clip in drawn])
+    assert mirrored["colour"] == mirrored["shape"] == 0 and mirrored["background"] == 100
+
+
+def test_where_one_of_two_shapes_is_missing_none_is_right():
+    one = pair_prompts(1)[0]
+    clip = world.render(one.clip, 128)
+    clip[:, :, 64:] = clip[:, :1, :1]
+    left, right = measure_pair(clip)
+    assert left.shape == right.shape == "none" and left.background == one.clip.background
 
 
 def test_a_dented_outline_is_measured_as_one_that_is_filled_less():
@@ -218,12 +235,13 @@ def test_readers_are_asked_about_single_shapes_whose_prompt_is_there():
     assert asked.any() and not (asked & ~known).any()
 
 
-def test_a_scene_to_catch_up_on_is_in_every_fourth_sample():
-    recipe = replace(TOY, taught_clips=200, clip_batch=16, again="snow")
+@pytest.mark.parametrize("again", ["snow", "pair"])
+def test_what_is_to_be_caught_up_on_is_in_every_fourth_sample(again):
+    recipe = replace(TOY, taught_clips=200, clip_batch=16, again=again)
     clips = clip_list(recipe)
     latents = np.zeros((200, 4, 4, 4, 4), np.float16)
-    snow = [number for number, clip in enumerate(clips) if clip.scene == "snow"]
-    latents[snow] = 9.0
+    wanted = [number for number, clip in enumerate(clips) if again in (clip.scene, clip.kind)]
+    latents[wanted] = 9.0
     batch = Batches(recipe, tokenizer_for(recipe), clips, latents).batch(stages(recipe)[3], 0)
     clean = batch.noisy.flatten(1).mean(1) ** 2 + batch.target.flatten(1).mean(1) ** 2  # amplitudes cancel out
     assert 4 <= int((clean > 40).sum()) <= 8

@@ -167,7 +167,7 @@ class Batches:
         """Keep what batches are made of; `latents` are scaled, (N, C, F, h, w)."""
         self.recipe, self.tokenizer, self.clips, self.latents = recipe, tokenizer, clips, latents
         self.whereabouts = [whereabouts(clip, recipe.frames) for clip in clips]
-        self.again = [number for number, clip in enumerate(clips) if recipe.again and clip.scene == recipe.again]
+        self.again = [number for number, clip in enumerate(clips) if recipe.again == (clip.scene or clip.kind)]
         self.amplitudes = DDIMScheduler(**SCHEDULE).alphas_cumprod
 
     def captions(self, stage: Stage, step: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -31,13 +31,23 @@ from core.models import NEGATIVE_PROMPT, catalog
 from core.request import VideoRequest, resolve
 from core.settings import Settings
 from scripts.demo_model.autoencoder import reconstruction_psnr
-from scripts.demo_model.measure import Measured, measure
-from scripts.demo_model.prompts import Asked, scene_prompts, single_prompts
+from scripts.demo_model.measure import Measured, measure, measure_pair
+from scripts.demo_model.prompts import Asked, pair_prompts, scene_prompts, single_prompts
 from scripts.demo_model.recipe import RECIPES
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scene_match import SceneMatch
 from scripts.demo_model.scenes import SCENES
-from scripts.demo_model.tables import QUESTIONS, Rows, answers, breakdown, outlines, put_into, summary, table
+from scripts.demo_model.tables import (
+    QUESTIONS,
+    Rows,
+    answers,
+    breakdown,
+    outlines,
+    pair_summary,
+    put_into,
+    summary,
+    table,
+)
 from scripts.demo_model.world import COLOURS, SHAPES, draw_clip, render
 
 SCHEDULERS = {
@@ -109,6 +119,16 @@ class Evaluation:
         worst = sorted(range(len(asked)), key=lambda place: (right[place], measured[place].fit))[:25]
         contact_sheet(made[worst], [asked[place].prompt for place in worst], self.out / "sheet_worst.png")
         return measured
+
+    def pairs(self, count: int) -> None:
+        """Two shapes side by side, rendered and made, and a contact sheet."""
+        asked = pair_prompts(count)
+        drawn = [measure_pair(render(one.clip, self.recipe.size)) for one in asked]
+        made = self.make(asked)
+        rows = {"rendered": pair_summary(asked, drawn),
+                "made": pair_summary(asked, [measure_pair(clip) for clip in made])}
+        self.keep("Two shapes side by side", rows)
+        contact_sheet(made[:25], [one.prompt for one in asked[:25]], self.out / "sheet_pairs.png")
 
     def scenes(self, each: int) -> None:
         """How often the nearest of many rendered clips is of the scene asked for."""
@@ -195,6 +215,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/demo_model"))
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--curve", type=int, default=40, help="prompts for each point of a curve")
+    parser.add_argument("--pairs", type=int, default=60, help="prompts for two shapes side by side")
     parser.add_argument("--scenes", type=int, default=4, help="prompts for each scene")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=2.0)
@@ -210,6 +231,7 @@ def main() -> None:
     asked = single_prompts(options.prompts)
     evaluation.reconstruction()
     measured = evaluation.shapes(asked)
+    evaluation.pairs(options.pairs)
     evaluation.scenes(options.scenes)
     evaluation.avoided(max(1, options.curve // 3))
     evaluation.engine(options.model.parent)

@@ -51,6 +51,33 @@ def measure(frames: Frames) -> Measured:
     return Measured(_colour(frames, mask), _motion(mask, areas), shape, background, flicker, fit)
 
 
+def measure_pair(frames: Frames) -> tuple[Measured, Measured]:
+    """Measure a clip that should show two shapes of different colours, the left one and the right one.
+
+    What lies well on one side says what colour is there; then every pixel belongs to the side whose colour it is
+    nearer to, as what grows may reach over the middle. Flicker is of both together.
+    """
+    background, distance = _nearest_background(frames)
+    mask = _without_specks(distance > DIFFERENT)
+    flicker = _flicker(frames, mask)
+    places = (np.arange(mask.shape[2]) + 0.5) / mask.shape[2]
+    sides = [mask & (places < 0.45), mask & (places > 0.55)]
+    if any((side.mean(axis=(1, 2)) < LEAST_AREA).mean() > 0.25 for side in sides):
+        nothing = Measured("none", "none", "none", background, flicker)
+        return nothing, nothing
+    left, right = (_colour(frames, side) for side in sides)
+    if left != right:
+        apart = [np.linalg.norm(frames - np.asarray(COLOURS[name], np.float64), axis=-1) for name in (left, right)]
+        nearer = apart[0] < apart[1]
+        sides = [_without_specks(mask & nearer), _without_specks(mask & ~nearer)]
+    found = []
+    for colour, side in zip((left, right), sides, strict=True):
+        areas = side.mean(axis=(1, 2))
+        shape, fit = _shape(side, areas)
+        found.append(Measured(colour, _motion(side, areas), shape, background, flicker, fit))
+    return found[0], found[1]
+
+
 def _nearest_background(frames: Frames) -> tuple[str, Floats]:
     """Give the background's name and every pixel's RGB distance from it."""
     pixels = frames.astype(np.float64)

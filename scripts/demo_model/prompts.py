@@ -4,13 +4,13 @@ They come from another seed than training's, so even a seen combination comes wi
 was never rendered for training in any wording.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from scripts.demo_model.captions import MOTION_WORDS, caption
 from scripts.demo_model.scenes import SCENES
-from scripts.demo_model.world import BACKGROUNDS, TRAINED, UNSEEN, Clip, visible
+from scripts.demo_model.world import BACKGROUNDS, PAIR_MOTIONS, TRAINED, UNSEEN, Clip, draw_pair, visible
 
 EVALUATION_SEED = 990_001
 
@@ -37,6 +37,18 @@ def single_prompts(count: int) -> list[Asked]:
         background = str(rng.choice([name for name in BACKGROUNDS if visible(colour, name)]))
         clip = Clip("single", int(rng.integers(2**31)), shape, colour, motion, background)
         asked.append(Asked(caption(clip, rng), clip, 1000 + number, seen))
+    return asked
+
+
+def pair_prompts(count: int) -> list[Asked]:
+    """Give `count` prompts for two shapes side by side, motions in turn. None says whether training saw the pair:
+    there are many times more than it drew."""
+    asked = []
+    for number in range(count):
+        rng = np.random.default_rng([EVALUATION_SEED, 2, number])
+        clip = draw_pair(rng, int(rng.integers(2**31)))
+        clip = replace(clip, motion=PAIR_MOTIONS[number % len(PAIR_MOTIONS)])
+        asked.append(Asked(caption(clip, rng), clip, 9000 + number, False))
     return asked
 
 

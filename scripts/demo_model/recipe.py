@@ -8,7 +8,7 @@ class Recipe:
     """The numbers of a training: sizes in pixels, batches in clips or frames, peak learning rates.
 
     The autoencoder sees frames of all `clips`; the diffusion model learns from the first `taught_clips` of them.
-    `again` names a scene that every fourth sample shows, to catch up on it (empty: none).
+    `again` names a scene, or "pair", that every fourth sample shows, to catch up on it (empty: none).
     `decoder_noise` is the largest standard deviation of the noise that the decoder alone must paint through, and
     `retouched` how many clips it sees as the denoiser leaves them, beside as many as they are (0: it sees all as
     they are; see `retouching`).

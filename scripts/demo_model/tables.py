@@ -1,5 +1,6 @@
 """Answers counted up and laid out as Markdown tables."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,32 @@ def answers(asked: Asked, seen: Measured) -> dict[str, bool]:
     return {question: getattr(seen, question) == getattr(asked.clip, question) for question in QUESTIONS}
 
 
-def summary(asked: list[Asked], measured: list[Measured]) -> Row:
-    """Give the share of right answers in percent, all four right at once, mean flicker, and n."""
-    marks = [answers(prompt, seen) for prompt, seen in zip(asked, measured, strict=True)]
+def pair_answers(asked: Asked, seen: tuple[Measured, Measured]) -> dict[str, bool]:
+    """The same of two shapes side by side: right is what is right of both, each on its side."""
+    clip = asked.clip
+    second = replace(asked, clip=replace(clip, shape=clip.second_shape, colour=clip.second_colour))
+    left, right = answers(asked, seen[0]), answers(second, seen[1])
+    return {question: left[question] and right[question] for question in QUESTIONS}
+
+
+def shares(marks: list[dict[str, bool]]) -> Row:
+    """Give the share of right answers in percent, and of all four right at once."""
     row = {question: 100 * float(np.mean([mark[question] for mark in marks])) for question in QUESTIONS}
     row["all four"] = 100 * float(np.mean([all(mark.values()) for mark in marks]))
-    row["flicker"] = float(np.mean([seen.flicker for seen in measured]))
-    return {name: round(value, 1) for name, value in row.items()} | {"n": len(asked)}
+    return {name: round(value, 1) for name, value in row.items()}
+
+
+def summary(asked: list[Asked], measured: list[Measured]) -> Row:
+    """Give the shares of right answers, mean flicker, and n."""
+    marks = [answers(prompt, seen) for prompt, seen in zip(asked, measured, strict=True)]
+    return shares(marks) | {"flicker": round(float(np.mean([seen.flicker for seen in measured])), 1),
+                            "n": len(asked)}
+
+
+def pair_summary(asked: list[Asked], measured: list[tuple[Measured, Measured]]) -> Row:
+    """The same of two shapes, without flicker."""
+    return shares([pair_answers(prompt, seen) for prompt, seen in zip(asked, measured, strict=True)]) | {
+        "n": len(asked)}
 
 
 def outlines(drawn: list[Measured], made: list[Measured]) -> Rows:

@@ -132,7 +132,8 @@ def main() -> None:
     parser.add_argument(
         "--grow", action="store_true", help="give the autoencoder of --base, of half the size, a level more"
     )
-    parser.add_argument("--again", choices=sorted(SCENES), default="", help="a scene every fourth sample shows")
+    parser.add_argument("--again", choices=sorted((*SCENES, "pair")), default="",
+                        help="a scene, or two shapes, that every fourth sample shows")
     parser.add_argument("--clip-steps", type=int, help="steps on whole clips, instead of the recipe's")
     parser.add_argument("--decoder-steps", type=int, help="steps of the decoder alone, instead of the recipe's")
     parser.add_argument("--retouched", type=int, default=0, metavar="CLIPS",
