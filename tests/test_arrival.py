@@ -1,6 +1,7 @@
 """What comes from outside: taken in, refused with a reason, or kept as what it is: a video without a recipe."""
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -153,6 +154,18 @@ def test_what_not_every_browser_plays_is_refused_with_what_to_do(library, tmp_pa
     path = foreign(tmp_path / "a.mp4", *options)
     with pytest.raises(ClipError, match=words):
         library.import_mp4(path, unknown=True)
+
+
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(library, tmp_path):
+    pipe = tmp_path / "a.mp4"
+    os.mkfifo(pipe)
+    endless = tmp_path / "b.mp4"
+    endless.symlink_to("/dev/zero")
+    for path in (pipe, endless):
+        for unknown in (False, True):
+            with pytest.raises(ClipError, match="is no file but a pipe or a device"):
+                library.import_mp4(path, unknown=unknown)
+    assert not any((tmp_path / "data" / "library").iterdir())
 
 
 @pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_FRAMES", "MAX_SIDE", "MAX_DECODED_BYTES"])

@@ -8,6 +8,8 @@ Each reads the file once, decodes every frame, and raises a sentence instead of 
 """
 
 import hashlib
+import os
+import stat
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,11 +134,16 @@ def clean_name(name: str) -> str:
 
 
 def _bytes(path: Path) -> bytes:
+    """What a file holds; a pipe or a device, which may never end, is not waited for."""
     try:
-        size = path.stat().st_size
-        if size > clip.MAX_BYTES:
-            raise ClipError(f"The file has {size:,} bytes; at most {clip.MAX_BYTES:,} are accepted.")
-        return path.read_bytes()
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)),
+                       "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise ClipError(f"{path.name} is no file but a pipe or a device. Name a video file.")
+            if about.st_size > clip.MAX_BYTES:
+                raise ClipError(f"The file has {about.st_size:,} bytes; at most {clip.MAX_BYTES:,} are accepted.")
+            return file.read(clip.MAX_BYTES + 1)
     except OSError as error:
         raise ClipError(f"{path.name} cannot be opened: {error.strerror or error}.") from error
 
