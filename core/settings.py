@@ -26,7 +26,7 @@ class Setting:
 
 
 def _device(text: str) -> str:
-    if text in ("auto", "cpu", "cuda") or (text.startswith("cuda:") and text[5:].isdigit()):
+    if text in ("auto", "cpu", "cuda") or (text.startswith("cuda:") and text[5:].isdecimal() and text.isascii()):
         return text
     raise ValueError("must be auto, cpu, cuda or cuda:N")
 
@@ -45,13 +45,18 @@ def _switch(text: str) -> bool:
     raise ValueError("must be 1 or 0")
 
 
-def _count(text: str) -> int:
-    if not text.strip().removeprefix("-").isdecimal():
-        raise ValueError("is not a whole number")
-    value = int(text)
-    if value < 0:
-        raise ValueError("must be 0 or more")
-    return value
+def _count(most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.strip().removeprefix("-").isdecimal():
+            raise ValueError("is not a whole number")
+        value = int(text)
+        if value < 0:
+            raise ValueError("must be 0 or more")
+        if value > most:
+            raise ValueError(f"must be {most:,} or less")
+        return value
+
+    return parse
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -64,10 +69,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("T2V_OFFLINE", "0", _switch, "1: never ask the model hub; use only what is on disk."),
     Setting("T2V_PRELOAD", "1", _switch, "1: load the default model at start when it is on disk."),
     Setting("T2V_DISPATCH", "1", _switch, "0: this process only reads and submits; another one runs the jobs."),
-    Setting("T2V_MAX_QUEUED", "200", _count, "Jobs that may wait; one more is refused."),
-    Setting("T2V_MIN_FREE_MB", "500", _count, "Free disk (MB) below which new jobs are refused."),
-    Setting("T2V_TRASH_DAYS", "30", _count, "Days a deleted video stays in the trash; 0: keep no trash."),
-    Setting("T2V_WORKER_TIMEOUT_S", "60", _count, "Seconds without an answer after which a worker is replaced."),
+    Setting("T2V_MAX_QUEUED", "200", _count(1_000_000), "Jobs that may wait; one more is refused."),
+    Setting("T2V_MIN_FREE_MB", "500", _count(10**9), "Free disk (MB) below which new jobs are refused."),
+    Setting("T2V_TRASH_DAYS", "30", _count(36_500), "Days a deleted video stays in the trash; 0: keep no trash."),
+    Setting("T2V_WORKER_TIMEOUT_S", "60", _count(86_400),
+            "Seconds without an answer after which a worker is replaced."),
 )
 
 

@@ -18,7 +18,8 @@ def test_overrides_win_and_none_is_no_override(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "value"), [("T2V_DEVICE", "gpu"), ("T2V_OFFLINE", "maybe"),
-                                             ("T2V_MEMORY", "little"),
+                                             ("T2V_MEMORY", "little"), ("T2V_DEVICE", "cuda:²"),
+                                             ("T2V_TRASH_DAYS", "1000000"), ("T2V_MAX_QUEUED", "1" + "0" * 23),
                                              ("T2V_MAX_QUEUED", "-1"), ("T2V_MIN_FREE_MB", "much")])
 def test_a_wrong_value_is_refused_by_its_name(name, value):
     with pytest.raises(BadRequest) as refused:
