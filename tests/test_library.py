@@ -536,6 +536,8 @@ def broken_sidecars(good: dict) -> dict[str, bytes]:
     return {
         "no frames": with_("result", "num_frames", value=0), "no speed": with_("result", "fps", value=0),
         "loras of text": with_("receipt", "loras", value=["x"]),
+        "version as number": with_("receipt", "environment", "versions", value={"torch": 5}),
+        "mode of a method as list": with_("receipt", "method", value={"mode": ["exact"]}),
         "empty": b"", "half": json.dumps(good).encode()[:200], "not utf-8": b"\xff\xfe", "a list": b"[]",
         "no schema": b"{}", "schema in words": with_("schema", value="one"),
         "schema zero": with_("schema", value=0),

@@ -93,9 +93,11 @@ def query_from(document: Any) -> Query:
         raise BadRequest("search", "its tags are not text.")
     for name in ("date_from", "date_to"):
         try:
-            date.fromisoformat(values.get(name, "2026-01-01"))
+            day = values.get(name, "2026-01-01")
+            if date.fromisoformat(day).isoformat() != day:  # days are compared as they are written
+                raise ValueError
         except ValueError as error:
-            raise BadRequest("search", f"{values[name]!r:.40} is not a day.") from error
+            raise BadRequest("search", f"{values[name]!r:.40} is not a day, as 2026-11-29 is.") from error
     if values.get("sort", "newest") not in SORTS:
         raise BadRequest("sort", f"{values['sort']!r:.40} is not an order.")
     return Query(**{**values, **({"tags": tuple(values["tags"])} if "tags" in values else {})})

@@ -104,6 +104,9 @@ def video_of(document: dict[str, Any]) -> Video:
         raise DamagedVideo("The sidecar is damaged: its tags or its schema are not what they must be.")
     if not all(isinstance(lora, dict) for lora in video.receipt.loras):
         raise DamagedVideo("The sidecar is damaged: its list of LoRAs is not one.")
+    said = (*video.receipt.environment.versions.values(), video.receipt.method.get("mode", ""))
+    if video.recipe and not all(isinstance(text, str) for text in said):
+        raise DamagedVideo("The sidecar is damaged: a version or a mode in it is no text.")
     _check_verdict(document.get("verdict"))
     if video.parent is not None and not is_id(video.parent):
         raise DamagedVideo(f"The sidecar is damaged: parent is {video.parent!r:.40}.")
