@@ -220,12 +220,19 @@ def _search_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--sort", choices=list(SORTS), metavar="ORDER", help=f"one of: {', '.join(SORTS)}")
 
 
+def _from_one(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return number
+
+
 def add_commands(command: Callable[[str, Callable], argparse.ArgumentParser]) -> None:
     """Add these commands to a command line; `command` adds one by its name and what runs it."""
     listing = command("list", list_videos)
     _search_options(listing)
-    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many a page; 50")
-    listing.add_argument("--page", type=int, default=1, metavar="N")
+    listing.add_argument("--limit", type=_from_one, default=50, metavar="N", help="how many a page; 50")
+    listing.add_argument("--page", type=_from_one, default=1, metavar="N")
     command("show", show_video).add_argument("id")
     command("verify", verify).add_argument("id", nargs="*")
     importing = command("import", import_file)
@@ -244,7 +251,7 @@ def add_commands(command: Callable[[str, Callable], argparse.ArgumentParser]) ->
     deleting = command("delete", delete)
     deleting.add_argument("id", nargs="+", metavar="ID")
     deleting.add_argument("--for-good", action="store_true", help="past the trash, or out of it")
-    command("trash", trash).add_argument("--limit", type=int, default=50)
+    command("trash", trash).add_argument("--limit", type=_from_one, default=50, metavar="N")
     command("restore", restore).add_argument("id", nargs="+", metavar="ID")
     command("searches", searches)
     saving = command("save-search", save_search)

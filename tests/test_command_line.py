@@ -145,7 +145,10 @@ def test_a_search_is_saved_used_renamed_and_forgotten(core, two):
     again = core("save-search", "more", "--saved", "red ones", "--from", "2026-01-01", "--json", data_dir=folder)
     assert json.loads(again.stdout)["query"] == {**query, "date_from": "2026-01-01"}
     assert core("list", "--saved", "balls", data_dir=folder).returncode == 1
-    assert core("list", "--from", "yesterday", data_dir=folder).returncode == 2
+    for day in ("yesterday", "20260101", "2026-W01"):
+        assert core("list", "--from", day, data_dir=folder).returncode == 2
+    for count in ("0", "-1", "many"):
+        assert "is not a whole number from 1" in core("trash", "--limit", count, data_dir=folder).stderr
     assert core("list", "--sort", "best", data_dir=folder).returncode == 2
     assert core("delete-search", "red ones", data_dir=folder).returncode == 0
     assert [row["name"] for row in json.loads(core("searches", "--json", data_dir=folder).stdout)] == ["more"]
