@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts.form import request_form
+from pages.parts.in_sight import bring_stage
 from pages.parts.shell import guard, shown_errors, studio, top_row
 from pages.parts.stage import stage
 
@@ -16,3 +17,4 @@ with shown_errors():
             request_form(studio())
         with video_side, st.container(key="stage"), shown_errors():
             stage(studio())
+            bring_stage()

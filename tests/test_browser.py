@@ -274,6 +274,27 @@ def test_on_a_phone_the_video_comes_before_the_form_and_on_a_desk_beside_it(serv
     assert prompt["x"] + prompt["width"] <= stage["x"] and abs(stage["y"] - prompt["y"]) < 100
 
 
+def test_on_a_phone_who_asks_for_a_video_is_led_up_to_it(server, chromium):
+    page = chromium.new_page(viewport={"width": 390, "height": 600}, reduced_motion="reduce")
+    screen = Screen(page, server.url).go()
+    for button in ("generate", "audition"):
+        screen.at(button).get_by_role("button").first.scroll_into_view_if_needed()
+        page.wait_for_function("document.querySelector('.st-key-stage').getBoundingClientRect().top < 0")
+        screen.press(button)
+        page.wait_for_function("document.querySelector('.st-key-stage').getBoundingClientRect().top > 0")
+        page.wait_for_timeout(700)  # it stays there when the page is drawn again
+        assert 40 < screen.at("stage").bounding_box()["y"] < 120
+    expect(page.locator('[data-testid="stProgress"]')).to_have_count(0, timeout=PATIENCE_MS)
+    page.close()
+
+
+def test_on_a_desk_the_video_stays_in_sight_beside_a_long_form(screen, made):
+    screen.go().unfold("more")
+    expect(screen.at("f_negative_prompt")).to_be_visible()
+    screen.at("generate").scroll_into_view_if_needed()
+    assert screen.at("f_prompt").bounding_box()["y"] < 0 < screen.at("stage").bounding_box()["y"]
+
+
 def test_a_deep_link_opens_a_video_on_a_server_nobody_has_visited(chromium, server, made, tmp_path, models_dir):
     library = Path(server.log).parent / "library"
     shutil.copytree(library, tmp_path / "data" / "library")

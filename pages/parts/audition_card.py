@@ -13,6 +13,7 @@ from core.library.contact_sheet import columns
 from core.models import ModelSpec
 from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
+from pages.parts.in_sight import accepted
 from pages.parts.passing import tell_failure
 from pages.parts.shell import only_looking, studio
 from pages.parts.words import age, elapsed, plain, roughly, seconds, short_seed, shorten
@@ -84,7 +85,8 @@ def audition_card(opened: Studio, job: Job) -> None:
 
 def _try(ask: Callable[[], VideoRequest]) -> None:
     try:
-        studio().audition(ask(), st.session_state.f_audition_seeds, st.session_state.get("f_audition_steps"))
+        accepted(studio().audition(ask(), st.session_state.f_audition_seeds,
+                                   st.session_state.get("f_audition_steps")).id)
     except StudioError as error:
         st.session_state.f_failure = error
     else:

@@ -15,6 +15,7 @@ from core.request import SEED_BITS, VideoRequest
 from core.studio import Studio
 from pages.parts.audition_card import audition_button, audition_settings
 from pages.parts.estimate_line import estimate_line
+from pages.parts.in_sight import accepted
 from pages.parts.shell import device_word, only_looking, show_error, studio
 from pages.parts.words import plain, shorten, size
 
@@ -259,7 +260,7 @@ def _use_fitting(changes: dict[str, int]) -> None:
 def _submit() -> None:
     parent = _parent()
     try:
-        studio().submit(_request(), parent=parent, kind="remix" if parent else "generate")
+        accepted(studio().submit(_request(), parent=parent, kind="remix" if parent else "generate").id)
     except StudioError as error:
         st.session_state.f_failure = error
     else:
