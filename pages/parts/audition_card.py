@@ -16,7 +16,7 @@ from core.studio import Studio
 from pages.parts.in_sight import accepted
 from pages.parts.passing import tell_failure
 from pages.parts.shell import only_looking, studio
-from pages.parts.words import age, elapsed, plain, roughly, seconds, short_seed, shorten
+from pages.parts.words import age, elapsed, model_title, plain, roughly, seconds, short_seed, shorten
 
 USUAL = 6
 SHEET_WIDTH = 588
@@ -64,7 +64,7 @@ def audition_card(opened: Studio, job: Job) -> None:
         with st.container(gap=None):
             st.text(shorten(request.prompt, 160))
             st.caption(f"{len(asked.seeds)} seeds at {asked.num_inference_steps} of {request.num_inference_steps} "
-                       f"steps · {plain(request.model or '')} "
+                       f"steps · {model_title(request.model)} "
                        f"· made in {seconds(elapsed(job))} · {age(job.ended)}")
             if job.reason:
                 st.caption(f":material/info: {plain(job.reason)}")

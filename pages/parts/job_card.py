@@ -20,6 +20,7 @@ from pages.parts.words import (
     fitting_width,
     fraction,
     made_of,
+    model_title,
     phase,
     plain,
     remaining,
@@ -129,7 +130,7 @@ def _preview(job: Job, tallest: int) -> None:
 def _head(job: Job, line: str) -> None:
     """The prompt, one line about the job, Pause or Resume, and Cancel."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        with st.container(gap=None, width="stretch"):
+        with st.container(gap=None, width="stretch", key=f"said_job_{job.id}"):
             st.text(shorten(job.request.prompt, 160))
             request = job.request
             st.caption(" · ".join(filter(None, (
@@ -153,7 +154,7 @@ _ENDED = {DONE: ":green[:material/check_circle:] Done", FAILED: ":red[:material/
 
 def _ended_line(job: Job) -> str:
     took = f" in {seconds(elapsed(job))}" if job.state == DONE and job.started else ""
-    made = f"{plain(job.request.model or '')} · {made_of(job)}"
+    made = f"{model_title(job.request.model)} · {made_of(job)}"
     return f"{_ENDED[job.state]}{took} · {age(job.ended)} · {made}"
 
 

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core.models import MODELS, SCHEDULERS
+from core.models import SCHEDULERS
 from core.modes import MODES
 from core.video import Video
-from pages.parts.words import plain, seconds, size
+from pages.parts.words import model_title, plain, seconds, size
 
 _PROOF = ("Versions", "Weights", "Frames' SHA-256", "Noise's SHA-256")  # what a machine compares
 
@@ -31,7 +31,7 @@ def recipe_rows(video: Video) -> dict[str, str]:
     peak = video.runtime.peak_memory_bytes
     memory = f"at most {size(peak)} of memory" if peak else ""
     return {
-        "Model": MODELS[receipt.model].title if receipt.model in MODELS else receipt.model,
+        "Model": model_title(receipt.model),
         "Seed": str(request.seed), "Frames": str(video.result.num_frames),
         "Size": f"{video.result.width} × {video.result.height}",
         "Length": f"{video.result.duration_s:g} s at {video.result.fps} frames per second",

@@ -15,7 +15,7 @@ from pages.parts.job_card import ended_card, job_card
 from pages.parts.passing import say_in_passing
 from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
 from pages.parts.shell import POLL_S, shown_errors
-from pages.parts.words import age, plain, seconds
+from pages.parts.words import age, model_title, plain, seconds
 
 SHOWN_FAILURES, SHOWN_JOBS = 3, 6
 
@@ -99,7 +99,7 @@ def _show_result(opened: Studio, video: Video, remark: str) -> None:
             compare_from(video.parent, video.id, "compare_stage")
         with st.container(gap=None):
             st.text(video.request.prompt)
-            st.caption(f"{plain(video.request.model or '')} · seed {video.request.seed}"
+            st.caption(f"{model_title(video.request.model)} · seed {video.request.seed}"
                        f" · {video.result.num_frames} frames · made in {seconds(video.runtime.total_s)}"
                        f" · {age(video.created)}")
             if remark:
@@ -123,7 +123,7 @@ def _show_example(opened: Studio) -> None:
         play(video, f"/app/static/example/{video.id}.mp4", TALLEST)
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             with st.container(gap=None, width="stretch"):
-                st.caption(f"An example, made by {plain(video.request.model or '')}")
+                st.caption(f"An example, made by {model_title(video.request.model)}")
                 st.text(video.request.prompt)
             st.button("Use this prompt", icon=":material/arrow_back:", key="use_example", on_click=_use,
                       args=(video.request.prompt,))

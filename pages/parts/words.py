@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from core.errors import BadRequest, StudioError
 from core.jobs.job import PAUSED, QUEUED, RUNNING, Job, now, seconds_between
+from core.models import MODELS
 from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 
 FIELDS = {
@@ -37,6 +38,11 @@ def shorten(text: str, length: int) -> str:
     if text[length - 1] != " " and " " in cut[length // 2:]:
         cut = cut.rsplit(" ", 1)[0]
     return cut.rstrip(" ,.;:") + "…"
+
+
+def model_title(key: str | None) -> str:
+    """A model's name as people know it: its row's title, else the name of its folder."""
+    return MODELS[key].title if key in MODELS else plain(key or "")
 
 
 def short_seed(seed: int | None) -> str:
