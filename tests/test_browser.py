@@ -291,7 +291,9 @@ def test_on_a_phone_who_asks_for_a_video_is_led_up_to_it(server, chromium):
 def test_on_a_desk_the_video_stays_in_sight_beside_a_long_form(screen, made):
     screen.go().unfold("more")
     expect(screen.at("f_negative_prompt")).to_be_visible()
-    screen.at("generate").scroll_into_view_if_needed()
+    screen.page.wait_for_function("""() => {
+        document.querySelector('[data-testid="stMain"]').scrollTo(0, 100000);  // it unfolds bit by bit
+        return document.querySelector('.st-key-f_prompt').getBoundingClientRect().top < 0; }""")
     assert screen.at("f_prompt").bounding_box()["y"] < 0 < screen.at("stage").bounding_box()["y"]
 
 

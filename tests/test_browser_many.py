@@ -61,7 +61,7 @@ def test_videos_of_two_pages_are_tagged_downloaded_deleted_and_brought_back(scre
     expect(screen.at("deed_add").get_by_text("of two pages", exact=True).first).to_be_visible()
     screen.press("deed_tag").sees("The tags of 3 videos are changed.")
 
-    address = screen.page.get_by_role("link", name="Download ZIP").get_attribute("href")
+    address = screen.page.get_by_role("link", name="Download ZIP").first.get_attribute("href")
     with screen.page.expect_download() as waiting:
         screen.page.evaluate("where => {const a = document.createElement('a'); a.href = where; a.click()}",
                              address)
