@@ -155,6 +155,15 @@ class Screen:
         self.page.get_by_role("option", name=option, exact=True).first.click()
         return self
 
+    def box(self, element: Locator) -> dict:
+        """Where an element stands once it is drawn and no longer drawn anew."""
+        before, deadline = None, time.monotonic() + PATIENCE_MS / 1000
+        while (now := element.bounding_box()) is None or now != before:
+            assert time.monotonic() < deadline, (element, before, now)
+            before = now
+            self.page.wait_for_timeout(100)
+        return now
+
     def holds(self, key: str, value: str | re.Pattern[str]) -> "Screen":
         """The field with that key has this value, now or in a moment."""
         expect(self.at(key).locator("input, textarea").first).to_have_value(value, timeout=PATIENCE_MS)

@@ -283,7 +283,7 @@ def test_on_a_phone_who_asks_for_a_video_is_led_up_to_it(server, chromium):
         screen.press(button)
         page.wait_for_function("document.querySelector('.st-key-stage').getBoundingClientRect().top > 0")
         page.wait_for_timeout(700)  # it stays there when the page is drawn again
-        assert 40 < screen.at("stage").bounding_box()["y"] < 120
+        assert 40 < screen.box(screen.at("stage"))["y"] < 120
     expect(page.locator('[data-testid="stProgress"]')).to_have_count(0, timeout=PATIENCE_MS)
     page.close()
 
@@ -294,7 +294,7 @@ def test_on_a_desk_the_video_stays_in_sight_beside_a_long_form(screen, made):
     screen.page.wait_for_function("""() => {
         document.querySelector('[data-testid="stMain"]').scrollTo(0, 100000);  // it unfolds bit by bit
         return document.querySelector('.st-key-f_prompt').getBoundingClientRect().top < 0; }""")
-    assert screen.at("f_prompt").bounding_box()["y"] < 0 < screen.at("stage").bounding_box()["y"]
+    assert screen.box(screen.at("f_prompt"))["y"] < 0 < screen.box(screen.at("stage"))["y"]
 
 
 def test_a_deep_link_opens_a_video_on_a_server_nobody_has_visited(chromium, server, made, tmp_path, models_dir):

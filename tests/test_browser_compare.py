@@ -93,7 +93,7 @@ def test_the_plot_tells_the_numbers_of_a_frame_and_goes_there(screen, made):  # 
     other = screen.go().generate("a lighthouse on fire")
     screen.go(f"/gallery?compare={made},{other}").sees("Over 16 frames: PSNR")
     plot = screen.page.locator(".chart svg").first
-    box = plot.bounding_box()
+    box = screen.box(plot)
     screen.page.mouse.move(box["x"] + box["width"] - 8, box["y"] + 20)
     tip = screen.page.locator(".tip").first
     expect(tip).to_have_text(re.compile(r"Frame 16: PSNR \d+\.\d dB · SSIM -?\d\.\d{3}"))
