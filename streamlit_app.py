@@ -7,7 +7,7 @@ if __name__ == "__main__":
 
     navigate()
 else:
-    from core.web.routes import routes
+    from core.web.media import routes
     from pages.parts.shell import lifespan, show_crash, studio
 
     app = st.App(__file__, routes=routes(studio), lifespan=lifespan, on_script_error=show_crash)

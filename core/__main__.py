@@ -13,14 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.console import follow, say, show
-from core.doctor import estimates, examine
+from core.cli.console import follow, say, show
+from core.cli.library_commands import add_commands
+from core.domain.models import SCHEDULERS
+from core.domain.modes import MODES
+from core.domain.request import VideoRequest
 from core.errors import BadRequest, StudioError
-from core.jobs.ledger import Job
-from core.library_commands import add_commands
-from core.models import SCHEDULERS
-from core.modes import MODES
-from core.request import VideoRequest
+from core.jobs.queue.ledger import Job
+from core.operations.doctor import estimates, examine
 from core.settings import REPOSITORY, Settings
 from core.studio import Studio, open_studio
 

@@ -11,31 +11,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.acceptance import accepted
-from core.audition import audition_of
-from core.beforehand import Beforehand
+from core.domain.audition import audition_of
+from core.domain.models import ModelSpec
+from core.domain.receipt import Environment
+from core.domain.request import VideoRequest
+from core.domain.video import Video, is_id
 from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
-from core.jobs.contact_sheets import ContactSheets
-from core.jobs.dispatcher import Dispatcher
-from core.jobs.ledger import Job, Ledger
-from core.jobs.worker import WorkerStatus
-from core.leading import Leading
+from core.families.catalog import catalog
+from core.families.registry import default_model
+from core.jobs.dispatch.dispatcher import Dispatcher
+from core.jobs.queue.ledger import Job, Ledger
+from core.jobs.worker.host import WorkerStatus
+from core.library.atomic_files import disk_errors
 from core.library.comparison import Comparisons
-from core.library.derived import Derived
 from core.library.examples import shipped, shipped_path
-from core.library.files import disk_errors
 from core.library.library import Facets, Finding, Library
 from core.library.lineage import origin_of
-from core.library.query import Page, Query
-from core.library.searches import SavedSearches
-from core.many import Many
-from core.models import ModelSpec, catalog, default_model
-from core.readiness import readiness
-from core.receipt import Environment
-from core.request import VideoRequest
+from core.library.search.query import Page, Query
+from core.library.search.saved_searches import SavedSearches
+from core.library.storage.contact_sheets import ContactSheets
+from core.library.storage.derived_files import Derived
+from core.operations.acceptance import accepted
+from core.operations.bulk_actions import Many
+from core.operations.import_export import Transfer
+from core.operations.leadership import Leading
+from core.operations.planner import Beforehand
+from core.operations.readiness import readiness
 from core.settings import Settings
-from core.transfer import Transfer
-from core.video import Video, is_id
 
 
 class Studio:

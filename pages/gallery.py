@@ -4,23 +4,23 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.library.query import Page, Query
-from core.models import ModelSpec
+from core.domain.models import ModelSpec
+from core.library.search.query import Page, Query
 from core.studio import Studio
+from pages.parts.bulk_progress import done_row
 from pages.parts.compared import compared, stop_comparing
-from pages.parts.deeds import done_row
 from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
+from pages.parts.formatting import size, some
+from pages.parts.import_export_panel import transfer, transfer_button
+from pages.parts.in_progress import making
 from pages.parts.keys import listen
-from pages.parts.making import making
 from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
 from pages.parts.saved_searches import saved_searches
 from pages.parts.selection import pick_button, picking, selection_bar, tick_box, tick_table, toggle
 from pages.parts.shell import GENERATE, TRASH, guard, only_looking, shown_errors, studio, top_row
-from pages.parts.transfer import transfer, transfer_button
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
-from pages.parts.words import size, some
 
 guard()
 

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages.parts.form import request_form
-from pages.parts.in_sight import bring_stage
+from pages.parts.request_form import request_form
+from pages.parts.result_panel import stage
+from pages.parts.scroll_to_result import bring_stage
 from pages.parts.shell import guard, shown_errors, studio, top_row
-from pages.parts.stage import stage
 
 guard()
 

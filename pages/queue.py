@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from core.jobs.job import ACTIVE, ENDED, PAUSED, QUEUED, UNFINISHED
+from core.jobs.queue.job import ACTIVE, ENDED, PAUSED, QUEUED, UNFINISHED
 from core.studio import Studio
 from pages.parts.job_card import ended_card, job_card
-from pages.parts.passing import say_in_passing
 from pages.parts.shell import GENERATE, POLL_S, guard, shown_errors, studio, top_row
+from pages.parts.toasts import say_in_passing
 
 guard()
 

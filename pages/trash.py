@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from core.errors import StudioError
-from core.library.trash import Trashed
+from core.library.storage.trash import Trashed
 from core.studio import Studio
-from pages.parts.deeds import begun, done_row
+from pages.parts.bulk_progress import begun, done_row
 from pages.parts.filters import page_number
-from pages.parts.passing import tell_failure
+from pages.parts.formatting import age, shorten, size, some
 from pages.parts.shell import GALLERY, guard, only_looking, shown_errors, studio, top_row
-from pages.parts.words import age, shorten, size, some
+from pages.parts.toasts import tell_failure
 
 guard()
 

@@ -1,6 +1,6 @@
 """A small honest engine without torch: it draws its frames from the seed. Prompts tell it to misbehave.
 
-Run as a program it is a worker process like `python -m core.jobs.worker`, up in half a second.
+Run as a program it is a worker process like `python -m core.jobs.worker.host`, up in half a second.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from core.domain.progress import OnCheckpoint, OnFrames, OnProgress, Progress
+from core.domain.receipt import Environment, LoadedModel, Receipt
+from core.domain.request import VideoRequest
+from core.domain.resources import Resources
+from core.domain.video import Runtime, new_id
 from core.errors import InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
-from core.jobs.keeper import Cadence
-from core.progress import OnCheckpoint, OnFrames, OnProgress, Progress
-from core.receipt import Environment, LoadedModel, Receipt
-from core.request import VideoRequest
-from core.resources import Resources
-from core.video import Runtime, new_id
+from core.jobs.worker.checkpoint_cadence import Cadence
 
 AT_ONCE = Cadence(steps=1, seconds=0.0)
 MACHINE = Environment("cpu", "A drawing hand", "float32", "none", "resident", 1, {"studio": "0.1.0"})
@@ -137,8 +137,8 @@ class DrawnEngine:
 
 
 def main() -> None:
-    from core.jobs.render import Renderer
-    from core.jobs.worker import serve
+    from core.jobs.kinds.render import Renderer
+    from core.jobs.worker.host import serve
     from core.settings import Settings
 
     serve(lambda: Renderer(DrawnEngine(Settings.from_env().data_dir)), AT_ONCE)

@@ -5,14 +5,15 @@ from functools import cache
 
 import numpy as np
 
-from core.library import clip, sidecar
-from core.library.entry import Entry
+from core.domain.receipt import Environment, Receipt, Verdict
+from core.domain.request import VideoRequest
+from core.domain.video import Result, Runtime, Video, new_id
+from core.library import sidecar
 from core.library.library import Library
-from core.library.query import Query
-from core.receipt import Environment, Receipt, Verdict
-from core.request import VideoRequest
+from core.library.media import clip
+from core.library.search.entry import Entry
+from core.library.search.query import Query
 from core.studio import Studio
-from core.video import Result, Runtime, Video, new_id
 
 HOSTILE = {
     "newlines": "two\nlines\r\nand a\ttab",

@@ -9,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"])
-WORDS = {"core.errors", "core.settings", "core.models", "core.progress", "core.request", "core.receipt",
-         "core.video", "core.faults", "core.forecast", "core.architecture", "core.cost", "core.audition",
-         "core.modes", "core.estimate", "core.resources"}
+WORDS = {"core.errors", "core.settings", "core.domain.models", "core.domain.progress", "core.domain.request", "core.domain.receipt",
+         "core.domain.video", "core.faults", "core.planning.differences", "core.families.unet3d.shape", "core.families.unet3d.cost", "core.domain.audition",
+         "core.domain.modes", "core.planning.estimate", "core.domain.resources"}
 ROOMS = {  # a room may import these rooms (and itself)
     "words": set(),
     "library": {"words"},
@@ -27,9 +27,9 @@ OWNERS = {  # an outside package and the only places that may import it
     "streamlit": ("streamlit_app", "pages"),
     "torch": ("core.diffusion",), "diffusers": ("core.diffusion",), "transformers": ("core.diffusion",),
     "accelerate": ("core.diffusion",), "safetensors": ("core.diffusion",), "huggingface_hub": ("core.diffusion",),
-    "tinydb": ("core.library.index",),
-    "moviepy": ("core.library.encoder",), "av": ("core.library.clip",),
-    "sqlite3": ("core.jobs.database",),
+    "tinydb": ("core.library.search.index",),
+    "moviepy": ("core.library.media.encoder",), "av": ("core.library.media.clip",),
+    "sqlite3": ("core.jobs.queue.database",),
     "starlette": ("core.web", "streamlit_app"),
 }
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "service", "handler", "misc"}
@@ -46,10 +46,10 @@ def room_of(module: str) -> str:
     for room in ("library", "diffusion", "jobs", "web"):
         if module == f"core.{room}" or module.startswith(f"core.{room}."):
             return room
-    rooms = {"core.doctor": "doctor", "core.__main__": "command", "core.console": "command",
-             "core.library_commands": "command", **dict.fromkeys((
-                 "core.studio", "core.acceptance", "core.beforehand", "core.readiness", "core.leading",
-                 "core.transfer", "core.many", "core.disk"), "studio")}
+    rooms = {"core.operations.doctor": "doctor", "core.__main__": "command", "core.cli.console": "command",
+             "core.cli.library_commands": "command", **dict.fromkeys((
+                 "core.studio", "core.operations.acceptance", "core.operations.planner", "core.operations.readiness", "core.operations.leadership",
+                 "core.operations.import_export", "core.operations.bulk_actions", "core.operations.disk_usage"), "studio")}
     if module.split(".")[0] == "core":
         return rooms[module]  # a new room of core must be named here
     return "pages"
@@ -103,13 +103,13 @@ def test_diffusion_is_reached_only_from_the_workers_main():
             continue
         for name in ours(path):
             if name.startswith("core.diffusion"):
-                assert name_of(path) == "core.jobs.worker", name_of(path)
+                assert name_of(path) == "core.jobs.worker.host", name_of(path)
     tree = ast.parse((ROOT / "core" / "jobs" / "worker.py").read_text(encoding="utf-8"))
     top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert not any(name and name.startswith("core.diffusion") for name in top)
 
 
-@pytest.mark.parametrize("module", ["core.studio", "core.__main__", "core.web.routes", "core.doctor"])
+@pytest.mark.parametrize("module", ["core.studio", "core.__main__", "core.web.media", "core.operations.doctor"])
 def test_the_process_of_the_screens_never_imports_torch(module):
     heavy = "{'torch', 'diffusers', 'transformers', 'streamlit'}"
     code = f"import sys, {module}; sys.exit(bool({heavy} & set(sys.modules)))"
@@ -142,7 +142,7 @@ def test_there_is_one_broad_except_and_it_is_the_workers():
                 kind = getattr(node.type, "id", None)
                 if node.type is None or kind in ("Exception", "BaseException"):
                     broad.append(name_of(path))
-    assert broad == ["core.jobs.worker"]
+    assert broad == ["core.jobs.worker.host"]
 
 
 def test_the_environment_is_read_in_one_place():

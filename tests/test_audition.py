@@ -10,17 +10,17 @@ from drawn import until
 from PIL import Image
 from test_dispatcher import House, house, process_house  # noqa: F401 (fixtures)
 
-from core.audition import Audition, audition_of, short_steps
+from core.domain.audition import Audition, audition_of, short_steps
+from core.domain.request import SEED_BITS, VideoRequest
+from core.domain.video import new_id
 from core.errors import BadRequest, ClipError, NotFound
-from core.jobs.contact_sheets import ContactSheets
-from core.jobs.job import DONE
-from core.jobs.publishing import keep_audition
-from core.jobs.status import Outcome
-from core.library.contact_sheet import GAP, TILE, columns, contact_sheet, tile
-from core.request import SEED_BITS, VideoRequest
+from core.jobs.kinds.publishing import keep_audition
+from core.jobs.protocol import Outcome
+from core.jobs.queue.job import DONE
+from core.library.media.contact_sheet import GAP, TILE, columns, contact_sheet, tile
+from core.library.storage.contact_sheets import ContactSheets
 from core.settings import Settings
 from core.studio import open_studio
-from core.video import new_id
 
 REQUEST = drawn.REQUEST
 TINY = VideoRequest("a red ball", "", "tiny", 4, 9, 5.0, 8, 7, 32, 32, "dpmsolver++", "exact")
@@ -183,9 +183,9 @@ def test_seeds_that_become_no_picture_leave_an_empty_place_and_a_note(tmp_path):
             self.seed = request.seed
             return super().generate(request, *rest)
 
-    from core.jobs.executors import InlineExecutor
-    from core.jobs.render import Renderer
-    from core.jobs.worker import WorkerHost
+    from core.jobs.executors.process import InlineExecutor
+    from core.jobs.kinds.render import Renderer
+    from core.jobs.worker.host import WorkerHost
 
     home = House(tmp_path, executor=InlineExecutor(
         lambda on_news: WorkerHost(lambda: Renderer(Sometimes(tmp_path)), on_news)))
@@ -245,7 +245,7 @@ def test_a_finished_seed_has_the_noise_of_its_tile_and_the_frames_of_a_video_mad
 def test_an_audition_left_after_any_step_and_gone_on_makes_the_same_tiles(models_dir, mode):
     from core.diffusion.engine import Engine
     from core.errors import Paused
-    from core.jobs.auditioning import audition
+    from core.jobs.kinds.audition import audition
 
     engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
     request, asked = replace(TINY, mode=mode, num_frames=2), audition_of(TINY, 2, 3)
@@ -304,7 +304,7 @@ def test_a_refused_audition_leaves_nothing_behind(studio):
 def test_tiles_of_other_weights_are_not_gone_on_with(tmp_path):
     """What decides the tiles is part of the checkpoint: another model of the same name begins again."""
     from core.errors import Paused
-    from core.jobs.auditioning import audition
+    from core.jobs.kinds.audition import audition
 
     engine, kept, asked = drawn.DrawnEngine(tmp_path), [], audition_of(REQUEST, 3, 2)
 

@@ -92,7 +92,7 @@ def test_a_variant_that_is_stopped_at_its_second_video_keeps_the_figures_of_the_
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
 def test_the_model_it_builds_is_modelscope_to_the_weight():
-    from core.architecture import Architecture
+    from core.families.unet3d.shape import Architecture
     from scripts.bench_parts.gpu import build
 
     parts = build(Architecture(), torch.device("cuda"), torch.float16)

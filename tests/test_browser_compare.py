@@ -13,8 +13,8 @@ from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
 from playwright.sync_api import expect  # noqa: E402
 from test_browser import chromium, made, screen  # noqa: E402, F401
 
-from core.library import clip  # noqa: E402
 from core.library.library import Library  # noqa: E402
+from core.library.media import clip
 from scripts.bench_parts.synthetic import fill, moving_square, synthetic  # noqa: E402
 
 pytestmark = [pytest.mark.browser,

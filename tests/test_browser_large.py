@@ -11,8 +11,8 @@ from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
 from playwright.sync_api import Route, expect  # noqa: E402
 from test_browser import chromium, screen  # noqa: E402, F401
 
-from core.library.shelf import MP4, Shelf  # noqa: E402
-from core.video import Video  # noqa: E402
+from core.domain.video import Video
+from core.library.storage.video_files import MP4, Shelf
 from scripts.bench_parts.synthetic import fill, shared_clip, synthetic  # noqa: E402
 
 COUNT = 10_000

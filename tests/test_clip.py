@@ -19,7 +19,7 @@ from PIL import Image
 from samples import HOSTILE, moving, mp4
 
 from core.errors import ClipError
-from core.library import clip, encoder, metrics, posters
+from core.library.media import clip, encoder, metrics, posters
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.library.query import Query
+from core.library.search.query import Query
 
 ROOT = Path(__file__).resolve().parent.parent
 ASKED = set(Query.__dataclass_fields__) - {"page", "page_size", "around"}

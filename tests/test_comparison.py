@@ -10,11 +10,12 @@ import pytest
 import samples
 from samples import moving, with_recipe
 
+from core.domain.video import Video
 from core.errors import BadRequest, ClipError, DamagedVideo, NotFound
-from core.library import clip, comparison, metrics
-from core.library.derived import Derived
+from core.library import comparison
 from core.library.library import Library
-from core.video import Video
+from core.library.media import clip, metrics
+from core.library.storage.derived_files import Derived
 
 
 def noisy(frames: np.ndarray, amount: int, seed: int = 0) -> np.ndarray:

@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from core import cost
-from core.architecture import Architecture, architecture, decoder_tally, text_tally, unet_tally
+from core.families.unet3d import cost
+from core.families.unet3d.shape import Architecture, architecture, decoder_tally, text_tally, unet_tally
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "data" / "models" / "demo"

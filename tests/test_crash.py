@@ -18,17 +18,17 @@ import samples
 from drawn import alive, until
 
 from core import faults
-from core.jobs.dispatcher import Dispatcher
-from core.jobs.executors import InlineExecutor, ProcessExecutor
-from core.jobs.ledger import Ledger
-from core.jobs.render import Renderer
-from core.jobs.worker import WorkerHost
-from core.library import clip
+from core.domain.request import VideoRequest
+from core.domain.video import Video
+from core.jobs.dispatch.dispatcher import Dispatcher
+from core.jobs.executors.process import InlineExecutor, ProcessExecutor
+from core.jobs.kinds.render import Renderer
+from core.jobs.queue.ledger import Ledger
+from core.jobs.worker.host import WorkerHost
 from core.library.library import Library
-from core.library.query import Query
-from core.request import VideoRequest
+from core.library.media import clip
+from core.library.search.query import Query
 from core.settings import Settings
-from core.video import Video
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim", "exact")
@@ -159,7 +159,7 @@ def test_with_the_real_engine_in_its_own_process_the_worker_dies_too_and_the_fra
         tmp_path, models_dir):
     ledger = Ledger(tmp_path / "jobs.sqlite")
     ids = [ledger.add(TINY).id, ledger.add(replace(TINY, num_inference_steps=3)).id]
-    code = ("from core.jobs.executors import ProcessExecutor\n"
+    code = ("from core.jobs.executors.process import ProcessExecutor\n"
             "data, models = map(pathlib.Path, sys.argv[1:])\n"
             "executor = ProcessExecutor(test_crash.settings_for(data, models))\n"
             "(data / 'pid').write_text(str(executor.pid))\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from samples import mp4, video
 
-from core.library.damage import REMEMBERED_S, Damage
 from core.library.library import Library
-from core.library.shelf import MP4, SIDECAR, Shelf
+from core.library.search.damage import REMEMBERED_S, Damage
+from core.library.storage.video_files import MP4, SIDECAR, Shelf
 
 
 @pytest.fixture

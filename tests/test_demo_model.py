@@ -13,25 +13,25 @@ from drawn import until
 from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.architecture import architecture
+from core.families.unet3d.shape import architecture
 from scripts.demo_model import captions, world
-from scripts.demo_model.ahead import ahead
 from scripts.demo_model.autoencoder import Reconstruction, build_autoencoder, train_autoencoder, train_encoder
 from scripts.demo_model.base import autoencoder_of, weights_of
 from scripts.demo_model.card import STAGES
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk, to_pixels
+from scripts.demo_model.decoder_finetune import retouch
 from scripts.demo_model.denoiser import Batches, Denoiser, stages, tokenizer_for
 from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.measure import measure, measure_pair
+from scripts.demo_model.prefetch import ahead
 from scripts.demo_model.prompts import pair_prompts, single_prompts
 from scripts.demo_model.recipe import CPU_128, RECIPES, TOY
-from scripts.demo_model.retouching import retouch
 from scripts.demo_model.scenes import SCENES
+from scripts.demo_model.shape_reader import whereabouts
+from scripts.demo_model.stages import teach_positions, teach_words, train_stage
 from scripts.demo_model.tables import outlines, pair_summary
-from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, encode, known_tokens
 from scripts.demo_model.train import main, train
-from scripts.demo_model.whereabouts import whereabouts
 
 CHECKPOINT = Path(__file__).parents[1] / "data" / "models" / "demo"
 

@@ -11,15 +11,16 @@ from diffusers import TextToVideoSDPipeline
 from PIL import Image
 from tiny import make_checkpoint
 
-from core.cost import DECODED_PIXELS
 from core.diffusion import noise, preview, sampler
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
-from core.diffusion.loader import settle
-from core.diffusion.prediction import Reference
 from core.diffusion.report import Report
-from core.models import SCHEDULERS, catalog
-from core.request import VideoRequest, resolve
+from core.diffusion.unet3d.loader import settle
+from core.diffusion.unet3d.prediction import Reference
+from core.domain.models import SCHEDULERS
+from core.domain.request import VideoRequest, resolve
+from core.families.catalog import catalog
+from core.families.unet3d.cost import DECODED_PIXELS
 from core.settings import Settings
 
 ZERO_SNR = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}

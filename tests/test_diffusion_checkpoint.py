@@ -6,9 +6,11 @@ import os
 import pytest
 from tiny import make_checkpoint
 
-from core.diffusion import checkpoint, loader
+from core.diffusion.unet3d import loader
 from core.errors import ModelUnavailable
-from core.models import MODELS, catalog
+from core.families import model_folder as checkpoint
+from core.families.catalog import catalog
+from core.families.registry import MODELS
 from core.settings import Settings
 
 

@@ -14,10 +14,11 @@ from tiny import make_checkpoint
 from core.diffusion.device import has_kernels
 from core.diffusion.engine import Engine
 from core.diffusion.failures import meaning
+from core.domain.models import NEGATIVE_PROMPT
+from core.domain.receipt import Environment, environment_causes
+from core.domain.request import VideoRequest, resolve
 from core.errors import BadRequest, Cancelled, InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
-from core.models import NEGATIVE_PROMPT, catalog
-from core.receipt import Environment, environment_causes
-from core.request import VideoRequest, resolve
+from core.families.catalog import catalog
 from core.settings import REPOSITORY, Settings
 
 
@@ -106,7 +107,7 @@ def test_a_fresh_process_makes_the_same_bits(engine, models_dir):
     program = f"""
 import json, sys, torch
 from core.diffusion.engine import Engine
-from core.request import VideoRequest
+from core.domain.request import VideoRequest
 from core.settings import Settings
 torch.set_num_threads({torch.get_num_threads()})
 engine = Engine(Settings.from_env({{}}, models_dir={str(models_dir)!r}, device="cpu"))

@@ -11,11 +11,13 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tiny import make_checkpoint
 
-from core import doctor
-from core.diffusion import hub, loader
+from core.diffusion import hub
 from core.diffusion.engine import Engine
+from core.diffusion.unet3d import loader
 from core.errors import Cancelled, DiskFull, ModelUnavailable
-from core.models import MODELS, folder_on_disk
+from core.families.catalog import folder_on_disk
+from core.families.registry import MODELS
+from core.operations import doctor
 from core.settings import Settings
 from core.studio import open_studio
 
@@ -158,7 +160,7 @@ def test_only_what_is_loaded_is_fetched_and_progress_counts_its_bytes(server, pl
 
 
 def test_a_model_of_the_hub_runs_and_its_receipt_names_repository_and_commit(place, tmp_path, monkeypatch):
-    from core.request import VideoRequest
+    from core.domain.request import VideoRequest
 
     monkeypatch.setitem(MODELS, SPEC.key, SPEC)
     engine = Engine(settings(tmp_path), place)

@@ -16,20 +16,20 @@ import pytest
 import samples
 from drawn import until
 
+from core.domain.request import VideoRequest
+from core.domain.video import Origin
 from core.errors import NotFound, StudioError
-from core.jobs.dispatcher import Dispatcher
-from core.jobs.executors import InlineExecutor, ProcessExecutor
-from core.jobs.ledger import Ledger
-from core.jobs.render import Renderer
-from core.jobs.worker import WorkerHost
-from core.library import clip
+from core.families.registry import MODELS
+from core.jobs.dispatch.dispatcher import Dispatcher
+from core.jobs.executors.process import InlineExecutor, ProcessExecutor
+from core.jobs.kinds.render import Renderer
+from core.jobs.queue.ledger import Ledger
+from core.jobs.worker.host import WorkerHost
 from core.library.library import Library
 from core.library.lineage import lineage, origin_of
-from core.library.query import Query
-from core.models import MODELS
-from core.request import VideoRequest
+from core.library.media import clip
+from core.library.search.query import Query
 from core.settings import Settings
-from core.video import Origin
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = drawn.REQUEST
@@ -435,7 +435,7 @@ def test_another_process_submits_deletes_and_is_refused_in_the_owners_words(hous
     code = """
 import sys, time, pathlib
 from core.errors import BadRequest, NotFound
-from core.jobs.ledger import Ledger
+from core.jobs.queue.ledger import Ledger
 sys.path.insert(0, "tests")
 from drawn import REQUEST, until
 ledger = Ledger(pathlib.Path(sys.argv[1]))

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from core.__main__ import parser
-from core.jobs import ledger
-from core.models import MODELS, SCHEDULERS
-from core.modes import MODES
+from core.domain.models import SCHEDULERS
+from core.domain.modes import MODES
+from core.families.registry import MODELS
+from core.jobs.queue import ledger
 from core.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent

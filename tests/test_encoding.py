@@ -13,15 +13,15 @@ from drawn import DrawnEngine, until
 from PIL import Image
 from samples import moving
 
-from core.cost import DECODED_PIXELS
 from core.diffusion.engine import Engine
+from core.domain.request import VideoRequest, resolve
 from core.errors import Cancelled, ClipError
-from core.jobs.render import Renderer
-from core.jobs.status import Head
-from core.library import clip
-from core.library.encoding import Encoding
-from core.models import catalog
-from core.request import VideoRequest, resolve
+from core.families.catalog import catalog
+from core.families.unet3d.cost import DECODED_PIXELS
+from core.jobs.kinds.render import Renderer
+from core.jobs.protocol import Head
+from core.library.media import clip
+from core.library.media.encoding import Encoding
 from core.settings import Settings
 
 

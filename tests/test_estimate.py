@@ -5,21 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from core import cost
-from core.architecture import architecture
-from core.estimate import (
-    Run,
-    first_guess,
-    in_words,
-    loading,
-    of_mode,
-    seconds,
-    what_changes,
-)
-from core.models import MODELS, NEGATIVE_PROMPT
-from core.request import VideoRequest
-from core.resources import Resources
-from pages.parts.words import roughly
+from core.domain.models import NEGATIVE_PROMPT
+from core.domain.request import VideoRequest
+from core.domain.resources import Resources
+from core.families.registry import MODELS
+from core.families.unet3d import cost
+from core.families.unet3d.shape import architecture
+from core.planning.estimate import Run, first_guess, in_words, loading, of_mode, seconds, what_changes
+from pages.parts.formatting import roughly
 
 DEMO = architecture(Path(__file__).resolve().parent.parent / "data" / "models" / "demo")
 SPEC = MODELS["modelscope-1.7b"]

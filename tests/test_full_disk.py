@@ -15,7 +15,7 @@ import samples
 from samples import mp4, video
 
 from core.library.library import Library
-from core.library.query import Query
+from core.library.search.query import Query
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSHARE = shutil.which("unshare")
@@ -29,9 +29,9 @@ import numpy as np
 from samples import video, with_recipe
 from core.errors import DiskFull, StudioError
 from core.library import exchange
-from core.library.derived import Derived
+from core.library.storage.derived_files import Derived
 from core.library.library import Library, Query
-from core.library.renditions import RENDITIONS
+from core.library.media.export_formats import RENDITIONS
 disk, aside = Path(sys.argv[1]), Path(sys.argv[2])
 library = Library(disk / "data", writable=True)
 noise = np.random.default_rng(0)

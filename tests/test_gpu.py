@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from core import cost
-from core.cost import DECODED_PIXELS
 from core.diffusion.engine import Engine
-from core.diffusion.graphs import cuda_graph
 from core.diffusion.report import Report
-from core.models import SCHEDULERS, catalog
-from core.modes import EXACT, FAST, MODES, REFERENCE
-from core.request import VideoRequest, resolve
+from core.diffusion.unet3d.graphs import cuda_graph
+from core.domain.models import SCHEDULERS
+from core.domain.modes import EXACT, FAST, MODES, REFERENCE
+from core.domain.request import VideoRequest, resolve
+from core.families.catalog import catalog
+from core.families.unet3d import cost
+from core.families.unet3d.cost import DECODED_PIXELS
 from core.settings import Settings
 
 pytestmark = [

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from core import cost
-from core.diffusion.buckets import Buckets
 from core.diffusion.engine import Engine
-from core.diffusion.graphs import Graphed, Recorded
-from core.diffusion.network import Network, lay_out
+from core.diffusion.unet3d.buckets import Buckets
+from core.diffusion.unet3d.graphs import Graphed, Recorded
+from core.diffusion.unet3d.network import Network, lay_out
+from core.domain.modes import EXACT, FAST, REFERENCE
+from core.domain.request import VideoRequest, resolve
 from core.errors import Cancelled
-from core.models import catalog
-from core.modes import EXACT, FAST, REFERENCE
-from core.request import VideoRequest, resolve
+from core.families.catalog import catalog
+from core.families.unet3d import cost
 from core.settings import Settings
 
 
@@ -230,7 +230,7 @@ def test_without_memory_for_recordings_steps_are_made_as_ever_and_the_log_says_s
 
 
 def engine_needs(models_dir, request):
-    from core.architecture import architecture
+    from core.families.unet3d.shape import architecture
 
     return cost.memory(architecture(models_dir / "tiny"), request.num_frames, request.height, request.width,
                        request.guidance_scale, "cpu")

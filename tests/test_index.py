@@ -16,12 +16,12 @@ from samples import HOSTILE, video
 from tinydb import TinyDB, where
 
 from core.errors import BadRequest, ReadOnly
-from core.library import index as index_module
-from core.library.entry import Entry, fold
-from core.library.facets import Tally
-from core.library.index import FORMAT, Index
-from core.library.query import SORTS, Query, matching, terms
-from core.library.rows import Rows
+from core.library.search import index as index_module
+from core.library.search.blocks import Rows
+from core.library.search.entry import Entry, fold
+from core.library.search.facets import Tally
+from core.library.search.index import FORMAT, Index
+from core.library.search.query import SORTS, Query, matching, terms
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8"), max_size=80)
@@ -251,7 +251,7 @@ import resource, signal, sys
 sys.path.insert(0, "tests")
 from pathlib import Path
 from core.errors import DiskFull
-from core.library.index import FORMAT, Index
+from core.library.search.index import FORMAT, Index
 from test_index import entry
 index = Index(Path(sys.argv[1]) / "index.json", True)
 for number in range(5):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from core.domain.progress import Progress
+from core.domain.request import VideoRequest
+from core.domain.video import Origin
 from core.errors import BadRequest, DiskFull, NotFound, ReadOnly, StudioError
-from core.jobs.database import SCHEMA
-from core.jobs.ledger import Ledger
-from core.progress import Progress
-from core.request import VideoRequest
-from core.video import Origin
+from core.jobs.queue.database import SCHEMA
+from core.jobs.queue.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = VideoRequest("a red ball", "blurry", "tiny", 4, 2, 5.0, 8, 2**63 - 1, 32, 32, "ddim", "exact")
@@ -32,7 +32,7 @@ def python(code: str, *arguments: str) -> subprocess.Popen:
 
 def test_an_accepted_job_is_found_by_another_process_at_once(ledger, tmp_path):
     job = ledger.add(REQUEST, owner="ada", parent="20261122-081301-a1b2c3", kind="regenerate")
-    child = python("import sys, pathlib; from core.jobs.ledger import Ledger\n"
+    child = python("import sys, pathlib; from core.jobs.queue.ledger import Ledger\n"
                    "ledger = Ledger(pathlib.Path(sys.argv[1])); print(ledger.get(sys.argv[2])); ledger.close()",
                    str(tmp_path / "jobs.sqlite"), job.id)
     assert child.communicate()[0].strip() == str(job)
@@ -50,7 +50,7 @@ def test_jobs_are_claimed_in_the_order_they_were_accepted_whatever_their_ids(led
 
 def test_four_processes_claim_two_hundred_jobs_and_none_twice(ledger, tmp_path):
     ids = {ledger.add(REQUEST).id for _ in range(200)}
-    code = ("import sys, pathlib; from core.jobs.ledger import Ledger\n"
+    code = ("import sys, pathlib; from core.jobs.queue.ledger import Ledger\n"
             "ledger = Ledger(pathlib.Path(sys.argv[1]))\n"
             "while job := ledger.claim(sys.argv[2]): print(job.id)\n"
             "ledger.close()")
@@ -82,8 +82,8 @@ def test_a_full_queue_refuses_and_leaves_nothing_behind(ledger):
 
 
 def test_many_processes_never_put_more_than_the_limit_into_the_queue(tmp_path):
-    code = ("import sys, pathlib; from core.jobs.ledger import Ledger; from core.errors import BadRequest\n"
-            "from core.request import VideoRequest\n"
+    code = ("import sys, pathlib; from core.jobs.queue.ledger import Ledger; from core.errors import BadRequest\n"
+            "from core.domain.request import VideoRequest\n"
             "ledger = Ledger(pathlib.Path(sys.argv[1])); accepted = 0\n"
             "for _ in range(20):\n"
             "    try: ledger.add(VideoRequest('x'), max_queued=30); accepted += 1\n"
@@ -220,8 +220,8 @@ def test_a_damaged_ledger_is_set_aside_and_what_can_be_read_of_it_is_saved(tmp_p
 
 def test_an_accepted_job_survives_kill_9_of_the_process_that_accepted_it(tmp_path):
     path = tmp_path / "jobs.sqlite"
-    code = ("import os, sys, pathlib, signal; from core.jobs.ledger import Ledger\n"
-            "from core.request import VideoRequest\n"
+    code = ("import os, sys, pathlib, signal; from core.jobs.queue.ledger import Ledger\n"
+            "from core.domain.request import VideoRequest\n"
             "ledger = Ledger(pathlib.Path(sys.argv[1]))\n"
             "for _ in range(7): print(ledger.add(VideoRequest('x')).id, flush=True)\n"
             "os.kill(os.getpid(), signal.SIGKILL)")

@@ -20,15 +20,16 @@ from hypothesis import strategies as st
 from samples import HOSTILE, IDENTICAL, moving, mp4, video, with_recipe
 from tinydb import TinyDB
 
+from core.domain.receipt import Verdict
+from core.domain.request import VideoRequest
+from core.domain.video import Video, new_id
 from core.errors import BadRequest, ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly, StudioError
-from core.library import clip, encoder, sidecar
-from core.library.arrival import Kept
-from core.library.index import FORMAT
+from core.library import sidecar
+from core.library.incoming import Kept
 from core.library.library import Library
-from core.library.query import Query
-from core.receipt import Verdict
-from core.request import VideoRequest
-from core.video import Video, new_id
+from core.library.media import clip, encoder
+from core.library.search.index import FORMAT
+from core.library.search.query import Query
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8"), max_size=120)

@@ -16,10 +16,10 @@ import samples
 from samples import IDENTICAL, mp4, video
 
 from core import faults
-from core.library import clip
+from core.domain.video import Video
 from core.library.library import Library
-from core.library.query import Query
-from core.video import Video
+from core.library.media import clip
+from core.library.search.query import Query
 
 ROOT = Path(__file__).resolve().parent.parent
 OLD = video("an old one", id="20261122-000001-abcdef", tags=("kept",), favorite=True, verdict=IDENTICAL,
@@ -30,7 +30,7 @@ DEED = """
 import json, sys
 from pathlib import Path
 from core.library.library import Library
-from core.video import Video
+from core.domain.video import Video
 folder, deed = Path(sys.argv[1]), sys.argv[2]
 library = Library(folder / "data", writable=True, trash_days=0 if deed == "delete" else 30)
 if deed == "publish":

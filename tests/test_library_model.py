@@ -18,13 +18,13 @@ from samples import IDENTICAL, moving, video, with_recipe
 from test_arrival import foreign
 
 from core import faults
+from core.domain.video import Video
 from core.errors import NewerLibrary, NotFound, StudioError
-from core.library import exchange
-from core.library.exchange import Twins
-from core.library.index import FORMAT
+from core.library import folder_exchange as exchange
+from core.library.folder_exchange import Twins
 from core.library.library import Library
-from core.library.query import Query
-from core.video import Video
+from core.library.search.index import FORMAT
+from core.library.search.query import Query
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 IDS = [f"202611{day}-000000-abcdef" for day in ("01", "02", "03")] + ["20261201-000000-abcdef"]

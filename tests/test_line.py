@@ -12,15 +12,15 @@ import samples
 from drawn import until
 from filelock import FileLock
 
-from core.beforehand import Beforehand
+from core.domain.request import VideoRequest, resolve
+from core.domain.resources import Resources
 from core.errors import BadRequest, DiskFull, DoesNotFit, NotFound, StudioError
-from core.estimate import in_words
-from core.forecast import Forecast
-from core.jobs.ledger import Job
-from core.library import clip
+from core.jobs.queue.ledger import Job
 from core.library.library import Query
-from core.request import VideoRequest, resolve
-from core.resources import Resources
+from core.library.media import clip
+from core.operations.planner import Beforehand
+from core.planning.differences import Forecast
+from core.planning.estimate import in_words
 from core.settings import Settings
 from core.studio import Studio, open_studio
 

@@ -8,13 +8,14 @@ import pytest
 import samples
 from samples import with_recipe
 
+from core.domain.receipt import Verdict
+from core.domain.video import ANCESTORS, Origin, Video
 from core.errors import DamagedVideo
-from core.jobs.status import Head
-from core.library import clip, sidecar
+from core.jobs.protocol import Head
+from core.library import sidecar
 from core.library.library import Library
 from core.library.lineage import DAMAGED, GONE, HERE, NEWER, SHOWN, TRASHED, lineage, origin_of
-from core.receipt import Verdict
-from core.video import ANCESTORS, Origin, Video
+from core.library.media import clip
 
 ID = "20261122-0813{:02d}-a1b2c3".format
 

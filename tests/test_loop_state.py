@@ -14,10 +14,11 @@ from tiny import make_checkpoint
 from core.diffusion import sampler
 from core.diffusion.engine import Engine
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
+from core.domain.models import SCHEDULERS
+from core.domain.modes import EXACT, MODES
+from core.domain.request import VideoRequest, resolve
 from core.errors import Paused
-from core.models import SCHEDULERS, catalog
-from core.modes import EXACT, MODES
-from core.request import VideoRequest, resolve
+from core.families.catalog import catalog
 from core.settings import REPOSITORY, Settings
 
 STEPS = 6
@@ -119,7 +120,7 @@ def test_for_the_model_that_ships_too(demo, key):
 PROGRAM = """
 import json, pathlib, sys, torch
 from core.diffusion.engine import Engine
-from core.request import VideoRequest
+from core.domain.request import VideoRequest
 from core.settings import Settings
 models, threads, folder = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])
 torch.set_num_threads(threads)

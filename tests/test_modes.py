@@ -5,14 +5,15 @@ import pytest
 import torch
 
 from core.diffusion.engine import Engine
-from core.diffusion.network import Network, lay_out
+from core.diffusion.unet3d.network import Network, lay_out
+from core.domain.models import SCHEDULERS
+from core.domain.modes import EXACT, FAST, MODES, REFERENCE, ModeSpec, Step, mode_of, plan
+from core.domain.receipt import Receipt, causes
+from core.domain.request import VideoRequest, resolve
+from core.domain.video import Video
 from core.errors import BadRequest, Paused
-from core.models import SCHEDULERS, catalog
-from core.modes import EXACT, FAST, MODES, REFERENCE, ModeSpec, Step, mode_of, plan
-from core.receipt import Receipt, causes
-from core.request import VideoRequest, resolve
+from core.families.catalog import catalog
 from core.settings import REPOSITORY, Settings
-from core.video import Video
 
 MODELS_DIR = REPOSITORY / "data" / "models"
 

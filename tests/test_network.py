@@ -8,13 +8,13 @@ from diffusers import UNet3DConditionModel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from core.cost import DECODED_PIXELS
 from core.diffusion import noise, sampler
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
-from core.diffusion.network import Network, lay_out
-from core.diffusion.prediction import Planned, Reference
-from core.modes import EXACT, MODES, plan
+from core.diffusion.unet3d.network import Network, lay_out
+from core.diffusion.unet3d.prediction import Planned, Reference
+from core.domain.modes import EXACT, MODES, plan
+from core.families.unet3d.cost import DECODED_PIXELS
 from core.settings import Settings
 
 FRAMES, STEPS, GUIDANCE = 3, 4, 6.0

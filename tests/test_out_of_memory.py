@@ -8,10 +8,10 @@ import pytest
 from drawn import until
 from test_dispatcher import House, settings_for
 
-from core.beforehand import Beforehand
-from core.jobs.executors import ProcessExecutor
-from core.jobs.job import FAILED
-from core.request import VideoRequest
+from core.domain.request import VideoRequest
+from core.jobs.executors.process import ProcessExecutor
+from core.jobs.queue.job import FAILED
+from core.operations.planner import Beforehand
 
 REQUEST = VideoRequest("a red ball", "", "tiny", 4, 2, 5.0, 8, 7, 32, 32, "ddim", "exact")
 LARGE = replace(REQUEST, num_frames=48, width=512, height=512, num_inference_steps=1)

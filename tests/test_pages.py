@@ -14,15 +14,16 @@ import samples
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from core.domain.modes import MODES
+from core.domain.progress import Progress
+from core.domain.receipt import Environment, Receipt, Verdict
+from core.domain.request import VideoRequest
 from core.errors import NotFound
-from core.jobs.job import Job
-from core.library.query import Query
-from core.modes import MODES
-from core.progress import Progress
-from core.receipt import Environment, Receipt, Verdict
-from core.request import VideoRequest
+from core.jobs.queue.job import Job
+from core.library.search.query import Query
 from core.studio import Studio
-from pages.parts import keys, shell, words
+from pages.parts import formatting as words
+from pages.parts import keys, shell
 from pages.parts.streamlit_private import turn_off_page_discovery
 
 ENTRY = str(Path(__file__).resolve().parent.parent / "streamlit_app.py")
@@ -36,7 +37,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
                         "DEVICE": "cpu", "MODEL": "", "MIN_FREE_MB": 0, "MAX_QUEUED": 200}.items():
         monkeypatch.setenv(f"T2V_{name}", str(value))
     monkeypatch.setattr("core.library.examples.FOLDER", tmp_path / "examples")
-    monkeypatch.setattr("core.many.PATIENCE_S", 60.0)
+    monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 60.0)
     shell.studio.clear()
     yield shell.studio()
     shell.studio.clear()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from test_pages import HOSTILE, at_button, page, press, run, said, studio  # noqa: F401 (a fixture)
 
-from core.audition import Audition
-from core.jobs.contact_sheets import ContactSheets
-from core.jobs.job import Job
-from core.library.contact_sheet import contact_sheet, tile
-from core.progress import Progress
-from core.request import VideoRequest
-from pages.parts import words
+from core.domain.audition import Audition
+from core.domain.progress import Progress
+from core.domain.request import VideoRequest
+from core.jobs.queue.job import Job
+from core.library.media.contact_sheet import contact_sheet, tile
+from core.library.storage.contact_sheets import ContactSheets
+from pages.parts import formatting as words
 
 SHEET = contact_sheet([tile(np.full((2, 8, 8, 3), shade, np.uint8)) for shade in (0, 90, 180, 250)], 8)
 BUTTONS = ["1 · Finish seed 7", "2 · Finish seed 8", "3 · Finish seed 9", "4 · Finish seed 10"]

@@ -7,10 +7,10 @@ import samples
 from streamlit.testing.v1 import AppTest
 from test_pages import healthy, keep, page, press, said, studio  # noqa: F401  (a fixture)
 
+from core.domain.request import VideoRequest
 from core.errors import NewerLibrary
-from core.library.index import FORMAT
 from core.library.library import Library
-from core.request import VideoRequest
+from core.library.search.index import FORMAT
 from core.settings import Settings
 from core.studio import open_studio
 from pages.parts import shell

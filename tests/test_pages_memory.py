@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from test_pages import page, press, run, said, studio  # noqa: F401 (a fixture)
 
-from core.request import VideoRequest
-from core.resources import main_memory
+from core.domain.request import VideoRequest
+from core.domain.resources import main_memory
 
 NEEDS = 96 * 10**9  # 64 frames of 1024×1024 with the generic network, in single precision
 

@@ -3,10 +3,10 @@
 import pytest
 from test_pages import at_button, page, press, run, said, studio  # noqa: F401 (a fixture)
 
-from core.jobs.job import Job
-from core.progress import Progress
-from core.request import VideoRequest
-from pages.parts import words
+from core.domain.progress import Progress
+from core.domain.request import VideoRequest
+from core.jobs.queue.job import Job
+from pages.parts import formatting as words
 
 
 def paused_at(studio, done: int = 12, total: int = 25, preview: int = 3) -> Job:  # noqa: F811

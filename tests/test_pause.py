@@ -16,17 +16,17 @@ from drawn import AT_ONCE, head, until
 from test_dispatcher import House, settings_for
 
 from core import faults
-from core.jobs.database import SCHEMA
-from core.jobs.executors import InlineExecutor, ProcessExecutor
-from core.jobs.job_files import JobFiles
-from core.jobs.keeper import Cadence, Keeper
-from core.jobs.ledger import Ledger
-from core.jobs.render import Renderer
-from core.jobs.status import as_text
-from core.jobs.worker import WorkerHost
-from core.models import SCHEDULERS
-from core.progress import Progress
-from core.request import VideoRequest
+from core.domain.models import SCHEDULERS
+from core.domain.progress import Progress
+from core.domain.request import VideoRequest
+from core.jobs.executors.process import InlineExecutor, ProcessExecutor
+from core.jobs.kinds.render import Renderer
+from core.jobs.protocol import as_text
+from core.jobs.queue.database import SCHEMA
+from core.jobs.queue.job_files import JobFiles
+from core.jobs.queue.ledger import Ledger
+from core.jobs.worker.checkpoint_cadence import Cadence, Keeper
+from core.jobs.worker.host import WorkerHost
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 60
@@ -40,7 +40,7 @@ def inline(folder, cadence=AT_ONCE):
 
 def real_worker():
     """The real engine in a process of its own, which makes a checkpoint after every second step."""
-    code = ("from core.jobs.keeper import Cadence; from core.jobs.worker import _build, serve; "
+    code = ("from core.jobs.worker.checkpoint_cadence import Cadence; from core.jobs.worker.host import _build, serve; "
             "serve(_build, Cadence(steps=2, seconds=0.0))")
     return sys.executable, "-c", code
 

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from core import cost
 from core.diffusion.engine import Engine
-from core.diffusion.network import lay_out
 from core.diffusion.placement import free_bytes, rest_on, visiting
+from core.diffusion.unet3d.network import lay_out
+from core.domain.models import SCHEDULERS
+from core.domain.modes import EXACT, FAST, MODES, REFERENCE
+from core.domain.request import VideoRequest, resolve
 from core.errors import Cancelled, OutOfMemory
-from core.models import SCHEDULERS, catalog
-from core.modes import EXACT, FAST, MODES, REFERENCE
-from core.request import VideoRequest, resolve
+from core.families.catalog import catalog
+from core.families.unet3d import cost
 from core.settings import Settings
 
 CPU = torch.device("cpu")
@@ -84,7 +85,7 @@ def test_layer_by_layer_at_most_one_layer_is_in_two_places(engines, models_dir, 
 
 
 def cost_architecture(models_dir):
-    from core.architecture import architecture
+    from core.families.unet3d.shape import architecture
 
     return architecture(models_dir / "tiny")
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from core.domain.receipt import Environment, Receipt, Verdict, causes, environment_causes, verdict
+from core.domain.request import VideoRequest, resolve
+from core.domain.video import Result, Runtime, Video, is_id, new_id
 from core.errors import DamagedVideo, ReadOnly
-from core.models import MODELS
-from core.receipt import Environment, Receipt, Verdict, causes, environment_causes, verdict
-from core.request import VideoRequest, resolve
-from core.video import Result, Runtime, Video, is_id, new_id
+from core.families.registry import MODELS
 
 MACHINE = Environment("cpu", "a processor", "float32", "sdpa", "resident", 2,
                       {"torch": "2.13.0", "diffusers": "0.42.1", "cuda": ""})

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.domain.models import NEGATIVE_PROMPT, SCHEDULERS, Range
+from core.domain.request import PROMPT_LIMIT, VideoRequest, resolve
 from core.errors import BadRequest
-from core.models import MODELS, NEGATIVE_PROMPT, SCHEDULERS, Range, catalog
-from core.request import PROMPT_LIMIT, VideoRequest, resolve
+from core.families.catalog import catalog
+from core.families.registry import MODELS
 
 
 def test_a_prompt_alone_gets_every_default_of_the_model():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from core.diffusion.engine import Engine
-from core.models import SCHEDULERS, catalog
-from core.request import VideoRequest, resolve
+from core.domain.models import SCHEDULERS
+from core.domain.request import VideoRequest, resolve
+from core.families.catalog import catalog
 from core.settings import Settings
 
 

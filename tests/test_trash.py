@@ -11,7 +11,7 @@ from samples import IDENTICAL, mp4, video
 
 from core.errors import NotFound, StudioError
 from core.library.library import Library
-from core.library.query import Query
+from core.library.search.query import Query
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 WHOLE = video("a red ball", id="20261122-000001-abcdef", tags=("late", "ü"), favorite=True, verdict=IDENTICAL,

@@ -14,15 +14,15 @@ import drawn
 import pytest
 from drawn import alive, head, until
 
+from core.domain.request import VideoRequest
+from core.domain.resources import Resources
+from core.domain.video import Video
 from core.errors import BadRequest, ModelUnavailable, StudioError, WorkerLost
-from core.jobs.executors import InlineExecutor, ProcessExecutor, Silent
-from core.jobs.render import Renderer
-from core.jobs.worker import WorkerHost
-from core.library import clip
-from core.request import VideoRequest
-from core.resources import Resources
+from core.jobs.executors.process import InlineExecutor, ProcessExecutor, Silent
+from core.jobs.kinds.render import Renderer
+from core.jobs.worker.host import WorkerHost
+from core.library.media import clip
 from core.settings import Settings
-from core.video import Video
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = VideoRequest("a red ball", "", "tiny", 4, 6, 5.0, 8, 7, 32, 32, "ddim", "exact")
@@ -387,7 +387,7 @@ def test_what_a_worker_killed_while_it_decodes_left_is_removed_by_the_next_one(t
 
 
 def test_the_words_of_the_screens_process_never_import_the_engine():
-    code = "import sys, core.jobs.dispatcher, core.jobs.worker; sys.exit('torch' in sys.modules)"
+    code = "import sys, core.jobs.dispatch.dispatcher, core.jobs.worker.host; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

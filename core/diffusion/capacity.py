@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from core import cost
-from core.architecture import architecture
 from core.diffusion.device import dtype_of
 from core.diffusion.placement import free_bytes, needs
-from core.estimate import first_guess
-from core.request import VideoRequest
-from core.resources import Resources, main_memory
+from core.domain.request import VideoRequest
+from core.domain.resources import Resources, main_memory
+from core.families.unet3d import cost
+from core.families.unet3d.shape import architecture
+from core.planning.estimate import first_guess
 
 _SIDE = {"cpu": 768, "cuda": 4096}
 _TURNS = 5

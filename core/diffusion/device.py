@@ -11,8 +11,8 @@ import torch
 import transformers
 
 import core
+from core.domain.receipt import Environment
 from core.errors import ModelUnavailable
-from core.receipt import Environment
 from core.settings import Settings, cpu_caps
 
 _INSTRUCTIONS = ("avx2", "fma3", "avx512_f", "avx512_bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile",

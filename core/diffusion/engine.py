@@ -10,26 +10,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from core import cost
-from core.diffusion import capacity, hub, loader, noise, placement, sampler
+from core.diffusion import capacity, hub, noise, placement, sampler
 from core.diffusion import device as devices
-from core.diffusion.embedding import embed
 from core.diffusion.failures import meaning
 from core.diffusion.frames import check_finite, check_not_flat, decode
-from core.diffusion.graphs import Graphed, Record
 from core.diffusion.loop_state import LoopState, Origin, pack, unpack
-from core.diffusion.network import Network, lay_out
-from core.diffusion.prediction import Prediction, Reference, planned, rehearse
 from core.diffusion.report import Report
+from core.diffusion.unet3d import loader
+from core.diffusion.unet3d.embedding import embed
+from core.diffusion.unet3d.graphs import Graphed, Record
+from core.diffusion.unet3d.network import Network, lay_out
+from core.diffusion.unet3d.prediction import Prediction, Reference, planned, rehearse
+from core.domain.models import find
+from core.domain.modes import mode_of
+from core.domain.progress import OnCheckpoint, OnFrames, OnProgress
+from core.domain.receipt import Environment, LoadedModel, Receipt
+from core.domain.request import VideoRequest, resolve
+from core.domain.resources import Resources
+from core.domain.video import Runtime
 from core.errors import BadRequest, ModelUnavailable, OutOfMemory, StudioError
-from core.models import catalog, find
-from core.modes import mode_of
-from core.progress import OnCheckpoint, OnFrames, OnProgress
-from core.receipt import Environment, LoadedModel, Receipt
-from core.request import VideoRequest, resolve
-from core.resources import Resources
+from core.families.catalog import catalog
+from core.families.unet3d import cost
 from core.settings import Settings
-from core.video import Runtime
 
 
 @dataclass(frozen=True)

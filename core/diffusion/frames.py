@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.cost import DECODED_PIXELS
-from core.diffusion.loader import Pipeline
+from core.diffusion.unet3d.loader import Pipeline
 from core.errors import InvalidFrames
+from core.families.unet3d.cost import DECODED_PIXELS
 
 FLAT_LEVELS = 2
 """A clip whose values stay within this many of 255 levels shows nothing."""

@@ -28,10 +28,10 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
-from core.diffusion import checkpoint
+from core.domain.models import ModelSpec
+from core.domain.progress import OnProgress, Progress
 from core.errors import DiskFull, ModelUnavailable
-from core.models import ModelSpec
-from core.progress import OnProgress, Progress
+from core.families import model_folder as checkpoint
 
 ATTEMPTS = 5
 TIMEOUT_S = 10.0

@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from core.receipt import Environment, environment_causes
-from core.request import VideoRequest
+from core.domain.receipt import Environment, environment_causes
+from core.domain.request import VideoRequest
 
 FORMAT = 1
 _DIGEST_BYTES = hashlib.sha256().digest_size

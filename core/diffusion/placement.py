@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from core.architecture import architecture
-from core.cost import Memory, memory
-from core.request import VideoRequest
+from core.domain.request import VideoRequest
+from core.families.unet3d.cost import Memory, memory
+from core.families.unet3d.shape import architecture
 
 Around = Callable[..., contextlib.AbstractContextManager[None]]
 """Called with modules, before they are: a context in which their weights are where they must be."""

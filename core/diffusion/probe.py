@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import torch
 
-from core.diffusion.checkpoint import check
 from core.diffusion.device import device_of, environment, quiet
 from core.errors import StudioError
-from core.models import catalog, folder_on_disk
+from core.families.catalog import catalog, folder_on_disk
+from core.families.model_folder import check
 from core.settings import Settings, hub_cache
 
 

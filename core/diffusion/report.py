@@ -8,8 +8,8 @@ import torch
 
 from core.diffusion import preview
 from core.diffusion.frames import check_finite
-from core.diffusion.loader import Pipeline
-from core.progress import OnFrames, OnProgress, Progress
+from core.diffusion.unet3d.loader import Pipeline
+from core.domain.progress import OnFrames, OnProgress, Progress
 
 PREVIEW_INTERVAL_S = 0.25
 PREVIEW_COST = 50

@@ -16,8 +16,8 @@ import diffusers
 import torch
 
 from core.diffusion.loop_state import LoopState
-from core.diffusion.prediction import Prediction
-from core.models import SCHEDULERS
+from core.diffusion.unet3d.prediction import Prediction
+from core.domain.models import SCHEDULERS
 
 OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
 """Called after each step with: steps done, steps in all, the latents (1, C, F, h, w), and the predicted clean
@@ -29,7 +29,7 @@ next one uses what is kept from an earlier one, before that earlier one. May rai
 
 
 def scheduler(key: str, config: dict[str, Any]) -> Any:
-    """A fresh diffusers scheduler: row `key` of `core.models.SCHEDULERS` over the checkpoint's own `config`.
+    """A fresh diffusers scheduler: row `key` of `core.domain.models.SCHEDULERS` over the checkpoint's own `config`.
 
     What the checkpoint was trained with (betas, prediction type, spacing) comes from `config`; the row's options
     win.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadRequest, DiskFull, ReadOnly, StudioError
-from core.library.arrival import REFUSED, Kept
+from core.library.incoming import REFUSED, Kept
 from core.library.library import Library
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import orjson
 
+from core.domain.video import Video
 from core.errors import BadRequest, NotFound
-from core.library import clip, metrics
-from core.library.derived import Derived
-from core.library.encoder import SEEKABLE, encode
 from core.library.library import Library
-from core.library.panels import Panel, lay_out
-from core.video import Video
+from core.library.media import clip, metrics
+from core.library.media.encoder import SEEKABLE, encode
+from core.library.media.panels import Panel, lay_out
+from core.library.storage.derived_files import Derived
 
 FORMAT = 1  # of what is kept; another number is made again
 OnFrame = Callable[[int, int], None]

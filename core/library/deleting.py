@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 
+from core.domain.video import Video
 from core.errors import DamagedVideo, NotFound
 from core.faults import reach
-from core.library.catalogue import Catalogue
-from core.library.derived import Derived
-from core.library.shelf import MP4, SIDECAR, Shelf
-from core.library.trash import Trash
-from core.video import Video
+from core.library.search.catalogue import Catalogue
+from core.library.storage.derived_files import Derived
+from core.library.storage.trash import Trash
+from core.library.storage.video_files import MP4, SIDECAR, Shelf
 
 
 class Deleting:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from core.domain.video import Video
 from core.errors import NotFound
 from core.library.sidecar import load, video_of
 from core.settings import REPOSITORY
-from core.video import Video
 
 FOLDER = REPOSITORY / "data" / "examples"
 

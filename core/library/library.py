@@ -15,27 +15,27 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
+from core.domain.video import Video
 from core.errors import NewerLibrary, ReadOnly
 from core.faults import reach
-from core.library import arrival as arrivals
+from core.library import incoming as arrivals
 from core.library import sidecar
-from core.library.arrival import HERE, Arrival, Kept
-from core.library.catalogue import Catalogue
-from core.library.check import Finding, examine, whole
+from core.library.atomic_files import disk_errors
 from core.library.deleting import Deleting
-from core.library.derived import Derived
-from core.library.entry import Entry
-from core.library.facets import Facets
-from core.library.files import disk_errors
-from core.library.index import Index
-from core.library.keeping import keep
-from core.library.newer import glimpse
-from core.library.query import Page, Query
+from core.library.incoming import HERE, Arrival, Kept
+from core.library.intake import keep
 from core.library.recovery import Report, Sweep
-from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
+from core.library.search.catalogue import Catalogue
+from core.library.search.entry import Entry
+from core.library.search.facets import Facets
+from core.library.search.index import Index
+from core.library.search.query import Page, Query
+from core.library.storage.derived_files import Derived
+from core.library.storage.newer_video import glimpse
+from core.library.storage.trash import Trash
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Shelf
 from core.library.tags import clean_tags
-from core.library.trash import Trash
-from core.video import Video
+from core.library.verification import Finding, examine, whole
 
 _READER = "Another studio owns this library; this one can read it and submit jobs, but not change it."
 

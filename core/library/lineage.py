@@ -8,10 +8,10 @@ twice.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from core.domain.request import Change, VideoRequest, changes
+from core.domain.video import ANCESTORS, Origin, Video, is_id
 from core.errors import DamagedVideo, ReadOnly, StudioError
 from core.library.library import Library
-from core.request import Change, VideoRequest, changes
-from core.video import ANCESTORS, Origin, Video, is_id
 
 REGENERATE, REMIX = "regenerate", "remix"
 HERE, TRASHED, NEWER, DAMAGED, GONE = "here", "trashed", "newer", "damaged", "gone"

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ClipError, DamagedVideo, DiskFull, NotFound, ReadOnly, StudioError
-from core.library import clip, posters, sidecar
-from core.library.entry import Entry
-from core.library.files import disk_errors, file_sha256, write_file
-from core.library.index import Index
-from core.library.newer import glimpse
-from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf
-from core.library.trash import Trash
-from core.library.uncollected import uncollected
+from core.library import sidecar
+from core.library.atomic_files import disk_errors, file_sha256, write_file
+from core.library.media import clip, posters
+from core.library.search.entry import Entry
+from core.library.search.gc_pause import uncollected
+from core.library.search.index import Index
+from core.library.storage.newer_video import glimpse
+from core.library.storage.trash import Trash
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf
 
 
 @dataclass(frozen=True)

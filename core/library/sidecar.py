@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
+from core.domain.request import VideoRequest
+from core.domain.video import INCOMPLETE, SCHEMA, Origin, Result, Runtime, Video, is_id
 from core.errors import ClipError, DamagedVideo, Foreign
-from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
-from core.request import VideoRequest
-from core.video import INCOMPLETE, SCHEMA, Origin, Result, Runtime, Video, is_id
 
 MAX_BYTES = 2**20
 _BINDING = '"video_sha256":"{}"'  # in the comment's result; a quote inside a text of JSON never stands bare

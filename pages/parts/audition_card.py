@@ -6,17 +6,17 @@ from typing import Any
 
 import streamlit as st
 
-from core.audition import COUNTS, Audition, short_steps
+from core.domain.audition import COUNTS, Audition, short_steps
+from core.domain.models import ModelSpec
+from core.domain.request import SEED_BITS, VideoRequest
 from core.errors import NotFound, StudioError
-from core.jobs.job import Job
-from core.library.contact_sheet import columns
-from core.models import ModelSpec
-from core.request import SEED_BITS, VideoRequest
+from core.jobs.queue.job import Job
+from core.library.media.contact_sheet import columns
 from core.studio import Studio
-from pages.parts.in_sight import accepted
-from pages.parts.passing import tell_failure
+from pages.parts.formatting import age, elapsed, model_title, plain, roughly, seconds, short_seed, shorten
+from pages.parts.scroll_to_result import accepted
 from pages.parts.shell import only_looking, studio
-from pages.parts.words import age, elapsed, model_title, plain, roughly, seconds, short_seed, shorten
+from pages.parts.toasts import tell_failure
 
 USUAL = 6
 SHEET_WIDTH = 588

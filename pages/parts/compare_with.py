@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from core.library.entry import Entry
-from core.library.query import Query
+from core.domain.video import Video, is_id
+from core.library.search.entry import Entry
+from core.library.search.query import Query
 from core.studio import Studio
-from core.video import Video, is_id
 from pages.parts.compared import compare, is_here
-from pages.parts.words import age, shorten
+from pages.parts.formatting import age, shorten
 
 OFFERED = 6
 

@@ -2,18 +2,18 @@
 
 import streamlit as st
 
+from core.domain.receipt import causes
+from core.domain.request import changes
+from core.domain.video import Video, is_id
 from core.errors import BadRequest, StudioError
 from core.library.comparison import Comparison
-from core.library.panels import DIFFERENCE, A, B
-from core.receipt import causes
-from core.request import changes
+from core.library.media.panels import DIFFERENCE, A, B
 from core.studio import Studio
-from core.video import Video, is_id
+from pages.parts.formatting import FIELDS, age, cause, plain, seconds, shorten, size
 from pages.parts.player import show_verdict
 from pages.parts.scrubber import clip_url, scrubber
 from pages.parts.shell import GALLERY
 from pages.parts.video_card import open_video
-from pages.parts.words import FIELDS, age, cause, plain, seconds, shorten, size
 
 LATELY = 3  # frames after which a comparison that takes long is worth a bar
 

@@ -3,13 +3,13 @@
 import streamlit as st
 
 from core.errors import StudioError
-from core.library.arrival import HEALED, HERE, Kept
-from core.library.shelf import SIDECAR
+from core.library.incoming import HEALED, HERE, Kept
+from core.library.storage.video_files import SIDECAR
 from core.studio import Studio
-from pages.parts.bring_in import LIMIT_MB
-from pages.parts.passing import tell
+from pages.parts.drop_import import LIMIT_MB
+from pages.parts.formatting import plain
 from pages.parts.shell import only_looking, show_error
-from pages.parts.words import plain
+from pages.parts.toasts import tell
 
 
 def damaged_video(opened: Studio, video_id: str, error: StudioError) -> None:

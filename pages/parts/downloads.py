@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from core.domain.video import Video
 from core.errors import StudioError
-from core.library.renditions import RENDITIONS
-from core.video import Video
+from core.library.media.export_formats import RENDITIONS
 from pages.parts.shell import show_error, studio
 
 QUICK_PIXELS = 10_000_000  # of all frames; so many are made in about the time in which a download begins

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core.estimate import Estimate
-from core.request import VideoRequest
+from core.domain.request import VideoRequest
+from core.planning.estimate import Estimate
 from core.studio import Studio
-from pages.parts.words import roughly
+from pages.parts.formatting import roughly
 
 
 def estimate_line(opened: Studio, request: VideoRequest) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import streamlit as st
 
-from core.library.facets import Facets
-from core.library.query import SORTS, Query
-from core.models import SCHEDULERS, ModelSpec
-from core.modes import MODES
-from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL
-from pages.parts.words import plain, shorten
+from core.domain.models import SCHEDULERS, ModelSpec
+from core.domain.modes import MODES
+from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL
+from core.library.search.facets import Facets
+from core.library.search.query import SORTS, Query
+from pages.parts.formatting import plain, shorten
 
 GRID, TABLE = "Grid", "Table"
 _BOUND: dict[str, Any] = {"bind": "query-params"}

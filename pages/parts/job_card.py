@@ -5,15 +5,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from core.domain.request import VideoRequest
 from core.errors import OutOfMemory, StudioError
-from core.estimate import in_words, what_changes
-from core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, RUNNING, Job
-from core.library.contact_sheet import columns
-from core.request import VideoRequest
+from core.jobs.queue.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, RUNNING, Job
+from core.library.media.contact_sheet import columns
+from core.planning.estimate import in_words, what_changes
 from pages.parts.compared import compare_from, is_here
-from pages.parts.passing import tell_failure
-from pages.parts.shell import GALLERY, GENERATE, only_looking, studio
-from pages.parts.words import (
+from pages.parts.formatting import (
     age,
     can_pause,
     elapsed,
@@ -27,6 +25,8 @@ from pages.parts.words import (
     seconds,
     shorten,
 )
+from pages.parts.shell import GALLERY, GENERATE, only_looking, studio
+from pages.parts.toasts import tell_failure
 
 _KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": "",
           "audition": ":material/grid_view: Trying seeds"}

@@ -5,11 +5,11 @@ import streamlit as st
 from core.errors import ReadOnly
 from core.studio import Studio
 from pages.parts.downloads import download_files
+from pages.parts.formatting import plain
 from pages.parts.keys import opened_keys
 from pages.parts.player import show_video
-from pages.parts.recipe import recipe
+from pages.parts.recipe_table import recipe
 from pages.parts.video_card import NEWER
-from pages.parts.words import plain
 
 
 def newer_video(opened: Studio, video_id: str, error: ReadOnly) -> None:

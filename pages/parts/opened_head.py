@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.domain.video import Video
 from core.errors import NotFound, StudioError
-from core.library.query import Place, Query
+from core.library.search.query import Place, Query
 from core.library.tags import MAX_COUNT
 from core.studio import Studio
-from core.video import Video
-from pages.parts.deeds import deleted
-from pages.parts.passing import tell, tell_failure
+from pages.parts.bulk_progress import deleted
 from pages.parts.shell import only_looking, studio
+from pages.parts.toasts import tell, tell_failure
 from pages.parts.video_card import open_video, star
 
 

@@ -2,26 +2,26 @@
 
 import streamlit as st
 
+from core.domain.video import Video, is_id
 from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
-from core.jobs.job import ENDED, Job
-from core.library.query import Query
+from core.jobs.queue.job import ENDED, Job
+from core.library.search.query import Query
 from core.studio import Studio
-from core.video import Video, is_id
+from pages.parts.bulk_progress import bring_back
 from pages.parts.compare_with import compare_with
 from pages.parts.compared import compare, is_here
 from pages.parts.damaged_video import damaged_video
-from pages.parts.deeds import bring_back
+from pages.parts.formatting import age, cause, plain
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.keys import opened_keys
+from pages.parts.lineage_panel import story
 from pages.parts.newer_video import newer_video
 from pages.parts.opened_head import head, tags_field
-from pages.parts.passing import say_in_passing
 from pages.parts.player import actions, show_verdict, show_video
-from pages.parts.recipe import recipe
+from pages.parts.recipe_table import recipe
 from pages.parts.shell import POLL_S, UNFINISHED, only_looking, show_error
-from pages.parts.story import story
+from pages.parts.toasts import say_in_passing
 from pages.parts.video_card import NO_RECIPE, open_video
-from pages.parts.words import age, cause, plain
 
 TALLEST = 600  # pixels of the screen
 

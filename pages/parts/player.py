@@ -2,13 +2,13 @@
 
 import streamlit as st
 
+from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
+from core.domain.video import Video
 from core.errors import StudioError
-from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
-from core.video import Video
 from pages.parts.downloads import downloads, video_url
-from pages.parts.passing import tell, tell_failure
+from pages.parts.formatting import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
 from pages.parts.shell import GENERATE, only_looking, studio
-from pages.parts.words import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
+from pages.parts.toasts import tell, tell_failure
 
 TALLEST = 440
 

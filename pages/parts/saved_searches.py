@@ -3,12 +3,12 @@
 import streamlit as st
 
 from core.errors import StudioError
-from core.library.query import Query
-from core.library.searches import MAX_NAME, SavedSearch
+from core.library.search.query import Query
+from core.library.search.saved_searches import MAX_NAME, SavedSearch
 from pages.parts.filters import ask
-from pages.parts.passing import tell, tell_failure
+from pages.parts.formatting import plain
 from pages.parts.shell import studio
-from pages.parts.words import plain
+from pages.parts.toasts import tell, tell_failure
 
 
 def saved_searches(query: Query) -> None:

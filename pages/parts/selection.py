@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterable
 
 import streamlit as st
 
+from core.domain.models import ModelSpec
 from core.errors import StudioError
-from core.library.entry import Entry
-from core.library.query import Page, Query
+from core.library.search.entry import Entry
+from core.library.search.query import Page, Query
 from core.library.tags import MAX_COUNT
-from core.many import Many
-from core.models import ModelSpec
+from core.operations.bulk_actions import Many
 from core.studio import Studio
-from pages.parts.deeds import begun, queued
-from pages.parts.passing import say_in_passing, tell, tell_failure
+from pages.parts.bulk_progress import begun, queued
+from pages.parts.formatting import plain, size, some
 from pages.parts.shell import only_looking, studio
+from pages.parts.toasts import say_in_passing, tell, tell_failure
 from pages.parts.video_table import table_to_choose_from
-from pages.parts.words import plain, size, some
 
 IN_ADDRESS, MOST_IN_ADDRESS = "g_pick", 32
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import StudioError
-from core.jobs.job import ACTIVE, QUEUED, UNFINISHED
-from core.jobs.status import WorkerStatus
+from core.jobs.protocol import WorkerStatus
+from core.jobs.queue.job import ACTIVE, QUEUED, UNFINISHED
 from core.settings import Settings
 from core.studio import Studio
-from pages.parts.passing import say_in_passing
+from pages.parts.formatting import failure, plain, size
 from pages.parts.streamlit_private import turn_off_page_discovery
-from pages.parts.words import failure, plain, size
+from pages.parts.toasts import say_in_passing
 
 TITLE = "Text-to-Video Studio"
 GENERATE, GALLERY, QUEUE, TRASH = "pages/generate.py", "pages/gallery.py", "pages/queue.py", "pages/trash.py"

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 
 import streamlit as st
 
+from core.domain.video import is_id
 from core.errors import StudioError
-from core.library.entry import Entry
-from core.video import is_id
-from pages.parts.passing import tell_failure
+from core.library.search.entry import Entry
+from pages.parts.formatting import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
 from pages.parts.player import regenerate
 from pages.parts.shell import only_looking, studio, style
-from pages.parts.words import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
+from pages.parts.toasts import tell_failure
 
 TAG_LETTERS = 14
 NEWER = ("A newer studio made it. It can be played and downloaded here. Update the studio to see how it was made, "

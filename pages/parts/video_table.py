@@ -11,10 +11,10 @@ from typing import Any
 
 import streamlit as st
 
-from core.library.entry import Entry
-from core.library.query import Page
-from core.models import SCHEDULERS, ModelSpec
-from core.modes import MODES
+from core.domain.models import SCHEDULERS, ModelSpec
+from core.domain.modes import MODES
+from core.library.search.entry import Entry
+from core.library.search.query import Page
 from pages.parts.video_card import open_video
 
 ROW_PX = 66  # above 64 Streamlit wraps what is longer than its cell

@@ -13,16 +13,18 @@ import numpy as np
 import torch
 from diffusers import TextToVideoSDPipeline
 
-from core.diffusion import loader, noise
+from core.diffusion import noise
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
-from core.diffusion.loader import settle
-from core.diffusion.network import lay_out
-from core.library import clip
-from core.library.encoding import Encoding
-from core.models import SCHEDULERS, catalog, model_folder
-from core.modes import MODES
-from core.request import VideoRequest, resolve
+from core.diffusion.unet3d import loader
+from core.diffusion.unet3d.loader import settle
+from core.diffusion.unet3d.network import lay_out
+from core.domain.models import SCHEDULERS
+from core.domain.modes import MODES
+from core.domain.request import VideoRequest, resolve
+from core.families.catalog import catalog, model_folder
+from core.library.media import clip
+from core.library.media.encoding import Encoding
 from core.settings import Settings
 
 PROMPT = "a red ball bouncing on a white background"

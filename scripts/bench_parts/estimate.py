@@ -8,11 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from core import cost
-from core.architecture import architecture
-from core.estimate import first_guess
-from core.request import VideoRequest
-from core.resources import Resources
+from core.domain.request import VideoRequest
+from core.domain.resources import Resources
+from core.families.unet3d import cost
+from core.families.unet3d.shape import architecture
+from core.planning.estimate import first_guess
 from core.settings import Settings
 from core.studio import Studio, open_studio
 

@@ -13,18 +13,19 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, TextToVideoSDPipeline, UNet3DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from core import cost
-from core.architecture import Architecture, TextShape, UNetShape, VaeShape
 from core.diffusion import device as devices
 from core.diffusion import noise, placement, sampler
-from core.diffusion.checkpoint import weight_variant
 from core.diffusion.frames import decode
-from core.diffusion.graphs import Graphed
-from core.diffusion.network import Network, lay_out
-from core.diffusion.prediction import Planned, Prediction, Reference
+from core.diffusion.unet3d.graphs import Graphed
+from core.diffusion.unet3d.network import Network, lay_out
+from core.diffusion.unet3d.prediction import Planned, Prediction, Reference
+from core.domain.modes import EXACT, FAST, MODES, plan
 from core.errors import StudioError
-from core.models import MODELS, folder_on_disk
-from core.modes import EXACT, FAST, MODES, plan
+from core.families.catalog import folder_on_disk
+from core.families.model_folder import weight_variant
+from core.families.registry import MODELS
+from core.families.unet3d import cost
+from core.families.unet3d.shape import Architecture, TextShape, UNetShape, VaeShape
 from core.settings import Settings, hub_cache
 from scripts.bench_parts.gpu_figures import EAGER, Figures, compared
 from scripts.bench_parts.gpu_recording import Timed
@@ -48,7 +49,7 @@ _SCHEDULE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end"
 
 @dataclass(frozen=True)
 class Parts:
-    """As much of `core.diffusion.loader.Pipeline` as making a video from embeddings needs."""
+    """As much of `core.diffusion.unet3d.loader.Pipeline` as making a video from embeddings needs."""
 
     text_encoder: CLIPTextModel
     unet: UNet3DConditionModel

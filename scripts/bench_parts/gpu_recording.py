@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from core.diffusion.graphs import Made, Record, Recorded, cuda_graph
+from core.diffusion.unet3d.graphs import Made, Record, Recorded, cuda_graph
 
 
 @dataclass

@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core.domain.video import Video
 from core.library.library import Library
-from core.library.query import Query
-from core.video import Video
+from core.library.search.query import Query
 from scripts.bench_parts.synthetic import fill, shared_clip, synthetic
 
 COUNTS = (1000, 10_000)
@@ -32,7 +32,7 @@ def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 from core.library.library import Library
-from core.library.query import Query
+from core.library.search.query import Query
 before = resident()
 library = Library(Path(sys.argv[1]), writable=True)
 library.search(Query())

@@ -5,8 +5,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from core.domain.request import VideoRequest
 from core.library.library import Query
-from core.request import VideoRequest
 from core.settings import Settings
 from core.studio import Studio, open_studio
 

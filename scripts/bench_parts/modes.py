@@ -1,6 +1,6 @@
 """Settings of fast mode against exact mode: how much faster, how near, and whether the prompt is followed.
 
-This is how the settings of the row "fast" of `core.modes` were chosen.
+This is how the settings of the row "fast" of `core.domain.modes` were chosen.
 """
 
 import statistics
@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.diffusion import loader, noise, sampler
-from core.diffusion.embedding import embed
+from core.diffusion import noise, sampler
 from core.diffusion.frames import decode
-from core.diffusion.network import Network, lay_out
-from core.diffusion.prediction import Planned
-from core.models import catalog
-from core.modes import EXACT, FAST, MODES, ModeSpec, plan
-from core.request import VideoRequest, resolve
+from core.diffusion.unet3d import loader
+from core.diffusion.unet3d.embedding import embed
+from core.diffusion.unet3d.network import Network, lay_out
+from core.diffusion.unet3d.prediction import Planned
+from core.domain.modes import EXACT, FAST, MODES, ModeSpec, plan
+from core.domain.request import VideoRequest, resolve
+from core.families.catalog import catalog
 from core.settings import Settings
 from scripts.demo_model.measure import measure as seen_in
 from scripts.demo_model.prompts import single_prompts

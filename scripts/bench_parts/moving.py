@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.library.arrival import REFUSED
-from core.library.exchange import Step
-from core.library.query import Query
+from core.library.folder_exchange import Step
+from core.library.incoming import REFUSED
+from core.library.search.query import Query
 from core.settings import Settings
 from core.studio import open_studio
 from scripts.bench_parts.synthetic import fill

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from core.library import clip, posters, sidecar
+from core.domain.models import SCHEDULERS
+from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
+from core.domain.request import VideoRequest, resolve
+from core.domain.video import Result, Runtime, Video
+from core.families.registry import MODELS
+from core.library import sidecar
 from core.library.library import Library
-from core.library.shelf import ANIMATION, MP4, POSTER, SIDECAR, Shelf
-from core.models import MODELS, SCHEDULERS
-from core.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
-from core.request import VideoRequest, resolve
-from core.video import Result, Runtime, Video
+from core.library.media import clip, posters
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Shelf
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 APART = timedelta(minutes=10)

@@ -25,8 +25,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from scripts.demo_model.captions import caption
 from scripts.demo_model.positions import FramePlaces, single_frames, temporal_modules
 from scripts.demo_model.recipe import Recipe
+from scripts.demo_model.shape_reader import whereabouts
 from scripts.demo_model.tokens import UNKNOWN_ID, build_tokenizer, disturbed, encode, known_tokens
-from scripts.demo_model.whereabouts import whereabouts
 from scripts.demo_model.words import draw_captions
 from scripts.demo_model.world import Clip
 

@@ -27,8 +27,9 @@ from diffusers import (
 from numpy.typing import NDArray
 
 from core.diffusion.engine import Engine
-from core.models import NEGATIVE_PROMPT, catalog
-from core.request import VideoRequest, resolve
+from core.domain.models import NEGATIVE_PROMPT
+from core.domain.request import VideoRequest, resolve
+from core.families.catalog import catalog
 from core.settings import Settings
 from scripts.demo_model.autoencoder import reconstruction_psnr
 from scripts.demo_model.measure import Measured, measure, measure_pair

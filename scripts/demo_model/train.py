@@ -20,14 +20,14 @@ from scripts.demo_model.base import autoencoder_of, weights_of
 from scripts.demo_model.captions import EXAMPLES
 from scripts.demo_model.card import write_card
 from scripts.demo_model.dataset import clip_list, frames_on_disk, latents_on_disk, to_pixels
+from scripts.demo_model.decoder_finetune import retouched_on_disk
 from scripts.demo_model.denoiser import Batches, Stage, stages, tokenizer_for
 from scripts.demo_model.export import assemble, save_checkpoint
 from scripts.demo_model.growing import grown_autoencoder, halved_pixels
 from scripts.demo_model.recipe import RECIPES, Recipe
-from scripts.demo_model.retouching import retouched_on_disk
 from scripts.demo_model.sampling import contact_sheet, generate
 from scripts.demo_model.scenes import SCENES
-from scripts.demo_model.teaching import teach_positions, teach_words, train_stage
+from scripts.demo_model.stages import teach_positions, teach_words, train_stage
 
 TEACHERS = {"words": teach_words, "positions": teach_positions}
 """Who trains a stage; the others are single frames and clips alike."""

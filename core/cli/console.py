@@ -1,0 +1,115 @@
+"""What the command line prints: the result on stdout, as lines or one JSON document, and messages on stderr."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from core.jobs.queue.bulk_queue import Bulk
+from core.jobs.queue.ledger import Job
+from core.library.folder_exchange import Step
+from core.library.incoming import REFUSED
+from core.library.storage.trash import TrashPage
+from core.studio import Studio
+
+
+def say(text: str) -> None:
+    """A message for the person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(document: Any, lines: list[str], as_json: bool) -> None:
+    """The result: one JSON document, or lines to read."""
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(lines))
+
+
+def follow(studio: Studio, job: Job) -> Job:
+    """Wait for a job, telling how far it is; Ctrl-C cancels it."""
+    terminal, last = sys.stderr.isatty(), ""
+    try:
+        for now in studio.wait(job.id):
+            job = now
+            doing = job.state if job.state == "paused" else job.phase or job.state
+            line = doing + (f" {job.done} of {job.total}" if job.total else "")
+            if job.audition is not None and job.phase == "denoising":
+                line += f" steps of {len(job.audition.seeds)} seeds"
+            if terminal:
+                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            elif line != last:
+                say(line)
+            last = line
+    except KeyboardInterrupt:
+        studio.cancel(job.id)
+        say("\nCancelled.")
+        raise
+    if terminal:
+        say("")
+    return job
+
+
+def report(steps: Iterable[Step], as_json: bool) -> int:
+    """Follow a transfer of many videos; how many of each outcome, and why some were refused.
+
+    Returns:
+        The exit status: 1 when any was refused.
+    """
+    terminal, counts = sys.stderr.isatty(), Counter[str]()
+    refused: list[Step] = []
+    for step in steps:
+        counts[step.outcome] += 1
+        if step.outcome == REFUSED:
+            refused.append(step)
+            say(f"{step.name}: {step.reason}")
+        elif terminal:
+            print(f"\r\033[K{step.number} of {step.total}", end="", file=sys.stderr, flush=True)
+    if terminal:
+        say("")
+    document = {**counts, "total": counts.total(),
+                "refused": [{"name": each.name, "reason": each.reason} for each in refused]}
+    show(document, [", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()) or "No videos."],
+         as_json)
+    return 1 if refused else 0
+
+
+def follow_bulk(studio: Studio, bulk: Bulk, as_json: bool, last: bool = True) -> int:
+    """Follow a deed to many videos to its end, telling how far it is; Ctrl-C leaves it at what is done.
+
+    Args:
+        last: False: another deed follows, and its end is what is shown, unless this one was not done to all.
+
+    Returns:
+        The exit status: 1 when a video refused, or it was stopped.
+    """
+    terminal = sys.stderr.isatty()
+    try:
+        for now in studio.many.follow(bulk.id):
+            bulk = now
+            if terminal:
+                print(f"\r\033[K{bulk.done:,} of {bulk.total:,}", end="", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        studio.many.stop(bulk.id)
+        *_, bulk = studio.many.follow(bulk.id)
+    if terminal:
+        say("")
+    for video_id, reason in bulk.refused:
+        say(f"{video_id}: {reason}")
+    status = 1 if bulk.refusals or bulk.stopped else 0
+    if last or status:
+        document = {"deed": bulk.deed, "total": bulk.total, "done": bulk.done - bulk.refusals,
+                    "refused": [{"id": video_id, "reason": reason} for video_id, reason in bulk.refused]}
+        words = f"{bulk.done - bulk.refusals:,} of {bulk.total:,} done{', then stopped' if bulk.stopped else ''}."
+        show(document, [words], as_json)
+    return status
+
+
+def show_trash(page: TrashPage, as_json: bool) -> None:
+    """What is in the trash: a line, or an object, for each video."""
+    rows = [{"id": each.id, "deleted": each.deleted, "bytes": each.bytes,
+             "prompt": each.video.request.prompt if each.video else None} for each in page.videos]
+    lines = [f"{row['id']}  deleted {row['deleted'][:16].replace('T', ' ')} UTC  {(row['prompt'] or '')[:60]}"
+             for row in rows]
+    show({"total": page.total, "bytes": page.bytes, "videos": rows}, lines or ["The trash is empty."], as_json)

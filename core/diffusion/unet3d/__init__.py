@@ -1,0 +1,1 @@
+"""The UNet3D family with torch."""

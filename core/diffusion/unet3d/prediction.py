@@ -1,0 +1,130 @@
+"""What the denoising loop asks at each step: what the model predicts, guidance included."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+
+from core.diffusion.unet3d.graphs import Graphed
+from core.diffusion.unet3d.network import Network, Prompts
+from core.domain.modes import FAST, MODES, Step, mode_of, plan
+from core.domain.request import VideoRequest
+
+TRIED = 3
+"""Steps that are made to see how long one takes."""
+
+
+class Prediction(Protocol):
+    """The model with one video's prompts, for the steps of one run."""
+
+    def begin(self, timesteps: torch.Tensor) -> None:
+        """Get ready for a run of these steps; nothing of an earlier run is left."""
+
+    def whole(self, index: int) -> bool:
+        """Whether step `index` needs nothing of the steps before it but the latents."""
+
+    def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
+        """What the model predicts at step `index` for latents (1, C, F, h, w), in their shape."""
+
+
+class Reference:
+    """The library's own forward, as `TextToVideoSDPipeline` calls it: bit for bit."""
+
+    def __init__(self, unet: Any, embeds: torch.Tensor, guidance_scale: float) -> None:
+        """embeds: (2, tokens, width), the negative prompt's before the prompt's; (1, …) without guidance."""
+        self._unet = unet
+        self._embeds = embeds
+        self._guidance_scale = guidance_scale
+        self._timesteps = torch.empty(0)
+
+    def begin(self, timesteps: torch.Tensor) -> None:
+        """Remember the steps."""
+        self._timesteps = timesteps
+
+    def whole(self, index: int) -> bool:
+        """Every step is."""
+        return True
+
+    def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
+        """One call of the UNet."""
+        inputs = torch.cat([latents] * self._embeds.shape[0])
+        output = self._unet(inputs, self._timesteps[index], encoder_hidden_states=self._embeds,
+                            return_dict=False)[0]
+        return _guided(output, self._guidance_scale)
+
+
+class Planned:
+    """Our own network, each step made as a plan says."""
+
+    def __init__(self, network: Network | Graphed, embeds: torch.Tensor, guidance_scale: float,
+                 plan: tuple[Step, ...], depth: int) -> None:
+        """embeds as for `Reference`; plan and depth as of `core.domain.modes`."""
+        self._network = network
+        self._guidance_scale = guidance_scale
+        self._plan = plan
+        self._depth = depth
+        self._both: Prompts = network.prompts(embeds)
+        self._alone: Prompts = tuple((key[-1:], value[-1:]) for key, value in self._both)
+        self._times = self._kept = torch.empty(0)
+
+    def begin(self, timesteps: torch.Tensor) -> None:
+        """Work out what the layers read of the time."""
+        self._times = self._network.times(timesteps)
+        self._kept = torch.empty(0)
+
+    def whole(self, index: int) -> bool:
+        """As the plan says."""
+        return self._plan[index].whole
+
+    def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
+        """One call of the network."""
+        step, row = self._plan[index], self._times[index:index + 1]
+        prompts = self._both if step.guided else self._alone
+        if step.whole:
+            output, self._kept = self._network(latents, row, prompts, self._depth)
+        else:
+            images = latents.shape[2] * prompts[0][0].shape[0]
+            output, _ = self._network(latents, row, prompts, self._depth, self._kept[-images:])
+        return _guided(output, self._guidance_scale)
+
+
+def planned(network: Network | Graphed, request: VideoRequest, embeds: torch.Tensor) -> Planned:
+    """A network with the plan of the request's mode."""
+    mode = mode_of(request.mode)
+    steps = plan(mode, request.num_inference_steps, request.guidance_scale)
+    return Planned(network, embeds, request.guidance_scale, steps, min(mode.depth, network.depth))
+
+
+def rehearse(network: Network | Graphed, request: VideoRequest, latents: torch.Tensor, embeds: torch.Tensor,
+             alive: Callable[[], None]) -> float:
+    """Make each kind of call that a request may ask for once: whole, as in every mode, and with what is kept.
+
+    Args:
+        alive: called before each; what it raises ends this.
+
+    Returns:
+        Seconds that a whole step takes after that: the best of a few.
+    """
+    depth, kept = min(MODES[FAST].depth, network.depth), None
+    row = network.times(torch.zeros(1, dtype=torch.int64, device=latents.device))
+    prompts = network.prompts(embeds)
+    for _ in range(2):
+        alive()
+        _, kept = network(latents, row, prompts, depth, kept)
+    best = float("inf")
+    for _ in range(TRIED):
+        alive()
+        started = time.perf_counter()
+        predicted, _ = network(latents, row, prompts, depth)
+        predicted.sum().item()  # waits for a GPU
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _guided(output: torch.Tensor, guidance_scale: float) -> torch.Tensor:
+    """Away from what the negative prompt predicts, where there are two predictions (2, C, F, h, w)."""
+    if output.shape[0] == 1:
+        return output
+    without, along = output.chunk(2)
+    return without + guidance_scale * (along - without)

@@ -1,0 +1,1 @@
+"""What can be said of a model without torch: one folder for each family of models."""

@@ -1,0 +1,46 @@
+"""The words a model knows, where it ships a list of them, and prompts that suit it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from core.domain.models import ModelSpec
+from core.families.catalog import model_folder
+
+_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
+
+
+def unknown_words(models_dir: Path, model: str, prompt: str) -> tuple[str, ...]:
+    """Words of the prompt, in lower case, that the model's own word list lacks; none where it ships no list."""
+    vocabulary = _vocabulary(models_dir, model)
+    if vocabulary is None:
+        return ()
+    known = set(vocabulary["words"])
+    words = dict.fromkeys(word.lower() for word in _WORD.findall(prompt))
+    return tuple(word for word in words if word not in known)
+
+
+def prompt_examples(models_dir: Path, spec: ModelSpec) -> tuple[str, ...]:
+    """Prompts that suit the model: its folder's own, else those of its row."""
+    vocabulary = _vocabulary(models_dir, spec.key)
+    return tuple(vocabulary["examples"]) if vocabulary and vocabulary.get("examples") else spec.examples
+
+
+def _vocabulary(models_dir: Path, model: str) -> dict[str, list[str]] | None:
+    """The "words" and "examples" of a model folder; None where there is no such file, or it is something else."""
+    folder = model_folder(models_dir, model)
+    if folder is None:
+        return None
+    try:
+        document = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(document, dict) or not _is_texts(document.get("words")) \
+            or not _is_texts(document.get("examples", [])):
+        return None
+    return document
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

@@ -1,0 +1,1 @@
+"""The one thread that runs the queue and writes the library."""

@@ -1,0 +1,43 @@
+"""One attempt at a job, and what becomes of the job when the attempt is lost."""
+
+from dataclasses import dataclass
+
+from core.domain.progress import Progress
+from core.jobs.queue.job import ACTIVE, INTERRUPTED, Job
+from core.jobs.queue.ledger import Ledger
+
+ATTEMPTS = 2
+
+
+@dataclass
+class Run:
+    """The attempt a worker is at, and what was last written down about it.
+
+    Attributes:
+        told, told_at: the progress in the ledger, with its preview's number, and when (monotonic) it was written.
+        preview, checkpoint: the numbers of those that are on the disk.
+        pausing, cancelled_at: whether, and when, the worker was told of a person's wish.
+    """
+
+    job: Job
+    told: tuple[Progress, int] | None = None
+    told_at: float = 0.0
+    preview: int = 0
+    checkpoint: int = 0
+    pausing: bool = False
+    cancelled_at: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names the attempt to the worker and to the ledger."""
+        return self.job.id, self.job.attempt
+
+
+def give_back(ledger: Ledger, job: Job, sentence: str) -> None:
+    """Queue a job again whose worker or studio was lost; the second time, set it aside so that others run."""
+    if job.attempt < ATTEMPTS or ledger.get(job.id).cancel_requested:
+        ledger.requeue(job.id, job.attempt, f"{sentence} It is made again.")
+    else:
+        ledger.move(job.id, job.attempt, ACTIVE, INTERRUPTED,
+                    f"{sentence} It was the second time, so this job was set aside and the others go on. "
+                    "Try it again, perhaps with fewer frames or a smaller size.", "WorkerLost")

@@ -1,0 +1,73 @@
+"""Works off bulks, a small piece at a time, so that jobs, single changes and pages never wait for a large one."""
+
+import time
+
+from core.errors import DiskFull, NotFound, StudioError
+from core.faults import reach
+from core.jobs.queue.bulk_queue import Bulk, Bulks
+from core.library.changes import change_library
+from core.library.library import Library
+
+PIECE_S = 0.1
+
+
+class BulkWork:
+    """Does the bulks of a ledger to the library it owns. For one thread.
+
+    Args:
+        others_read: the person who asked reads the library's index from its file: it is written before a bulk
+            counts as done.
+    """
+
+    def __init__(self, bulks: Bulks, library: Library, others_read: bool = False) -> None:
+        self._bulks = bulks
+        self._library = library
+        self._others_read = others_read
+        self._videos: tuple[int, list[str]] = (0, [])
+
+    def tick(self, seconds: float = PIECE_S) -> bool:
+        """Do a piece of the oldest bulk: at least one video, no new one after `seconds`. Whether there was one.
+
+        Raises:
+            DiskFull: there is no room to go on; what is done is noted.
+        """
+        waiting = self._bulks.unfinished()
+        if not waiting:
+            return False
+        bulk = waiting[0]
+        if bulk.stop_requested:
+            self._bulks.end(bulk.id)
+            return True
+        if self._videos[0] != bulk.id:
+            self._videos = bulk.id, self._bulks.videos(bulk.id)
+        done, refused = bulk.done, []
+        until = time.monotonic() + seconds
+        try:
+            with self._library.together():
+                for video_id in self._videos[1][bulk.done:]:
+                    try:
+                        self._do(bulk, video_id)
+                    except DiskFull:
+                        raise
+                    except StudioError as error:
+                        refused.append((video_id, str(error)))
+                    done += 1
+                    if time.monotonic() >= until:
+                        break
+            if self._others_read and done >= bulk.total:
+                self._library.flush()
+        finally:
+            self._bulks.note(bulk, done, refused)
+        reach("bulk:noted")
+        return True
+
+    def _do(self, bulk: Bulk, video_id: str) -> None:
+        args = {**bulk.args, "id": video_id}
+        if bulk.deed == "delete":
+            args["moment"] = bulk.created
+        try:
+            change_library(self._library, bulk.deed, args)
+        except NotFound:
+            if bulk.deed not in ("delete", "erase"):  # it is gone already, as was wanted
+                raise
+        reach("bulk:video")

@@ -1,0 +1,295 @@
+"""One worker and the job it has: claimed, started, watched, paused, cancelled, published, or given back.
+
+Every step can be repeated: a lost answer, a full disk or a crash between any two lines leaves a state from which
+the next look goes on. Arithmetic with time uses the monotonic clock of this process.
+"""
+
+import logging
+import time
+
+from core.errors import BadRequest, StudioError, WorkerLost
+from core.families.catalog import catalog, folder_on_disk
+from core.families.registry import default_model
+from core.faults import reach
+from core.jobs.dispatch.attempt import Run, give_back
+from core.jobs.executors.process import Executor, Silent
+from core.jobs.kinds.publishing import is_kept, keep_audition, publish
+from core.jobs.protocol import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_text
+from core.jobs.queue.job import ACTIVE, CANCELLED, COMMITTING, DONE, FAILED, QUEUED, seconds_between
+from core.jobs.queue.job_files import checkpoints, previews
+from core.jobs.queue.ledger import Ledger
+from core.library.library import Library
+from core.library.lineage import origin_of
+from core.library.storage.contact_sheets import ContactSheets
+from core.settings import Settings, hub_cache
+
+PROGRESS_INTERVAL_S = 0.2
+POLL_TIMEOUT_S = 1.0
+START_TIMEOUT_S = 60.0
+TAKE_TIMEOUT_S = 10.0
+CANCEL_GRACE_S = 10.0
+_LOG = logging.getLogger(__name__)
+
+
+class Lane:
+    """One worker. All its methods are called by the dispatcher's thread.
+
+    Attributes:
+        status: the worker's last answer; None until the first.
+    """
+
+    def __init__(self, worker: str, ledger: Ledger, library: Library, executor: Executor, settings: Settings,
+                 cancel_grace_s: float = CANCEL_GRACE_S) -> None:
+        self.status: WorkerStatus | None = None
+        self._worker = worker
+        self._ledger = ledger
+        self._library = library
+        self._executor = executor
+        self._settings = settings
+        self._previews = previews(settings.data_dir)
+        self._checkpoints = checkpoints(settings.data_dir)
+        self._sheets = ContactSheets(settings.data_dir)
+        self._cancel_grace_s = cancel_grace_s
+        self._run: Run | None = None
+        self._silent_since: float | None = None
+        self._was_ready = False
+        self._down = False
+        self._may_preload = settings.preload
+
+    def tick(self) -> bool:
+        """Look at the worker once and do what follows; whether it is worth looking again soon.
+
+        Raises:
+            StudioError, OSError: the ledger or the disk; nothing is lost, the next look tries again.
+        """
+        try:
+            if self._down and not self._raise_up():
+                return False
+            status = self._look()
+            if status is None:
+                return True
+            if self._run is not None:
+                self._follow(self._run, status)
+            if self._run is None:
+                self._begin(status)
+        except Silent:
+            self._silent_since = self._silent_since or time.monotonic()  # the next look finds out
+        except WorkerLost as error:
+            self._lose(str(error))
+        return self._run is not None or (self.status is not None and self.status.state in (STARTING, LOADING))
+
+    def release(self) -> None:
+        """The studio closes: the job goes back to its place, as if it had not been begun."""
+        if self._run is None:
+            return
+        job, self._run = self._run.job, None
+        try:
+            self._ledger.requeue(job.id, job.attempt, "The studio was closed while it ran.", counts=False)
+        except StudioError as error:
+            _LOG.warning("%s stays as it is until the next start: %s", job.id, error)
+        self._previews.forget(job.id)
+
+    # The worker
+
+    def _look(self) -> WorkerStatus | None:
+        """The worker's answer, or None while it is silent but may yet answer. Raises WorkerLost."""
+        asked = time.monotonic()
+        patience = max(1.0, self._settings.worker_timeout_s)
+        try:
+            status = self._executor.call(self._worker, "status", timeout=min(POLL_TIMEOUT_S, patience))
+        except Silent:
+            if not self._was_ready:  # importing its libraries may keep it from answering
+                patience = max(patience, START_TIMEOUT_S)
+            self._silent_since = self._silent_since or asked
+            if time.monotonic() - self._silent_since < patience:
+                return None
+            raise WorkerLost(f"The worker did not answer for {patience:g} s.") from None
+        self._silent_since = None
+        self._was_ready = self._was_ready or status.state != STARTING
+        self.status = status
+        for job_id, attempt, _ in status.finished:
+            if self._run is None or (job_id, attempt) != self._run.key:
+                self._executor.call(self._worker, "ack", job_id, attempt)  # nobody waits for it any more
+        return status
+
+    def _lose(self, sentence: str) -> None:
+        """Replace a worker that is gone, and give its job back."""
+        _LOG.warning("%s", sentence)
+        was = self.status.state if self.status else STARTING
+        run, worth_a_new_one = self._run, self._was_ready
+        if not self._was_ready:
+            sentence += " The file worker.log in the data folder says why."
+        self.status = WorkerStatus(error="" if worth_a_new_one else sentence)
+        self._silent_since, self._was_ready, self._down = None, False, True
+        if was == LOADING and run is None:
+            self._may_preload = False  # loading it unasked killed the worker once
+        if worth_a_new_one:
+            self._executor.kill(self._worker)
+            self._down = False
+        if run is not None:
+            give_back(self._ledger, run.job, sentence)
+            self._run = None
+            self._previews.forget(run.job.id)
+
+    def _raise_up(self) -> bool:
+        """A worker that died before it was ready gets another chance when a job waits, and not sooner.
+
+        The job is claimed at once: if the worker dies again it counts as the job's attempt, so that a machine on
+        which no worker can start ends every job with a reason instead of trying for ever.
+        """
+        if self._run is not None:  # its worker was lost, and replacing it failed half-way
+            job, self._run = self._run.job, None
+            give_back(self._ledger, job, "The worker was lost.")
+        if not self._ledger.counts().get(QUEUED):
+            return False
+        self._executor.kill(self._worker)
+        self._down, self.status = False, WorkerStatus()
+        self._begin(self.status)
+        return True
+
+    def _preload(self, status: WorkerStatus) -> None:
+        """Let an idle, fresh worker load the default model, when it is on this machine."""
+        if not self._may_preload or status.state != IDLE or status.model:
+            return
+        self._may_preload = False
+        key = self._settings.model or default_model(status.device)
+        spec = catalog(self._settings.models_dir).get(key)
+        if spec is not None and folder_on_disk(self._settings.models_dir, hub_cache(), spec) is not None:
+            self._executor.call(self._worker, "load", key)
+
+    # Its job
+
+    def _begin(self, status: WorkerStatus) -> None:
+        job = self._ledger.claim(self._worker)
+        if job is None:
+            self._preload(status)
+            return
+        reach("jobs:claimed")
+        self._run = Run(job)
+        self._start(self._run)
+
+    def _start(self, run: Run) -> None:
+        job = run.job
+        head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started),
+                    job.audition, job.origin or origin_of(self._library, job.parent, job.kind))
+        try:
+            self._executor.call(self._worker, "start", *run.key, job.request.document(), head.document(),
+                                as_text(self._checkpoints.read(job.id)))
+        except Silent:
+            return  # the next look shows whether it was heard
+        except BadRequest as error:
+            self._end(run, FAILED, str(error), "BadRequest")
+        except WorkerLost:
+            raise
+        except StudioError as error:  # it holds a job we know nothing of
+            raise WorkerLost(str(error)) from error
+        reach("jobs:started")
+
+    def _follow(self, run: Run, status: WorkerStatus) -> None:
+        if any((job_id, attempt) == run.key for job_id, attempt, _ in status.finished):
+            self._conclude(run)
+        elif (status.job_id, status.attempt) != run.key:
+            self._start(run)  # it was never heard
+        else:
+            self._write_down(run, status)
+            self._keep_checkpoint(run, status)
+            self._pass_wishes(run)
+
+    def _write_down(self, run: Run, status: WorkerStatus) -> None:
+        """Progress into the ledger, a changed preview beside it; a change of phase at once, steps 5 a second."""
+        progress = status.progress
+        if progress is None or run.told == (progress, status.preview_seq):
+            return
+        moment = time.monotonic()
+        same_phase = run.told is not None and run.told[0].phase == progress.phase
+        if same_phase and moment - run.told_at < PROGRESS_INTERVAL_S:
+            return
+        if status.preview_seq != run.preview:
+            image = self._executor.call(self._worker, "preview", run.job.id)
+            if image and self._previews.keep(run.job.id, image):
+                run.preview = status.preview_seq
+        self._ledger.progress(*run.key, progress, run.preview)
+        run.told, run.told_at = (progress, status.preview_seq), moment
+        reach("jobs:progress")
+
+    def _keep_checkpoint(self, run: Run, status: WorkerStatus) -> None:
+        if status.checkpoint_seq == run.checkpoint:
+            return
+        data = self._executor.call(self._worker, "checkpoint", run.job.id)
+        if data:
+            self._checkpoints.keep(run.job.id, data)
+            run.checkpoint = status.checkpoint_seq
+            reach("jobs:checkpoint")
+
+    def _pass_wishes(self, run: Run) -> None:
+        """Hand a person's wish to cancel or to pause on to the worker, and see that a cancel is met."""
+        if run.cancelled_at is None:
+            job = self._ledger.get(run.job.id)
+            if job.cancel_requested:
+                self._executor.call(self._worker, "cancel", *run.key)
+                run.cancelled_at = time.monotonic()
+            elif job.pause_requested and not run.pausing:
+                self._executor.call(self._worker, "pause", *run.key)
+                run.pausing = True
+        elif time.monotonic() - run.cancelled_at > self._cancel_grace_s:
+            self._executor.kill(self._worker)
+            self._was_ready, self.status = False, WorkerStatus()
+            self._end(run, CANCELLED, "Cancelled. The worker did not stop by itself and was replaced.")
+
+    def _conclude(self, run: Run) -> None:
+        outcome: Outcome | None = self._executor.call(self._worker, "take", *run.key, timeout=TAKE_TIMEOUT_S)
+        if outcome is None:
+            return
+        reach("jobs:finished")
+        if outcome.kind == "lost":
+            raise WorkerLost(outcome.reason)
+        if outcome.kind == "done":
+            self._commit(run, outcome)
+        elif outcome.kind == "paused":
+            self._set_aside(run, outcome)
+        elif outcome.kind == "cancelled":
+            self._end(run, CANCELLED, "Cancelled while it ran.")
+        else:
+            self._end(run, FAILED, outcome.reason, outcome.error)
+        self._executor.call(self._worker, "ack", *run.key)
+
+    def _set_aside(self, run: Run, outcome: Outcome) -> None:
+        """Pause the job where it is; back in its place at once, when the wish was withdrawn meanwhile."""
+        if outcome.checkpoint:
+            self._checkpoints.keep(run.job.id, outcome.checkpoint)
+        begun = outcome if outcome.total else run.job
+        reach("jobs:pausing")
+        self._ledger.requeue(*run.key, "", counts=False, done=begun.done, total=begun.total, preview=run.preview)
+        self._run = None
+        reach("jobs:paused")
+
+    def _commit(self, run: Run, outcome: Outcome) -> None:
+        """Publish: whatever stops this half-way, doing it again from the top is right."""
+        if not self._ledger.move(*run.key, ACTIVE, COMMITTING):
+            self._run = None
+            return
+        reach("jobs:committing")
+        try:
+            if run.job.audition is not None:
+                note = keep_audition(self._ledger, self._sheets, run.job, outcome)
+            else:
+                note = publish(self._library, run.job, outcome)
+        except (StudioError, OSError) as error:
+            if not is_kept(self._library, run.job):
+                reason = str(error) if isinstance(error, StudioError) else f"The video could not be kept: {error}."
+                self._end(run, FAILED, reason, type(error).__name__)
+                return
+            note = ""  # it is whole; what failed came after, and is made again at the next start
+        reach("jobs:published")
+        job = self._ledger.get(run.job.id)
+        for wish, asked in (("cancel", job.cancel_requested), ("pause", job.pause_requested)):
+            if asked:
+                note = f"{note} It was finished before the {wish} arrived.".strip()
+        self._end(run, DONE, note)
+        reach("jobs:done")
+
+    def _end(self, run: Run, state: str, reason: str, error: str = "") -> None:
+        self._ledger.move(*run.key, ACTIVE, state, reason, error)
+        self._run = None
+        self._previews.forget(run.job.id)
+        self._checkpoints.forget(run.job.id)

@@ -1,0 +1,1 @@
+"""The queue: SQLite and its rows."""

@@ -1,0 +1,117 @@
+"""One deed done to many videos: accepted whole, worked off in small pieces by the process that owns the library.
+
+Every deed can be done twice to a video without harm, so a piece that a crash cut short is simply done again. Which
+videos it is about is written once; what is noted after each piece is a number.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.domain.video import is_id
+from core.errors import BadRequest, NotFound
+from core.jobs.queue.database import Database
+from core.jobs.queue.job import now
+
+DEEDS = ("change", "delete", "restore", "erase")
+SHOWN = 100  # refusals that are kept word for word
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """One deed done to many videos.
+
+    Attributes:
+        deed, args: a change of `core.library.changes`, without the id: one of `DEEDS`.
+        total, done: how many videos it is about, and how many of them it has been tried on.
+        refusals: how many videos refused; refused: the first of them, as (id, sentence).
+        created, ended: UTC, ISO 8601; ended is None while there is something left to do.
+        stop_requested: somebody asked to leave it at what is done.
+    """
+
+    id: int
+    deed: str
+    args: dict[str, Any] = field(hash=False)
+    total: int
+    done: int
+    refusals: int
+    refused: tuple[tuple[str, str], ...]
+    created: str
+    ended: str | None
+    stop_requested: bool
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended before it was through."""
+        return self.ended is not None and self.done < self.total
+
+
+class Bulks:
+    """The bulks of one ledger. Thread-safe; several processes may have it open."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, deed: str, video_ids: Sequence[str], args: dict[str, Any]) -> Bulk:
+        """Accept a deed; when this returns, it is on the disk.
+
+        Raises:
+            BadRequest: no such deed, no videos, or something that is not the id of one.
+        """
+        if deed not in DEEDS:
+            raise BadRequest("request", f"{deed!r} cannot be done to many videos; only {', '.join(DEEDS)} can.")
+        video_ids = list(dict.fromkeys(video_ids))
+        wrong = next((each for each in video_ids if not is_id(each)), None)
+        if wrong is not None or not video_ids:
+            raise BadRequest("request", f"{str(wrong)[:80]!r} is not the id of a video." if video_ids
+                             else "No video was chosen.")
+        written = self._database.change("INSERT INTO bulk_videos (videos) VALUES (?) RETURNING id",
+                                        (" ".join(video_ids),))[0]["id"]
+        self._database.write("INSERT INTO bulks (id, deed, args, total, created) VALUES (?, ?, ?, ?, ?)",
+                             (written, deed, json.dumps(args), len(video_ids), now()))
+        return self.get(written)
+
+    def get(self, bulk_id: int) -> Bulk:
+        """One bulk. Raises NotFound: there is none, or it ended more than a day ago."""
+        rows = self._database.read("SELECT * FROM bulks WHERE id = ?", (bulk_id,))
+        if not rows:
+            raise NotFound(f"There is no bulk {bulk_id}.")
+        return _bulk(rows[0])
+
+    def unfinished(self) -> tuple[Bulk, ...]:
+        """Those that have something left to do, in the order in which it is done."""
+        return tuple(map(_bulk, self._database.read("SELECT * FROM bulks WHERE ended IS NULL ORDER BY id")))
+
+    def videos(self, bulk_id: int) -> list[str]:
+        """The ids of its videos, in the order in which they are done."""
+        rows = self._database.read("SELECT videos FROM bulk_videos WHERE id = ?", (bulk_id,))
+        return rows[0]["videos"].split(" ") if rows else []
+
+    def note(self, bulk: Bulk, done: int, refused: Sequence[tuple[str, str]]) -> None:
+        """Note that it has been tried on the first `done` of its videos; `refused` since the last time."""
+        kept = [*bulk.refused, *refused][:SHOWN]
+        self._database.write(
+            "UPDATE bulks SET done = ?, refusals = refusals + ?, refused = ?, "
+            "ended = CASE WHEN ? >= total THEN ? END WHERE id = ? AND ended IS NULL AND done = ?",
+            (done, len(refused), json.dumps(kept), done, now(), bulk.id, bulk.done))
+
+    def request_stop(self, bulk_id: int) -> None:
+        """Ask to leave it at what is done."""
+        self._database.write("UPDATE bulks SET stop_requested = 1 WHERE id = ? AND ended IS NULL", (bulk_id,))
+
+    def end(self, bulk_id: int) -> None:
+        """Leave it at what is done."""
+        self._database.write("UPDATE bulks SET ended = ? WHERE id = ? AND ended IS NULL", (now(), bulk_id))
+
+    def forget(self, before: str) -> None:
+        """Forget those that ended before a moment (UTC, ISO 8601)."""
+        self._database.write("DELETE FROM bulks WHERE ended < ?", (before,))
+        self._database.write("DELETE FROM bulk_videos WHERE id NOT IN (SELECT id FROM bulks) "
+                             "AND id < (SELECT coalesce(max(id), 0) FROM bulk_videos)")
+
+
+def _bulk(row: Mapping[str, Any]) -> Bulk:
+    return Bulk(id=row["id"], deed=row["deed"], args=json.loads(row["args"]), total=row["total"], done=row["done"],
+                refusals=row["refusals"], refused=tuple((each, why) for each, why in json.loads(row["refused"])),
+                created=row["created"], ended=row["ended"], stop_requested=bool(row["stop_requested"]))

@@ -1,0 +1,97 @@
+"""A job: a request that was accepted, and how far it is. Its id is the id of the video it becomes."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from core.domain.audition import Audition
+from core.domain.request import VideoRequest
+from core.domain.video import Origin, new_id
+
+QUEUED, RUNNING, COMMITTING = "queued", "running", "committing"
+PAUSED = "paused"
+DONE, FAILED, CANCELLED, INTERRUPTED = "done", "failed", "cancelled", "interrupted"
+ACTIVE = (RUNNING, COMMITTING)
+ENDED = (DONE, FAILED, CANCELLED, INTERRUPTED)
+UNFINISHED = (*ACTIVE, QUEUED, PAUSED)
+RETRYABLE = (FAILED, INTERRUPTED, CANCELLED)
+STATES = (QUEUED, *ACTIVE, PAUSED, *ENDED)
+KINDS = ("generate", "regenerate", "remix", "audition")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One accepted request.
+
+    Attributes:
+        id: also the id of its video.
+        owner: a user's name; "" when nobody signs in.
+        parent: id of the video it regenerates or remixes, or None.
+        kind: one of `KINDS`; only a "regenerate" is compared with its parent, only an "audition" makes no video.
+        audition: what an "audition" tries, None for every other kind.
+        origin: what its video is to remember of its parent, as it was when this was asked for; None without one,
+            and in jobs that an older studio queued.
+        state: one of `STATES`.
+        attempt: how often it was begun; 0 while it waits for the first time.
+        reason: a sentence, when there is something to say about the state; error: the name of its class.
+        phase, done, total: of `core.domain.progress.Progress`, as last heard; of a paused job: where it was paused.
+        phase_from: what `done` was when that phase was first heard of; large when a checkpoint was gone on from.
+        preview: counts the previews received; 0: none yet.
+        created, started, phase_started, ended: UTC, ISO 8601, for display only; None until it happens.
+        cancel_requested, pause_requested: somebody asked to stop it, for good or for a while.
+        position: 1 for the next to run; 0 when it does not wait.
+    """
+
+    id: str
+    request: VideoRequest
+    owner: str = ""
+    parent: str | None = None
+    kind: str = "generate"
+    state: str = QUEUED
+    attempt: int = 0
+    reason: str = ""
+    error: str = ""
+    phase: str = "queued"
+    done: int = 0
+    total: int = 0
+    preview: int = 0
+    created: str = ""
+    started: str | None = None
+    phase_started: str | None = None
+    ended: str | None = None
+    cancel_requested: bool = False
+    pause_requested: bool = False
+    phase_from: int = 0
+    audition: Audition | None = None
+    origin: Origin | None = None
+    position: int = 0
+
+    @classmethod
+    def new(cls, request: VideoRequest, owner: str = "", parent: str | None = None,
+            kind: str = "generate", audition: Audition | None = None, origin: Origin | None = None) -> "Job":
+        """A job of a resolved request, to be added to the ledger: a new id, created now."""
+        if kind not in KINDS or (kind == "audition") != (audition is not None):
+            raise ValueError(f"{kind!r} is not one of {KINDS}, or an audition without seeds")
+        return cls(id=new_id(), request=request, owner=owner, parent=parent, kind=kind, created=now(),
+                   audition=audition, origin=origin)
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether what it was asked for has been made and kept."""
+        return self.state == DONE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+
+def now() -> str:
+    """The present moment: UTC, ISO 8601, milliseconds. For display and records, never for arithmetic."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def seconds_between(earlier: str | None, later: str | None) -> float:
+    """Seconds between two such moments, never negative (a clock may have been set back)."""
+    if not earlier or not later:
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())

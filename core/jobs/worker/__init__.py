@@ -1,0 +1,1 @@
+"""The other process: it owns the model."""

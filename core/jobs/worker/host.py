@@ -1,0 +1,300 @@
+"""The worker: one process that owns the model, and renders one job at a time.
+
+    python -m core.jobs.worker.host        JSON lines on stdin and stdout, messages on stderr
+
+`core.jobs.worker.json_lines` says what the lines are. The main thread answers within milliseconds while the render thread
+works; the render thread alone imports torch, so that a worker answers as soon as its process is up. When stdin
+ends, so does the worker, at once: whoever started it is gone, and nothing may keep the GPU.
+"""
+
+import logging
+import sys
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from core.domain.progress import Progress
+from core.domain.request import VideoRequest
+from core.errors import Cancelled, Paused, StudioError, WorkerLost
+from core.jobs.protocol import BUSY, IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_bytes
+from core.jobs.worker.checkpoint_cadence import Cadence, Keeper
+from core.jobs.worker.json_lines import answer_lines
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.jobs.kinds.render import Renderer
+
+__all__ = ["WorkerHost", "WorkerStatus", "serve"]
+
+OUTBOX = 4
+_LOG = logging.getLogger(__name__)
+_UNFORESEEN = ("Something unforeseen went wrong while making this video ({}). "
+               "The worker's log in the data folder says more.")
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the render thread is to do: a job, or (job_id "") to load a model."""
+
+    model: str
+    job_id: str = ""
+    attempt: int = 0
+    request: VideoRequest | None = None
+    head: Head | None = None
+    checkpoint: bytes = b""
+
+
+class WorkerHost:
+    """One engine behind one render thread, looked at and steered from outside.
+
+    Every method returns at once and is safe to call twice: `start` of a job it has, `ack` of one it has not.
+    Outcomes stay until acknowledged, so that a lost answer costs nothing.
+    """
+
+    def __init__(self, build: "Callable[[], Renderer]", on_news: Callable[[], None] = lambda: None,
+                 cadence: Cadence = Cadence()) -> None:  # noqa: B008 (it is frozen)
+        """Begin to build the engine.
+
+        Args:
+            build: makes the renderer; called in the render thread, again for each job until it succeeds.
+            on_news: called from the render thread when it got ready, finished a job, or loaded a model.
+            cadence: how often checkpoints are made.
+        """
+        self._build = build
+        self._on_news = on_news
+        self._changed = threading.Condition()
+        self._orders: deque[_Order] = deque()
+        self._current: _Order | None = None
+        self._stop = False  # what the render thread does now is not wanted any more
+        self._pause = False  # it is wanted later
+        self._closed = False
+        self._renderer: Renderer | None = None
+        self._status = WorkerStatus()
+        self._preview = b""
+        self._cadence = cadence
+        self._keeper = Keeper(cadence)
+        self._outbox: OrderedDict[tuple[str, int], Outcome] = OrderedDict()
+        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+        self._thread.start()
+
+    # What may be called from outside
+
+    def status(self) -> WorkerStatus:
+        """One look at the worker."""
+        with self._changed:
+            finished = tuple((*key, outcome.kind) for key, outcome in self._outbox.items())
+            return replace(self._status, finished=finished)
+
+    def start(self, job_id: str, attempt: int, request: dict[str, Any], head: dict[str, Any],
+              checkpoint: str = "") -> None:
+        """Begin a job; a model that is being loaded for nobody makes way.
+
+        Args:
+            checkpoint: go on from there (`core.jobs.protocol.as_text`), where that is possible.
+
+        Raises:
+            BadRequest: not a request.
+            StudioError: another job is running.
+        """
+        order = _Order(request.get("model") or "", job_id, attempt,
+                       VideoRequest.from_document(request), Head.from_document(head), as_bytes(checkpoint))
+        with self._changed:
+            known = [*self._orders, *filter(None, [self._current])]
+            if (job_id, attempt) in {*self._outbox, *((order.job_id, order.attempt) for order in known)}:
+                return
+            if any(order.job_id for order in known):
+                raise StudioError("The worker is busy with another job.")
+            if self._current and self._current.model != order.model:
+                self._stop = True
+            self._orders.clear()
+            self._orders.append(order)
+            state = STARTING if self._renderer is None else BUSY
+            self._status = replace(self._status, state=state, job_id=job_id, attempt=attempt, error="",
+                                   progress=Progress("loading"), preview_seq=0, checkpoint_seq=0)
+            self._preview, self._keeper = b"", Keeper(self._cadence)
+            self._changed.notify_all()
+
+    def cancel(self, job_id: str, attempt: int) -> None:
+        """Stop that job within one step, if it is the one that runs."""
+        with self._changed:
+            self._stop = self._interrupt(job_id, attempt, Outcome("cancelled")) or self._stop
+
+    def pause(self, job_id: str, attempt: int) -> None:
+        """Stop that job after the step it is at, with a fresh checkpoint; a job past its last step goes on."""
+        with self._changed:
+            self._pause = self._interrupt(job_id, attempt, Outcome("paused")) or self._pause
+
+    def _interrupt(self, job_id: str, attempt: int, outcome: Outcome) -> bool:
+        """Take a job that waits here out with that outcome; whether it runs instead."""
+        for order in [order for order in self._orders if (order.job_id, order.attempt) == (job_id, attempt)]:
+            self._orders.remove(order)
+            self._finish(order, outcome)
+        return bool(self._current) and (self._current.job_id, self._current.attempt) == (job_id, attempt)
+
+    def take(self, job_id: str, attempt: int) -> Outcome | None:
+        """What came of that attempt, or None; it stays here until `ack`."""
+        with self._changed:
+            return self._outbox.get((job_id, attempt))
+
+    def ack(self, job_id: str, attempt: int) -> None:
+        """Forget that outcome: it is safe elsewhere."""
+        with self._changed:
+            self._outbox.pop((job_id, attempt), None)
+
+    def preview(self, job_id: str) -> bytes | None:
+        """The latest preview (animated WebP) of the running job."""
+        with self._changed:
+            return self._preview or None if self._status.job_id == job_id else None
+
+    def checkpoint(self, job_id: str) -> bytes | None:
+        """The latest checkpoint of the running job."""
+        with self._changed:
+            return self._keeper.latest or None if self._status.job_id == job_id else None
+
+    def load(self, model: str) -> None:
+        """Make a model warm, unless a job runs or waits."""
+        with self._changed:
+            if self._current is None and not self._orders and self._status.model != model:
+                self._orders.append(_Order(model))
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Ask the render thread to end after the step it is at; does not wait for it."""
+        with self._changed:
+            self._closed = self._stop = True
+            self._changed.notify_all()
+
+    # The render thread
+
+    def _run(self) -> None:
+        order: _Order | None = None
+        while not self._closed:
+            try:
+                if self._renderer is None:
+                    self._get_ready()
+                outcome = self._do(order) if order else None
+            except Paused:
+                outcome = self._paused()
+            except Cancelled:
+                outcome = Outcome("cancelled")
+            except WorkerLost as error:
+                outcome = Outcome("lost", "WorkerLost", str(error))
+            except StudioError as error:
+                outcome = Outcome("failed", type(error).__name__, str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a model's code may raise, the worker lives on
+                _LOG.exception("Unforeseen")
+                outcome = Outcome("failed", type(error).__name__, _UNFORESEEN.format(type(error).__name__))
+            order = self._next(order, outcome)
+
+    def _get_ready(self) -> None:
+        self._renderer = self._build()
+        machine, resources = self._renderer.environment, self._renderer.resources()
+        with self._changed:
+            self._status = replace(self._status, state=BUSY if self._status.job_id else IDLE, environment=machine,
+                                   device=machine.device, device_name=machine.device_name, error="",
+                                   resources=resources)
+        self._on_news()
+
+    def _do(self, order: _Order) -> Outcome:
+        if not order.job_id:
+            with self._changed:
+                if not self._status.job_id:
+                    self._status = replace(self._status, state=LOADING, progress=Progress("loading"), error="")
+            self._renderer.load(order.model, self._on_progress)
+            with self._changed:
+                self._finish(order, Outcome("done"))  # it can be had now; nobody waits for what follows
+            self._on_news()
+            self._renderer.prepare(self._make_way)
+            return Outcome("done")
+        rendered = self._renderer.render(order.request, order.head, self._on_progress, order.checkpoint,
+                                         self._on_checkpoint)
+        return Outcome("done", reason=" ".join(rendered.notes), document=rendered.document,
+                       file=rendered.file)
+
+    def _next(self, order: _Order | None, outcome: Outcome | None) -> _Order | None:
+        """Put the outcome away and wait for the next order."""
+        if outcome is not None:
+            with self._changed:
+                self._finish(order, outcome)
+            self._on_news()
+        with self._changed:
+            while not self._orders and not self._closed:
+                self._changed.wait()
+            self._current = self._orders.popleft() if self._orders else None
+            self._stop, self._pause = self._closed, False
+            return self._current
+
+    def _finish(self, order: _Order | None, outcome: Outcome) -> None:
+        if order is not None and order.job_id:
+            self._outbox[order.job_id, order.attempt] = outcome
+            while len(self._outbox) > OUTBOX:
+                self._outbox.popitem(last=False)
+        if order is self._current:
+            self._current = None
+        ready = self._renderer is not None
+        problem = outcome.reason if outcome.kind in ("failed", "lost") and (not ready or not order.job_id) else ""
+        waiting = self._orders[0] if self._orders else None
+        self._status = replace(
+            self._status, model=self._renderer.loaded if ready else "", error=problem,
+            warm=self._renderer.warm if ready else None,
+            resources=self._renderer.resources() if ready else None,
+            state=(BUSY if ready else STARTING) if waiting else LOADING if self._current else IDLE,
+            job_id=waiting.job_id if waiting else "", attempt=waiting.attempt if waiting else 0,
+            progress=Progress("loading") if waiting else None, preview_seq=0, checkpoint_seq=0)
+
+    def _on_progress(self, progress: Progress) -> None:
+        with self._changed:
+            if self._stop:
+                raise Cancelled
+            if self._pause and progress.phase in ("downloading", "loading"):
+                raise Paused
+            seq = self._status.preview_seq
+            if progress.preview is not None:
+                self._preview, seq = progress.preview, seq + 1
+            self._status = replace(self._status, model=self._renderer.loaded, warm=self._renderer.warm,
+                                   preview_seq=seq, progress=replace(progress, preview=None))
+
+    def _make_way(self) -> None:
+        """A job that came meanwhile goes first."""
+        if self._orders or self._closed:
+            raise Cancelled
+
+    def _on_checkpoint(self, step: int, make: Callable[[], bytes]) -> None:
+        pause = self._pause
+        if not pause and not self._keeper.is_due(step):
+            return
+        self._keeper.keep(step, make)
+        with self._changed:
+            self._status = replace(self._status, checkpoint_seq=self._keeper.seq)
+        if pause:
+            raise Paused
+
+    def _paused(self) -> Outcome:
+        """After the step it was at; before the first, without anything."""
+        progress = self._status.progress
+        if progress is None or progress.phase != "denoising":
+            return Outcome("paused")
+        return Outcome("paused", checkpoint=self._keeper.latest, done=progress.done, total=progress.total)
+
+
+# The process
+
+
+def serve(build: "Callable[[], Renderer]", cadence: Cadence = Cadence()) -> NoReturn:  # noqa: B008 (frozen)
+    """Be a worker until stdin ends."""
+    answer_lines(lambda on_news: WorkerHost(build, on_news, cadence))
+
+
+def _build() -> "Renderer":
+    # Imported here, in the render thread: torch takes seconds, and the worker answers meanwhile.
+    from core.diffusion.engine import Engine
+    from core.jobs.kinds.render import Renderer
+
+    return Renderer(Engine(Settings.from_env()))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    serve(_build)

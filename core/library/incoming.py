@@ -1,0 +1,154 @@
+"""What comes from outside: one MP4, judged before the library keeps it.
+
+    from_inside       the settings in the file itself, which must be those of its frames
+    from_beside       the settings in the sidecar beside it, as in the library it was exported from
+    without_recipe    a video of another program: frames, and nothing said of how they came to be
+
+Each reads the file once, decodes every frame, and raises a sentence instead of handing over something half-known.
+"""
+
+import hashlib
+import os
+import stat
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.domain.request import VideoRequest
+from core.domain.video import NO_RECEIPT, Result, Runtime, Video, new_id
+from core.errors import ClipError, DamagedVideo, Foreign
+from core.library import sidecar
+from core.library.media import clip
+
+NAME_LENGTH = 200
+PLAYABLE = {"h264": "H.264", "vp9": "VP9", "av1": "AV1"}  # what every browser of today plays in an MP4
+_EIGHT_BITS = ("yuv420p", "yuvj420p")
+
+
+ADDED, HERE, HEALED, REFUSED = "added", "here", "healed", "refused"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A video that came in, and what that did: `ADDED`, `HERE` (it was here), `HEALED` (its file was damaged)."""
+
+    video: Video
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file that may be kept: its video, its bytes, and what they decode to."""
+
+    video: Video
+    mp4: bytes
+    decoded: clip.Clip
+
+
+def from_outside(path: Path, name: str, unknown: bool, owner: str) -> Arrival:
+    """By the settings inside it, or, when that is wanted (`unknown`), as a video without a recipe, of `owner`."""
+    try:
+        return from_inside(path, name)
+    except Foreign:
+        if not unknown:
+            raise
+        return without_recipe(path, name, owner)
+
+
+def from_inside(path: Path, name: str = "") -> Arrival:
+    """An MP4 of this or another studio, by the settings inside it. It has no verdict: that is given here or not.
+
+    Args:
+        name: what the person calls the file, for the sentences; its own name when empty.
+
+    Raises:
+        Foreign: not a studio's, or edited since.
+        ClipError: not a video.
+        ReadOnly: written by a newer studio.
+    """
+    named, data = Path(name or path.name), _bytes(path)
+    about, decoded = clip.probe(data), clip.read(data)
+    result = _result(about, data)
+    video = sidecar.video_from_comment(about.comment, named, decoded.video_sha256, bytes=result.bytes,
+                                       mp4_sha256=result.mp4_sha256)
+    if result != video.result:
+        raise Foreign(f"{named.name} was edited: its length, size or speed is not what its settings say.")
+    return Arrival(video, data, decoded)
+
+
+def from_beside(path: Path, beside: Path) -> Arrival:
+    """An MP4 and its sidecar, as they lay in another library: tags, favourite and verdict come along.
+
+    Raises:
+        ClipError: the file is not the one the sidecar speaks of, or not a video.
+        DamagedVideo: the sidecar cannot be read.
+        ReadOnly: written by a newer studio.
+    """
+    try:
+        video = sidecar.video_of(sidecar.load(beside.read_bytes()))
+    except OSError as error:
+        raise DamagedVideo(f"{beside.name} cannot be read: {error.strerror}.") from error
+    data = _bytes(path)
+    return Arrival(video, data, checked(video, data))
+
+
+def without_recipe(path: Path, name: str = "", owner: str = "") -> Arrival:
+    """An MP4 of another program, kept as it is under a new id.
+
+    Raises:
+        ClipError: not a video, larger than the studio reads, or of a kind that not every browser plays.
+    """
+    named, data = clean_name(name or path.name), _bytes(path)
+    about = clip.probe(data)
+    if about.codec not in PLAYABLE or about.pixel_format not in _EIGHT_BITS:
+        raise ClipError(f"{named} is {about.codec} ({about.pixel_format}), which not every browser plays. Convert "
+                        f"it to {', '.join(PLAYABLE.values())} with 8 bits (yuv420p) first.")
+    decoded, now = clip.read(data), datetime.now(UTC)
+    video = Video(id=new_id(now), created=now.isoformat(timespec="milliseconds"), owner=owner, parent=None,
+                  request=VideoRequest(named), receipt=NO_RECEIPT, result=_result(about, data), runtime=Runtime(),
+                  recipe=False)
+    return Arrival(video, data, decoded)
+
+
+def checked(video: Video, mp4: bytes) -> clip.Clip:
+    """The decoded clip, after making sure that the bytes are what the video's result says.
+
+    Raises:
+        ClipError: they are not.
+    """
+    if hashlib.sha256(mp4).hexdigest() != video.result.mp4_sha256 or len(mp4) != video.result.bytes:
+        raise ClipError(f"The bytes of {video.id} are not those its result speaks of; it was not kept.")
+    decoded = clip.read(mp4)
+    count, height, width, _ = decoded.frames.shape
+    said = video.result.num_frames, video.result.height, video.result.width, video.result.fps
+    if (count, height, width, decoded.fps) != said:
+        raise ClipError(f"The MP4 of {video.id} has other frames than its result says; it was not kept.")
+    return decoded
+
+
+def clean_name(name: str) -> str:
+    """A file's name as a title: the last part of a path, without what cannot be stored, at most 200 letters."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(letter for letter in last if unicodedata.category(letter) not in ("Cc", "Cs"))
+    return " ".join(kept.split())[:NAME_LENGTH].strip() or "video.mp4"
+
+
+def _bytes(path: Path) -> bytes:
+    """What a file holds; a pipe or a device, which may never end, is not waited for."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)),
+                       "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise ClipError(f"{path.name} is no file but a pipe or a device. Name a video file.")
+            if about.st_size > clip.MAX_BYTES:
+                raise ClipError(f"The file has {about.st_size:,} bytes; at most {clip.MAX_BYTES:,} are accepted.")
+            return file.read(clip.MAX_BYTES + 1)
+    except OSError as error:
+        raise ClipError(f"{path.name} cannot be opened: {error.strerror or error}.") from error
+
+
+def _result(about: clip.Probe, data: bytes) -> Result:
+    return Result(about.num_frames, about.width, about.height, about.fps, about.duration_s, len(data),
+                  hashlib.sha256(data).hexdigest(), about.codec)

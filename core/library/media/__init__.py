@@ -1,0 +1,1 @@
+"""Frames and files: how one becomes the other."""

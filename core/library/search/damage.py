@@ -1,0 +1,68 @@
+"""Which videos of the library are damaged now. Asking every file takes long; a look through the answer asks once.
+
+An answer is remembered while the index and the folders are what they were: a file that comes, goes or is replaced
+changes its folder. What is overwritten in its place does not, so that no answer is older than `REMEMBERED_S`.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+
+from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.library.search.entry import Entry
+from core.library.storage.video_files import Shelf
+
+REMEMBERED_S = 30.0
+SETTLED_S = 1.0  # a folder that changed this little ago may change again under the same time
+
+
+class Damage:
+    """The damaged videos of `shelf`. Safe in threads. `clock`: in seconds."""
+
+    def __init__(self, shelf: Shelf, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shelf = shelf
+        self._clock = clock
+        self._known: tuple[object, float, frozenset[str]] | None = None
+
+    def among(self, entries: Iterable[Entry], generation: int) -> frozenset[str]:
+        """The ids of those whose sidecar or MP4 is missing or unreadable.
+
+        Args:
+            entries: every entry of the index. generation: grows with each change of them.
+        """
+        folders, now = self._stamps(), self._clock()
+        known = self._known
+        if known is not None and known[0] == (generation, folders) and now - known[1] < REMEMBERED_S:
+            return known[2]
+        found = frozenset(entry.id for entry in self._damaged(entries))
+        settled = time.time_ns() - int(SETTLED_S * 1e9)
+        self._known = ((generation, folders), now, found) if all(at < settled for _, at in folders) else None
+        return found
+
+    def _stamps(self) -> tuple[tuple[str, int], ...]:
+        """Every month, and when a name in it changed last."""
+        stamps = []
+        for path in self._shelf.folders():
+            try:
+                stamps.append((path.name, path.stat().st_mtime_ns))
+            except FileNotFoundError:
+                continue  # removed meanwhile
+        return tuple(stamps)
+
+    def _damaged(self, entries: Iterable[Entry]) -> Iterable[Entry]:
+        """A sidecar as old as its row is not read."""
+        whole = {}
+        for path in self._shelf.folders():
+            folder = self._shelf.folder(path)
+            whole |= {video_id: folder.stamps[video_id] for video_id in folder.whole}
+        return [entry for entry in entries
+                if entry.id not in whole or self._shelf.size(entry.id) != entry.bytes
+                or (whole[entry.id] != entry.sidecar_ns and not self._reads(entry.id))]
+
+    def _reads(self, video_id: str) -> bool:
+        try:
+            self._shelf.read(video_id)
+        except ReadOnly:
+            return True  # a newer studio does
+        except (NotFound, DamagedVideo):
+            return False
+        return True

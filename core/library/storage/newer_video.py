@@ -1,0 +1,44 @@
+"""What can be shown of a video whose sidecar a newer studio wrote, without understanding all of it.
+
+The MP4 says what it is. Of the sidecar only such values are taken as mean the same in every schema, and only where
+they have the form they have in ours. How the video was made is not among them: it is never half-known.
+"""
+
+from typing import Any
+
+from core.domain.request import VideoRequest
+from core.domain.video import NO_RECEIPT, Result, Runtime, Video, is_id
+from core.errors import StudioError
+from core.library import sidecar
+from core.library.media import clip
+from core.library.storage.video_files import MP4, SIDECAR, Shelf
+
+UNTITLED = "A video of a newer studio"
+
+
+def glimpse(shelf: Shelf, video_id: str) -> Video | None:
+    """That video, as one without a recipe; None when not even its MP4 can be read."""
+    mp4 = shelf.path(video_id, MP4)
+    try:
+        document = sidecar.load(shelf.path(video_id, SIDECAR).read_bytes())
+        about, size = clip.probe(mp4), mp4.stat().st_size
+    except (OSError, StudioError):
+        return None
+    request, tags = document.get("request"), document.get("tags")
+    prompt = request.get("prompt") if isinstance(request, dict) else document.get("name")
+    parent = _text(document, "parent")
+    day, time = video_id[:8], video_id[9:15]
+    return Video(
+        id=video_id, owner=_text(document, "owner"), parent=parent if is_id(parent) else None,
+        created=_text(document, "created") or
+        f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}+00:00",
+        request=VideoRequest(prompt if isinstance(prompt, str) and prompt else UNTITLED),
+        tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+        favorite=document.get("favorite") is True, receipt=NO_RECEIPT, runtime=Runtime(), recipe=False,
+        result=Result(about.num_frames, about.width, about.height, about.fps, about.duration_s, size, "",
+                      about.codec))
+
+
+def _text(document: dict[str, Any], name: str) -> str:
+    value = document.get(name)
+    return value if isinstance(value, str) else ""

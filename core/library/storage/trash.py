@@ -1,0 +1,244 @@
+"""The trash: deleted videos, whole, until they are restored or their time is up.
+
+`library/trash/20261124-150301/<id>.mp4 .json .poster.webp .animation.webp`: the folder's name is the moment of the
+deletion (UTC). To delete a video nothing is written, only renamed; what is deleted together lies together.
+
+    put:     MP4 (from here on it is in the trash) → sidecar → poster, animation
+    restore: animation, poster → sidecar → MP4 (from here on it is in the library)
+    erase:   MP4 (from here on it is gone) → sidecar, poster, animation
+
+The other files follow the MP4: what a crash leaves on the wrong side, `settle` moves.
+"""
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from core.domain.video import Video
+from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
+from core.faults import reach
+from core.library import sidecar
+from core.library.atomic_files import disk_errors, sync_folder
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, SUFFIXES, Shelf, named
+
+_MOMENT = re.compile(r"[0-9]{8}-[0-9]{6}")
+
+
+@dataclass(frozen=True)
+class Trashed:
+    """A video in the trash.
+
+    Attributes:
+        deleted: when, UTC, ISO 8601.
+        bytes: of its MP4.
+        video: None when its sidecar cannot be read, or was not asked for.
+    """
+
+    id: str
+    deleted: str
+    bytes: int
+    video: Video | None = None
+
+
+@dataclass(frozen=True)
+class TrashPage:
+    """One page of the trash, what was deleted last first; `total` and `bytes` are those of all pages."""
+
+    videos: tuple[Trashed, ...]
+    total: int
+    bytes: int
+    page: int = 1
+    pages: int = 1
+
+
+class Trash:
+    """The trash of the videos of `shelf`. It keeps no state; only the process that owns the library changes it."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.root = shelf.root / "trash"
+        self._shelf = shelf
+
+    def content(self) -> list[Trashed]:
+        """Every video in it, what was deleted last first; sidecars are not read."""
+        found: dict[str, Trashed] = {}
+        for folder in self._folders():
+            moment = datetime.strptime(folder.name, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    video_id, suffix = named(entry.name)
+                    if suffix == MP4 and video_id not in found:
+                        found[video_id] = Trashed(video_id, moment.isoformat(), entry.stat().st_size)
+        return sorted(found.values(), key=lambda each: (each.deleted, each.id), reverse=True)
+
+    def page(self, number: int = 1, page_size: int = 24) -> TrashPage:
+        """One page of it, what was deleted last first; a page beyond the last one is the last one."""
+        found = self.content()
+        pages = max(1, -(-len(found) // page_size))
+        number = min(max(1, number), pages)
+        shown = found[(number - 1) * page_size : number * page_size]
+        return TrashPage(tuple(replace(each, video=self.read(each.id)) for each in shown), len(found),
+                         sum(each.bytes for each in found), number, pages)
+
+    def read(self, video_id: str) -> Video | None:
+        """What its sidecar says, or None when that cannot be read."""
+        try:
+            path = self.path(video_id, SIDECAR)
+            return None if path is None else sidecar.video_of(sidecar.load(path.read_bytes()))
+        except (OSError, DamagedVideo, ReadOnly):
+            return None
+
+    def path(self, video_id: str, suffix: str) -> Path | None:
+        """Where that file of that video lies in the trash, or None. Raises NotFound: not an id."""
+        folder = self._folder_of(video_id)
+        path = folder and folder / f"{video_id}{suffix}"
+        return path if path and path.is_file() else None
+
+    def has(self, video_id: str) -> bool:
+        """Whether that video lies in the trash. Raises NotFound: not an id."""
+        return self._folder_of(video_id) is not None
+
+    def put(self, video_id: str, moment: datetime) -> None:
+        """Move a video from the shelf into the trash, where it replaces an older one of its id.
+
+        Raises:
+            ReadOnly, StudioError: the disk said no.
+        """
+        folder = self.root / f"{moment.astimezone(UTC):%Y%m%d-%H%M%S}"
+        source = self._shelf.path(video_id, MP4)
+        with disk_errors(str(self.root)):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                sync_folder(self.root)
+            source.replace(folder / source.name)
+            reach("trash:mp4")
+            for suffix in (SIDECAR, POSTER, ANIMATION):
+                self._move(video_id, suffix, source.parent, folder)
+                reach(f"trash:{suffix.split('.')[1]}")
+            sync_folder(folder)
+            sync_folder(source.parent)
+            for older in self._folders():
+                if older != folder and (older / source.name).exists():
+                    self._erase(video_id, older)
+                    self._tidy(older)
+
+    def restore(self, video_id: str) -> None:
+        """Move a video from the trash back to its place on the shelf.
+
+        Raises:
+            NotFound: it is not in the trash.
+            StudioError: a video of that id is on the shelf; or the disk said no.
+        """
+        folder = self._folder_of(video_id)
+        if folder is None:
+            raise NotFound(f"There is no video {video_id} in the trash.")
+        if self._shelf.has(video_id, MP4):
+            raise StudioError(f"{video_id} is in the library already; delete the copy in the trash for good.")
+        target = self._shelf.path(video_id, MP4).parent
+        with disk_errors(str(target)):
+            target.mkdir(parents=True, exist_ok=True)
+            for suffix in (ANIMATION, POSTER, SIDECAR):
+                self._move(video_id, suffix, folder, target)
+                reach(f"restore:{suffix.split('.')[1]}")
+            self._move(video_id, MP4, folder, target)
+            reach("restore:mp4")
+            sync_folder(target)
+            self._tidy(folder)
+
+    def erase(self, video_id: str) -> None:
+        """Remove a video from the trash, for good. Raises NotFound, StudioError."""
+        folder = self._folder_of(video_id)
+        if folder is None:
+            raise NotFound(f"There is no video {video_id} in the trash.")
+        with disk_errors(str(self.root)):
+            self._erase(video_id, folder)
+            self._tidy(folder)
+
+    def due(self, days: int, now: datetime, limit: int) -> list[str]:
+        """The ids of what was deleted `days` days ago or earlier, the oldest first, at most `limit`."""
+        last, found = f"{now.astimezone(UTC) - timedelta(days=days):%Y%m%d-%H%M%S}", []
+        for folder in self._folders()[::-1]:
+            if folder.name > last or len(found) >= limit:
+                break
+            names = sorted(named(path.name) for path in folder.iterdir())
+            found += [video_id for video_id, suffix in names if suffix == MP4]
+        return found[:limit]
+
+    def settle(self) -> int:
+        """Bring files that a crash left on the wrong side to their MP4; how many were moved or removed."""
+        settled = 0
+        seen: set[str] = set()
+        with disk_errors(str(self.root)):
+            for folder in self._folders():
+                videos: dict[str, set[str]] = {}
+                for path in folder.iterdir():
+                    video_id, suffix = named(path.name)
+                    videos.setdefault(video_id, set()).add(suffix)
+                for video_id, suffixes in videos.items():
+                    if video_id in seen:  # deleted again later
+                        self._erase(video_id, folder)
+                        settled += len(suffixes)
+                    elif video_id and suffixes != SUFFIXES:
+                        settled += self._settle(video_id, suffixes, folder)
+                seen |= {video_id for video_id, suffixes in videos.items() if MP4 in suffixes} - {""}
+                self._tidy(folder)
+        return settled
+
+    # Inside
+
+    def _settle(self, video_id: str, suffixes: set[str], folder: Path) -> int:
+        shelf = self._shelf.path(video_id, MP4).parent
+        if MP4 in suffixes:
+            missing = () if self._shelf.has(video_id, MP4) else sorted(SUFFIXES - suffixes)
+            return sum(self._move(video_id, suffix, shelf, folder) for suffix in missing)
+        for suffix in suffixes:
+            if self._shelf.has(video_id, MP4) and not self._shelf.has(video_id, suffix):
+                self._move(video_id, suffix, folder, shelf)
+            else:
+                (folder / f"{video_id}{suffix}").unlink()
+        return len(suffixes)
+
+    def _move(self, video_id: str, suffix: str, source: Path, target: Path) -> bool:
+        """Rename one file, if it is there."""
+        name = f"{video_id}{suffix}"
+        try:
+            (source / name).replace(target / name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _erase(self, video_id: str, folder: Path) -> None:
+        for suffix in (MP4, SIDECAR, POSTER, ANIMATION):
+            (folder / f"{video_id}{suffix}").unlink(missing_ok=True)
+            reach(f"erase:{suffix.split('.')[1]}")
+        sync_folder(folder)
+
+    def _tidy(self, folder: Path) -> None:
+        """Remove a folder when nothing is left in it."""
+        with suppress(OSError):
+            folder.rmdir()
+
+    def _folder_of(self, video_id: str) -> Path | None:
+        name = self._shelf.path(video_id, MP4).name  # refuses what is not an id
+        return next((folder for folder in self._folders() if (folder / name).is_file()), None)
+
+    def _folders(self) -> list[Path]:
+        """The folders of the deletions, the last one first; symbolic links are not followed."""
+        try:
+            with os.scandir(self.root) as entries:
+                found = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False) and _is_moment(e.name)]
+        except FileNotFoundError:
+            return []
+        return sorted(found, reverse=True)
+
+
+def _is_moment(name: str) -> bool:
+    if not _MOMENT.fullmatch(name):
+        return False
+    try:
+        datetime.strptime(name, "%Y%m%d-%H%M%S")
+    except ValueError:
+        return False
+    return True

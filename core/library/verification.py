@@ -1,0 +1,129 @@
+"""Are the files what their sidecars say? Every byte of every MP4 is read."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.domain.video import Video
+from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.library.atomic_files import PART, file_sha256
+from core.library.storage.trash import Trash
+from core.library.storage.video_files import MP4, SIDECAR, Folder, Shelf
+
+_SETTLED_S = 60  # a younger file may still be on its way when another process writes the library
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing amiss: the video, the file, what is wrong, and what to do. Both texts are sentences."""
+
+    id: str
+    path: Path
+    problem: str
+    mend: str
+
+
+_RESTORE = "Import a copy of the MP4, or delete the video."
+
+
+def whole(shelf: Shelf, trash: Trash, video_id: str, indexed: bool) -> Video:
+    """One video, from its sidecar. `indexed`: the index knows it.
+
+    Raises:
+        NotFound: no such video here. DamagedVideo: a file of it is missing or unreadable.
+        ReadOnly: written by a newer studio.
+    """
+    here = {suffix for suffix in (MP4, SIDECAR) if shelf.has(video_id, suffix)}
+    if MP4 not in here and trash.has(video_id):
+        raise NotFound(f"The video {video_id} is in the trash. Restore it to use it.")
+    if not here or (here == {SIDECAR} and not indexed):
+        raise NotFound(f"There is no video {video_id}.")
+    if MP4 not in here:
+        raise DamagedVideo(f"The MP4 of {video_id} is missing. Import a copy of it, or delete the video.")
+    if SIDECAR not in here:
+        raise DamagedVideo(f"The sidecar of {video_id} is missing. Look through all files (reindex) to "
+                           "make it again from its MP4.")
+    try:
+        video = shelf.read(video_id)
+    except DamagedVideo as error:
+        raise DamagedVideo(f"The settings of this video cannot be read: {video_id}{SIDECAR} is damaged. They are "
+                           "inside its MP4, too: import that, and the file is made again; or delete the "
+                           "video.") from error
+    if shelf.size(video_id) != video.result.bytes:
+        raise DamagedVideo(f"The MP4 of {video_id} is not as long as it was written: it is cut short, or another "
+                           "file. Import a copy of it, or delete the video.")
+    return video
+
+
+def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, settled: bool) -> Iterator[Finding]:
+    """Everything amiss with these videos (None: all), oldest month first.
+
+    Args:
+        still: while it is entered nobody writes; entered once a folder, for a moment.
+        settled: False: another process may be writing; what looks like its work is passed over.
+
+    Raises:
+        NotFound: one of the ids is not a video's.
+    """
+    for video_id in ids or ():
+        if not shelf.has(video_id, MP4) and not shelf.has(video_id, SIDECAR):
+            raise NotFound(f"There is no video {video_id}.")
+    for path in shelf.folders():
+        with still:
+            folder = shelf.folder(path)
+            found = list(_structure(shelf, folder, ids, settled))
+        yield from found
+        for video_id in sorted(folder.whole):
+            if ids is None or video_id in ids:
+                yield from _content(shelf, video_id)
+
+
+def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool) -> Iterator[Finding]:
+    for part in folder.parts:
+        video_id = part.name.partition(".")[0]
+        if (ids is None or video_id in ids) and (settled or _is_old(part)):
+            yield Finding(video_id, part, f"{part.name} is what an interrupted write left ({PART}).",
+                          "Restart the studio: it removes such files.")
+    films, sidecars = folder.having[MP4], folder.having[SIDECAR]
+    for video_id in sorted(films ^ sidecars):
+        if ids is not None and video_id not in ids:
+            continue
+        mp4, beside = shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR)
+        if video_id in films:
+            yield Finding(video_id, beside, f"{beside.name} is missing beside its MP4.",
+                          "Reindex: it is made again from the settings inside the MP4.")
+        elif settled or _is_old(beside):
+            yield Finding(video_id, mp4, f"{mp4.name} is missing; only its sidecar is here.",
+                          "Import a copy of the MP4, or generate it again from the settings in the sidecar.")
+
+
+def _content(shelf: Shelf, video_id: str) -> Iterator[Finding]:
+    mp4, beside = shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR)
+    try:
+        video = shelf.read(video_id)
+        size, sha256 = mp4.stat().st_size, file_sha256(mp4)
+    except (NotFound, FileNotFoundError):
+        return  # deleted meanwhile
+    except ReadOnly as error:
+        yield Finding(video_id, beside, str(error), "Update the studio.")
+    except DamagedVideo as error:
+        yield Finding(video_id, beside, f"{beside.name}: {error}",
+                      "Import the MP4 beside it: its settings are inside. Tags added later are lost.")
+    except OSError as error:
+        yield Finding(video_id, mp4, f"{mp4.name} cannot be read: {error.strerror}.", _RESTORE)
+    else:
+        if size != video.result.bytes:
+            yield Finding(video_id, mp4, f"{mp4.name} has {size:,} bytes; its sidecar says "
+                                         f"{video.result.bytes:,}.", _RESTORE)
+        elif sha256 != video.result.mp4_sha256:
+            yield Finding(video_id, mp4, f"{mp4.name} has changed since it was written: its SHA-256 is not the "
+                                         "one in its sidecar.", _RESTORE)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _SETTLED_S
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,1 @@
+"""What a studio does besides running jobs."""

@@ -1,0 +1,218 @@
+"""What is done with many videos at once, the trash, and the disk they all take."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.domain.video import Video, is_id
+from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
+from core.families.registry import MODELS
+from core.jobs.queue.bulk_queue import Bulk
+from core.jobs.queue.job import QUEUED, Job
+from core.jobs.queue.ledger import Ledger
+from core.library.search.query import Query
+from core.library.storage.trash import TrashPage
+from core.library.storage.video_files import POSTER
+from core.library.tags import clean_tags
+from core.operations.disk_usage import DiskUse, disk_use
+from core.operations.leadership import Leading
+from core.settings import Settings, hub_cache
+
+PACKED = 32  # archives that are offered at a time
+PATIENCE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What came of asking for many videos again: the jobs, and (id, sentence) of each that was refused."""
+
+    jobs: tuple[Job, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+class Many:
+    """Deeds to many videos of one studio. What is accepted here is done by the process that owns the library."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, leading: Leading,
+                 regenerate: Callable[[str, str], Job]) -> None:
+        """`regenerate`: queues the request of the video of that id again, for an owner."""
+        self._settings = settings
+        self._ledger = ledger
+        self._leading = leading
+        self._regenerate = regenerate
+        self._packed: dict[str, tuple[str, ...]] = {}
+
+    def found(self, query: Query) -> dict[str, int]:
+        """The ids of all videos that match, in order, each with the bytes of its MP4."""
+        return self._leading.library.found(query)
+
+    # Deeds
+
+    def change(self, video_ids: Iterable[str], add: Iterable[str] = (), remove: Iterable[str] = (),
+               favorite: bool | None = None) -> Bulk:
+        """Add and remove tags, set the favourite (None: as it is).
+
+        Raises:
+            BadRequest: nothing to do, no videos, or a tag that cannot be.
+        """
+        added, removed = clean_tags(add), clean_tags(remove)
+        if not added and not removed and favorite is None:
+            raise BadRequest("tags", "say which to add or to remove.")
+        return self._begin("change", video_ids, add=added, remove=removed, favorite=favorite)
+
+    def delete(self, video_ids: Iterable[str]) -> Bulk:
+        """Move videos into the trash, or remove them when none is kept. Raises BadRequest: no videos."""
+        return self._begin("delete", video_ids)
+
+    def restore(self, video_ids: Iterable[str]) -> Bulk:
+        """Bring videos back from the trash. Raises BadRequest: no videos."""
+        return self._begin("restore", video_ids)
+
+    def erase(self, video_ids: Iterable[str]) -> Bulk:
+        """Remove videos from the trash, for good. Raises BadRequest: no videos."""
+        return self._begin("erase", video_ids)
+
+    def empty_trash(self) -> Bulk:
+        """Remove all that is in the trash now, for good. Raises BadRequest: it is empty."""
+        return self.erase([each.id for each in self._leading.library.trash.content()])
+
+    def undo(self, bulk_id: int) -> Bulk:
+        """Bring back what a bulk deleted, also while it is at it: that is stopped first. Raises NotFound."""
+        self.stop(bulk_id)
+        bulk, videos = self.bulk(bulk_id), self._ledger.bulks.videos(bulk_id)
+        done = bulk.done if bulk.ended is not None else bulk.total
+        trashed = self._leading.library.trash.has  # a killed process may have deleted a few more than it noted
+        return self.restore([*videos[:done], *filter(trashed, videos[done:])])
+
+    def _begin(self, deed: str, video_ids: Iterable[str], **args: object) -> Bulk:
+        if self._leading.library.newer:
+            raise NewerLibrary(self._leading.library.newer)
+        return self._worked_off(self._ledger.bulks.add(deed, tuple(video_ids), args))
+
+    def _worked_off(self, bulk: Bulk) -> Bulk:
+        """The bulk a moment later: a small one is done before a page is drawn again."""
+        self._leading.work_off()
+        until = time.monotonic() + PATIENCE_S
+        while bulk.ended is None and time.monotonic() < until:
+            time.sleep(0.01)
+            bulk = self._ledger.bulks.get(bulk.id)
+        return bulk
+
+    def bulk(self, bulk_id: int) -> Bulk:
+        """How far it is. Raises NotFound."""
+        return self._ledger.bulks.get(bulk_id)
+
+    def follow(self, bulk_id: int) -> Iterator[Bulk]:
+        """Yield how far it is each time that changed, until it has ended. Raises NotFound."""
+        last = None
+        while last is None or last.ended is None:
+            bulk = self._ledger.bulks.get(bulk_id)
+            if bulk != last:
+                yield bulk
+            elif bulk.ended is None:
+                self._leading.work_off()  # whoever was at it may have ended
+                time.sleep(0.05)
+            last = bulk
+
+    def unfinished(self) -> tuple[Bulk, ...]:
+        """Those that have something left to do; somebody is at it, unless a newer studio wrote the library."""
+        waiting = self._ledger.bulks.unfinished()
+        if waiting:
+            self._leading.work_off()
+        return waiting
+
+    def stop(self, bulk_id: int) -> None:
+        """Leave it at what is done."""
+        self._ledger.bulks.request_stop(bulk_id)
+        bulk = self._ledger.bulks.get(bulk_id)
+        if bulk.ended is None:
+            self._worked_off(bulk)
+
+    def regenerate(self, video_ids: Iterable[str], owner: str = "") -> Queued:
+        """Queue the same requests again, seeds included. Those that cannot be are told one by one.
+
+        Raises:
+            BadRequest: no videos, or more than there is room for in the queue; nothing was queued.
+        """
+        video_ids = list(dict.fromkeys(video_ids))
+        room = max(0, self._settings.max_queued - self._ledger.counts().get(QUEUED, 0))
+        if not video_ids or len(video_ids) > room:
+            raise BadRequest("request", f"the queue has room for {room:,} more, and {len(video_ids):,} videos "
+                             "were chosen. Nothing was queued; choose fewer, or wait until some are done."
+                             if video_ids else "no video was chosen.")
+        jobs, refused = [], []
+        for video_id in video_ids:
+            try:
+                jobs.append(self._regenerate(video_id, owner))
+            except StudioError as error:
+                refused.append((video_id, str(error)))
+        return Queued(tuple(jobs), tuple(refused))
+
+    # The trash
+
+    def trash(self, page: int = 1, page_size: int = 24) -> TrashPage:
+        """One page of the trash, what was deleted last first; a page beyond the last one is the last one."""
+        return self._leading.library.trash.page(page, page_size)
+
+    def poster_path(self, video_id: str) -> Path:
+        """The poster of a video, also of one in the trash. Raises NotFound."""
+        library = self._leading.library
+        try:
+            return library.poster_path(video_id)
+        except NotFound:
+            trashed = library.trash.path(video_id, POSTER)
+            if trashed is None:
+                raise
+            return trashed
+
+    def disk(self) -> DiskUse:
+        """What the disk is used for, measured now."""
+        cached = (hub_cache() / f"models--{spec.repo_id.replace('/', '--')}" for spec in MODELS.values()
+                  if spec.repo_id)
+        data = self._settings.data_dir
+        return disk_use(data / "library", data / "derived", [self._settings.models_dir, *cached])
+
+    def restore_one(self, video_id: str) -> Video:
+        """Bring one video back from the trash, now. Raises NotFound, StudioError."""
+        return Video.from_document(self._leading.change("restore", {"id": video_id}))
+
+    def erase_one(self, video_id: str) -> None:
+        """Remove one video from the trash for good, now. Raises NotFound, StudioError."""
+        self._leading.change("erase", {"id": video_id})
+
+    def delete_one(self, video_id: str, for_good: bool = False) -> bool:
+        """Move one video into the trash, or remove it when none is kept; whether it is in the trash now.
+
+        Args:
+            for_good: remove it, from the library past the trash, or else from the trash.
+
+        Raises:
+            NotFound, StudioError.
+        """
+        library = self._leading.library
+        trashed = for_good and not library.has(video_id) and library.trash.has(video_id)
+        trashed = trashed or self._leading.change("delete", {"id": video_id})["trashed"]
+        if trashed and for_good:
+            self.erase_one(video_id)
+        return trashed and not for_good
+
+    # Archives
+
+    def pack(self, video_ids: Iterable[str]) -> str:
+        """Offer videos as one archive, until many others have been offered since; the name to ask for it by."""
+        chosen = tuple(each for each in video_ids if is_id(each))
+        name = hashlib.sha256(" ".join(chosen).encode()).hexdigest()[:32]
+        self._packed.pop(name, None)
+        self._packed[name] = chosen
+        for oldest in list(self._packed)[:-PACKED]:
+            self._packed.pop(oldest, None)
+        return name
+
+    def packed(self, name: str) -> tuple[str, ...]:
+        """The ids that `pack` was given. Raises NotFound."""
+        try:
+            return self._packed[name]
+        except KeyError as error:
+            raise NotFound("This archive is not offered any more. Choose its videos again.") from error

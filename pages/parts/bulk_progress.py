@@ -1,0 +1,121 @@
+"""What is being done to many videos, what was just done, and the way back."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.errors import StudioError
+from core.jobs.queue.bulk_queue import Bulk
+from core.operations.bulk_actions import Queued
+from core.studio import Studio
+from pages.parts.formatting import some
+from pages.parts.shell import POLL_S, studio
+from pages.parts.toasts import tell_failure
+from pages.parts.video_card import open_video
+
+
+def deleted(video_ids: tuple[str, ...]) -> None:
+    """Remember a video that was moved into the trash, to offer the way back."""
+    _remember(deleted=video_ids)
+
+
+def begun(bulk_id: int) -> None:
+    """Remember a deed to many videos, to say what came of it."""
+    _remember(bulk=bulk_id)
+
+
+def queued(result: Queued) -> None:
+    """Remember what was queued, to say it."""
+    _remember(queued=result)
+
+
+def _remember(**what: Any) -> None:
+    st.session_state.update({"deleted": (), "bulk": None, "queued": None, **what})
+
+
+def done_row(opened: Studio) -> None:
+    """What is being done to many videos now, with a way to stop it; and what was done last in this tab."""
+    known = [bulk.id for bulk in opened.many.unfinished()]
+
+    @st.fragment(run_every=POLL_S if known else None)
+    def live() -> None:
+        working = opened.many.unfinished()
+        if [bulk.id for bulk in working] != known:
+            st.rerun()
+        for bulk in working:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"bulk_{bulk.id}"):
+                st.progress(bulk.done / bulk.total, f"{doing(bulk)}: {bulk.done:,} of {bulk.total:,}")
+                st.button("Stop", icon=":material/stop:", key=f"stop_{bulk.id}", disabled=bulk.stop_requested,
+                          on_click=opened.many.stop, args=(bulk.id,))
+
+    live()
+    if st.session_state.get("deleted"):
+        _row("The video is in the trash.", (), bring_back, st.session_state.deleted)
+    elif st.session_state.get("queued"):
+        result: Queued = st.session_state.queued
+        _row(f"{some(len(result.jobs), 'video')} will be made again.", result.refused)
+    elif st.session_state.get("bulk"):
+        try:
+            bulk = opened.many.bulk(st.session_state.bulk)
+        except StudioError:
+            return  # long ago
+        if bulk.ended is not None:
+            _row(done(bulk, opened.settings.trash_days > 0), bulk.refused,
+                 _undo_bulk if bulk.deed == "delete" and bulk.done > bulk.refusals and opened.settings.trash_days
+                 else None, bulk.id)
+
+
+def doing(bulk: Bulk) -> str:
+    """What a bulk does: `Deleting`."""
+    return {"delete": "Deleting", "restore": "Restoring", "erase": "Deleting for good"}.get(
+        bulk.deed, "Tagging" if bulk.args.get("favorite") is None else "Changing favourites")
+
+
+def done(bulk: Bulk, trash: bool) -> str:
+    """What a bulk has done: `12 videos are in the trash.`"""
+    count = bulk.done - bulk.refusals
+    videos, are = some(count, "video"), "is" if count == 1 else "are"
+    favourites = "a favourite" if count == 1 else "favourites"
+    favorite = bulk.args.get("favorite")
+    sentence = {
+        "delete": f"{videos} {are} in the trash." if trash else f"{videos} {are} deleted.",
+        "restore": f"{videos} {are} back in the library.", "erase": f"{videos} {are} gone for good.",
+        "change": f"The tags of {videos} are changed." if favorite is None else
+                  f"{videos} {are} marked as {favourites}." if favorite else
+                  f"{videos} {are} not {favourites} any more.",
+    }[bulk.deed]
+    refused = f" {bulk.refusals:,} {'was' if bulk.refusals == 1 else 'were'} refused." if bulk.refusals else ""
+    return (f"Stopped after {bulk.done:,} of {bulk.total:,}. " if bulk.stopped else "") + sentence + refused
+
+
+def _row(sentence: str, refused: tuple[tuple[str, str], ...], undo: Any = None, what: Any = None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="done"):
+        st.text(sentence, width="content")
+        if refused:
+            with st.popover("Why", icon=":material/info:", key="refused"):
+                for video_id, why in refused:
+                    st.text(f"{video_id}: {why}")
+        if undo is not None:
+            st.button("Undo", icon=":material/undo:", key="undo", on_click=undo, args=(what,))
+        st.button("", icon=":material/close:", type="tertiary", key="done_read", on_click=_remember,
+                  help="Hide this line")
+
+
+def _undo_bulk(bulk_id: int) -> None:
+    try:
+        begun(studio().many.undo(bulk_id).id)
+    except StudioError as error:
+        tell_failure(error)
+
+
+def bring_back(video_ids: tuple[str, ...]) -> None:
+    """Bring deleted videos back from the trash; the one of the address is opened again."""
+    _remember()
+    for video_id in video_ids:
+        try:
+            studio().many.restore_one(video_id)
+        except StudioError as error:
+            tell_failure(error)
+        else:
+            if "video" in st.query_params:
+                open_video(video_id)

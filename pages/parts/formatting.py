@@ -1,0 +1,224 @@
+"""How things are said on the screens: durations, sizes, ages, states and verdicts. Text in, text out."""
+
+import re
+from datetime import UTC, datetime
+
+from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
+from core.errors import BadRequest, StudioError
+from core.families.registry import MODELS
+from core.jobs.queue.job import PAUSED, QUEUED, RUNNING, Job, now, seconds_between
+
+FIELDS = {
+    "prompt": "Prompt", "negative_prompt": "Negative prompt", "model": "Model", "num_frames": "Frames",
+    "num_inference_steps": "Steps", "guidance_scale": "Guidance", "fps": "Frames per second", "seed": "Seed",
+    "width": "Width", "height": "Height", "scheduler": "Scheduler", "seeds": "Seeds to try",
+    "audition_steps": "Steps of a try",
+    "memory": "Memory",
+    "folder": "Folder",
+    "compare": "Comparing",
+    "tags": "Tags",
+    "mode": "Mode",
+}
+VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
+VERDICT_ICONS = {IDENTICAL: ":material/verified:", EQUIVALENT: ":material/check:", DRIFTED: ":material/warning:"}
+_MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+
+
+def plain(text: str) -> str:
+    """The text so that Markdown shows it letter by letter, on one line."""
+    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def shorten(text: str, length: int) -> str:
+    """The beginning of a text, cut between words and marked with an ellipsis when it is longer."""
+    text = " ".join(text.split())
+    if len(text) <= length:
+        return text
+    cut = text[:length - 1]
+    if text[length - 1] != " " and " " in cut[length // 2:]:
+        cut = cut.rsplit(" ", 1)[0]
+    return cut.rstrip(" ,.;:") + "…"
+
+
+def model_title(key: str | None) -> str:
+    """A model's name as people know it: its row's title, else the name of its folder."""
+    return MODELS[key].title if key in MODELS else plain(key or "")
+
+
+def short_seed(seed: int | None) -> str:
+    """A seed in few characters: `1234`, `5213…8665`."""
+    text = "" if seed is None else str(seed)
+    return text if len(text) <= 10 else f"{text[:4]}…{text[-4:]}"
+
+
+def seconds(value: float) -> str:
+    """A duration: `8 s`, `2 min 5 s`, `1 h 4 min`."""
+    whole = max(0, round(value))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def roughly(value: float) -> str:
+    """An estimated duration, no finer than it is known: `8 s`, `35 s`, `about` is for the caller to say."""
+    for limit, unit in ((20, 1), (60, 5), (600, 30), (3600, 60)):
+        if value < limit:
+            return seconds(max(1, round(value / unit) * unit))
+    return seconds(round(value / 600) * 600)
+
+
+def failure(error: StudioError) -> str:
+    """The sentence of a failure; for a refused value, with the name of its field as the form calls it."""
+    if not isinstance(error, BadRequest):
+        return str(error)
+    if error.field == "request":  # of no field
+        return error.reason[:1].upper() + error.reason[1:]
+    return f"{FIELDS.get(error.field, error.field)}: {error.reason}"
+
+
+def size(count: float) -> str:
+    """Bytes: `812 kB`, `3.7 GB`."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            number = count / limit
+            return f"{number:.1f} {unit}" if number < 100 else f"{number:.0f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def some(count: int, noun: str) -> str:
+    """`1 video`, `1,204 videos`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def since(created: str, now: datetime | None = None) -> float:
+    """Seconds from an ISO 8601 time until now; 0 when it cannot be read."""
+    try:
+        then = datetime.fromisoformat(created)
+    except ValueError:
+        return 0.0
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return ((now or datetime.now(UTC)) - then).total_seconds()
+
+
+def age(created: str, now: datetime | None = None) -> str:
+    """How long ago: `just now`, `5 min ago`, `2 h ago`, `3 days ago`, then the date."""
+    passed = since(created, now)
+    if passed < 60:
+        return "just now"
+    if passed < 3600:
+        return f"{passed / 60:.0f} min ago"
+    if passed < 86400:
+        return f"{passed / 3600:.0f} h ago"
+    if passed < 7 * 86400:
+        days = round(passed / 86400)
+        return "yesterday" if days == 1 else f"{days} days ago"
+    return created[:10]
+
+
+def fitting_width(width: int, height: int, tallest: int) -> int:
+    """How wide a picture of that shape is drawn, in pixels of the screen, so that it is `tallest` high."""
+    return max(160, round(tallest * width / height))
+
+
+def phase(job: Job) -> str:
+    """What a job does now: `Step 12 of 20`, `Decoding 3 of 16`, `Paused at step 12 of 25`."""
+    if job.cancel_requested and job.state == RUNNING:
+        return "Cancelling"
+    if job.state == PAUSED:
+        return f"Paused at {_step(job).lower()}" if job.total else "Paused"
+    if job.state == QUEUED:
+        place = "Next in line" if job.position <= 1 else f"Number {job.position} in line"
+        if job.audition is not None:
+            return place
+        return f"{place}, goes on after step {job.done} of {job.total}" if job.total else place
+    if can_pause(job) and job.pause_requested:
+        return "Pausing after this step"
+    if job.state == "committing" or job.phase == "publishing":
+        return "Saving"
+    if job.phase == "downloading":
+        of = f" of {size(job.total)}" if job.total else ""
+        return f"Downloading the model: {size(job.done)}{of}"
+    if job.phase == "denoising":
+        return _step(job)
+    if job.phase == "decoding":
+        return f"Decoding {job.done} of {job.total}"
+    writing = "Writing the video" if job.audition is None else "Writing the contact sheet"
+    return {"loading": "Loading the model", "encoding": writing}.get(job.phase, "Starting")
+
+
+def _step(job: Job) -> str:
+    """`Step 12 of 20`; of an audition `Seed 3 of 6, step 4 of 7`."""
+    if job.audition is None:
+        return f"Step {job.done} of {job.total}"
+    steps = job.audition.num_inference_steps
+    seed = max(0, job.done - 1) // steps
+    return f"Seed {seed + 1} of {len(job.audition.seeds)}, step {job.done - seed * steps} of {steps}"
+
+
+def made_of(job: Job) -> str:
+    """What a job is of, for a caption: `seed 42`, or `6 seeds at 7 steps`."""
+    if job.audition is None:
+        return f"seed {job.request.seed}"
+    return f"{len(job.audition.seeds)} seeds at {job.audition.num_inference_steps} steps"
+
+
+def can_pause(job: Job) -> bool:
+    """Whether a job runs and its frames are not made yet."""
+    return job.state == RUNNING and job.phase in ("queued", "downloading", "loading", "denoising")
+
+
+def fraction(job: Job) -> float:
+    """How much of a running job is done, 0 to 1; a download counts by itself."""
+    part = job.done / job.total if job.total else 0.0
+    start, share = {"downloading": (0.0, 1.0), "loading": (0.02, 0.0), "denoising": (0.04, 0.76),
+                    "decoding": (0.80, 0.14), "encoding": (0.95, 0.0), "publishing": (0.98, 0.0)}.get(
+                        "denoising" if job.state == PAUSED else job.phase, (0.0, 0.0))
+    return min(1.0, start + share * part)
+
+
+def elapsed(job: Job) -> float:
+    """Seconds since a job was begun, or that it took."""
+    return seconds_between(job.started, job.ended or now())
+
+
+def remaining(job: Job) -> float | None:
+    """Seconds a job will still need, from the pace of its present phase; None while that is not known."""
+    if job.state != RUNNING or job.phase not in ("downloading", "denoising", "decoding") \
+            or job.done - job.phase_from < 2:
+        return None
+    a_unit = seconds_between(job.phase_started, now()) / (job.done - job.phase_from)
+    left = a_unit * max(0, job.total - job.done)
+    return left + (0.15 * a_unit * job.total if job.phase == "denoising" and job.audition is None else 0.0)
+
+
+def verdict_title(verdict: Verdict) -> str:
+    """`Identical`, `Equivalent` or `Drifted`."""
+    return verdict.verdict.capitalize()
+
+
+def cause(text: str) -> str:
+    """A cause of a difference as a person reads it: of a processor its level, or what else of it differs."""
+    levels = re.search(r"\((\w+) \(([^()]*)\) → (\w+) \(([^()]*)\)\)", text)
+    if levels is None:
+        return text
+    was, had, level, has = levels.groups()
+    if was == level:
+        before, now = (re.split(r",? ", each) for each in (had, has))
+        was = " ".join(word for word in before if word not in now) or "none"
+        level = " ".join(word for word in now if word not in before) or "none"
+    return f"{text[:levels.start()]}({was} → {level}){text[levels.end():]}"
+
+
+def verdict_text(verdict: Verdict, num_frames: int) -> str:
+    """What a verdict means, in words, with its likely causes."""
+    causes = "; ".join(map(cause, verdict.causes))
+    psnr = f" (PSNR {verdict.psnr_db:.0f} dB)" if verdict.psnr_db is not None else ""
+    if verdict.verdict == IDENTICAL:
+        frames = f"all {num_frames} frames" if num_frames > 1 else "the frame"
+        note = f" And that although this run had {causes}." if causes else ""
+        return f"Every pixel of {frames} is the same.{note}"
+    if verdict.verdict == EQUIVALENT:
+        return f"Looks the same{psnr}. {('Because: ' + causes + '.') if causes else 'No cause is known.'}"
+    return f"Different{psnr}. {('Likely because: ' + causes + '.') if causes else 'No cause is known.'}"

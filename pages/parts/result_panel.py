@@ -1,0 +1,134 @@
+"""The large side of the Generate page: what is being made, then what was made; never empty."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.domain.request import VideoRequest
+from core.domain.video import Video, is_id
+from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.jobs.queue.job import ACTIVE, DONE, ENDED, PAUSED, QUEUED, UNFINISHED, Job
+from core.studio import Studio
+from pages.parts.audition_card import audition_card
+from pages.parts.compared import compare_from, is_here
+from pages.parts.formatting import age, model_title, plain, seconds
+from pages.parts.job_card import ended_card, job_card
+from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
+from pages.parts.shell import POLL_S, shown_errors
+from pages.parts.toasts import say_in_passing
+
+SHOWN_FAILURES, SHOWN_JOBS = 3, 6
+
+
+def stage(opened: Studio) -> None:
+    """Draw it, and keep it moving while something is being made."""
+    asked = st.query_params.get("job", "")
+    known = _unfinished(opened)
+
+    @st.fragment(run_every=POLL_S if known else None)
+    def live() -> None:
+        with shown_errors():
+            jobs = _unfinished(opened)
+            if {job.id for job in jobs} != {job.id for job in known}:
+                st.rerun()
+            say_in_passing()
+            for job in jobs[:SHOWN_JOBS]:
+                first = job == jobs[0] and (job.state == QUEUED or job.preview > 0)
+                job_card(job, TALLEST if job.state in ACTIVE or first else 0)
+            if len(jobs) > SHOWN_JOBS:
+                st.caption(f"and {len(jobs) - SHOWN_JOBS} more in the queue")
+            shown = _show_ended(opened, asked, jobs)
+            if not shown and not jobs:
+                _show_example(opened)
+            of = shown.request if shown is not None else jobs[0].request if jobs else None
+            audition = _audition_of(opened, of) if of is not None else None
+            if audition is not None and (shown is None or shown.id != audition.id):
+                audition_card(opened, audition)
+
+    live()
+
+
+def _unfinished(opened: Studio) -> list[Job]:
+    """Jobs that run or wait, in the order in which they will end, then the paused ones."""
+    jobs = opened.jobs(UNFINISHED, limit=500)
+    return sorted(jobs, key=lambda job: (job.state == PAUSED, job.state == QUEUED, job.position))
+
+
+def _audition_of(opened: Studio, request: VideoRequest) -> Job | None:
+    """The audition from which that request was chosen, so that its other seeds stay at hand."""
+    for job in opened.jobs((DONE,), limit=20):
+        if job.audition is not None and request.seed in job.audition.seeds \
+                and replace(request, seed=None) == replace(job.request, seed=None):
+            return job
+    return None
+
+
+def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> Job | None:
+    """Show the job of the address, else what ended last: failures briefly, then one result. The last one shown."""
+    if is_id(asked):
+        jobs = [opened.job(asked)]
+    else:
+        jobs = list(opened.jobs(ENDED, limit=20))
+        if unfinished:
+            first = min(job.created for job in unfinished)
+            jobs = [job for job in jobs if job.ended >= first]
+    failures: list[Job] = []
+    for job in jobs:
+        if job.state == DONE and job.audition is not None:
+            audition_card(opened, job)
+            return job
+        if job.state == DONE:
+            try:
+                video = opened.video(job.id)
+            except (NotFound, DamagedVideo, ReadOnly):
+                continue
+            _show_result(opened, video, job.reason)
+            return job
+        if job.state in ENDED and len(failures) < SHOWN_FAILURES:
+            ended_card(job)
+            failures.append(job)
+    return failures[-1] if failures else None
+
+
+def _show_result(opened: Studio, video: Video, remark: str) -> None:
+    with st.container(border=True):
+        show_video(video)
+        if video.verdict is not None:
+            show_verdict(video.verdict, video.result.num_frames)
+        if video.parent is not None and is_here(opened, video.parent):
+            compare_from(video.parent, video.id, "compare_stage")
+        with st.container(gap=None):
+            st.text(video.request.prompt)
+            st.caption(f"{model_title(video.request.model)} · seed {video.request.seed}"
+                       f" · {video.result.num_frames} frames · made in {seconds(video.runtime.total_s)}"
+                       f" · {age(video.created)}")
+            if remark:
+                st.caption(f":material/info: {plain(remark)}")
+        actions(video, "stage")
+
+
+def _show_example(opened: Studio) -> None:
+    examples = opened.examples()
+    with st.container(border=True):
+        if not examples:
+            with st.container(height=360, border=False, horizontal_alignment="center",
+                              vertical_alignment="center"):
+                st.markdown("## :material/movie:", width="content")
+                st.text("Your video appears here.", width="content")
+                st.caption("Press Generate: the form is filled with a prompt that works.", width="content")
+            return
+        offered = opened.beforehand.prompt_examples(opened.default_model())  # the best comes first
+        ranks = {prompt: rank for rank, prompt in enumerate(offered)}
+        video = min(examples, key=lambda example: ranks.get(example.request.prompt, len(ranks)))
+        play(video, f"/app/static/example/{video.id}.mp4", TALLEST)
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            with st.container(gap=None, width="stretch"):
+                st.caption(f"An example, made by {model_title(video.request.model)}")
+                st.text(video.request.prompt)
+            st.button("Use this prompt", icon=":material/arrow_back:", key="use_example", on_click=_use,
+                      args=(video.request.prompt,))
+
+
+def _use(prompt: str) -> None:
+    st.session_state.f_prompt = prompt
+    st.rerun()
