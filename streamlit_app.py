@@ -8,6 +8,6 @@ if __name__ == "__main__":
     navigate()
 else:
     from core.web.media import routes
-    from pages.parts.shell import lifespan, show_crash, studio
+    from pages.parts.shell import current_studio, lifespan, show_crash
 
-    app = st.App(__file__, routes=routes(studio), lifespan=lifespan, on_script_error=show_crash)
+    app = st.App(__file__, routes=routes(current_studio), lifespan=lifespan, on_script_error=show_crash)

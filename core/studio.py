@@ -20,8 +20,8 @@ from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
 from core.families.catalog import catalog
 from core.families.registry import default_model
 from core.jobs.dispatch.dispatcher import Dispatcher
+from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.ledger import Job, Ledger
-from core.jobs.worker.host import WorkerStatus
 from core.library.atomic_files import disk_errors
 from core.library.comparison import Comparisons
 from core.library.examples import shipped, shipped_path
@@ -30,12 +30,12 @@ from core.library.lineage import origin_of
 from core.library.search.query import Page, Query
 from core.library.search.saved_searches import SavedSearches
 from core.library.storage.contact_sheets import ContactSheets
-from core.library.storage.derived_files import Derived
+from core.library.storage.derived_files import DerivedFiles
 from core.operations.acceptance import accepted
-from core.operations.bulk_actions import Many
-from core.operations.import_export import Transfer
-from core.operations.leadership import Leading
-from core.operations.planner import Beforehand
+from core.operations.bulk_actions import BulkActions
+from core.operations.import_export import ImportExport
+from core.operations.leadership import Leadership
+from core.operations.planner import Planner
 from core.operations.readiness import readiness
 from core.settings import Settings
 
@@ -59,32 +59,32 @@ class Studio:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             self.ledger = Ledger(settings.data_dir / "jobs.sqlite")
             undo.callback(self.ledger.close)
-            self._leading = Leading(settings, self.ledger, role)
-            self.derived = Derived(settings.data_dir / "derived")
-            self.transfer = Transfer(self._leading, self.derived)
+            self._leadership = Leadership(settings, self.ledger, role)
+            self.derived = DerivedFiles(settings.data_dir / "derived")
+            self.import_export = ImportExport(self._leadership, self.derived)
             self.comparisons = Comparisons(lambda: self.library, self.derived)
-            self.many = Many(settings, self.ledger, self._leading, self.regenerate)
+            self.bulk_actions = BulkActions(settings, self.ledger, self._leadership, self.regenerate)
             undo.pop_all()
-        self.beforehand = Beforehand(settings, self.worker, lambda: self.library,
+        self.planner = Planner(settings, self.worker, lambda: self.library,
                                      self.device)
 
     @property
     def leads(self) -> bool:
         """Whether this process owns the library and runs the jobs."""
-        return self._leading.leads
+        return self._leadership.leads
 
     @property
     def library(self) -> Library:
         """The videos: paths, sidecars, search. Changes go through this class."""
-        return self._leading.library
+        return self._leadership.library
 
     @property
     def _dispatcher(self) -> Dispatcher | None:
-        return self._leading.dispatcher
+        return self._leadership.dispatcher
 
     def close(self) -> None:
         """Stop the worker, write the index, let go of the data directory. Safe to call twice."""
-        self._leading.close()
+        self._leadership.close()
         self.ledger.close()
 
     # Asking for videos
@@ -123,7 +123,7 @@ class Studio:
         if self.library.newer:
             raise NewerLibrary(self.library.newer)
         resolved = accepted(request, self.models(), self.default_model(), self.device() == "cuda", self.settings)
-        self.beforehand.must_fit(resolved)
+        self.planner.must_fit(resolved)
         return resolved
 
     def regenerate(self, video_id: str, owner: str = "") -> Job:
@@ -238,7 +238,7 @@ class Studio:
 
     def ready(self) -> dict[str, Any]:
         """Whether the studio can take and run jobs now: `{"ready": bool, …}` with what is missing."""
-        return readiness(self.settings, self._leading, self.ledger.counts())
+        return readiness(self.settings, self._leadership, self.ledger.counts())
 
     # The library
 
@@ -256,17 +256,17 @@ class Studio:
 
     def delete(self, video_id: str) -> bool:
         """Move a video into the trash, or remove it when none is kept; whether it is in the trash now."""
-        return self.many.delete_one(video_id)
+        return self.bulk_actions.delete_one(video_id)
 
     def change(self, video_id: str, tags: tuple[str, ...] | None = None, favorite: bool | None = None) -> Video:
         """Set tags or favourite, in the sidecar first."""
         listed = None if tags is None else list(tags)
-        self._leading.change("change", {"id": video_id, "tags": listed, "favorite": favorite})
+        self._leadership.change("change", {"id": video_id, "tags": listed, "favorite": favorite})
         return self.video(video_id)
 
     def reindex(self) -> dict[str, Any]:
         """Make the index again from the sidecars; returns the report as an object."""
-        return self._leading.change("reindex", {})
+        return self._leadership.change("reindex", {})
 
     def verify(self, video_ids: tuple[str, ...] | None = None) -> list[Finding]:
         """Compare files with sidecars; an empty list means all is well."""
@@ -289,7 +289,7 @@ class Studio:
 
     def add_examples(self) -> int:
         """Import every shipped example; returns how many there are."""
-        return len([self.transfer.import_mp4(shipped_path(video.id)) for video in shipped()])
+        return len([self.import_export.import_mp4(shipped_path(video.id)) for video in shipped()])
 
 
 @contextmanager

@@ -18,35 +18,35 @@ from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
 from pages.parts.saved_searches import saved_searches
 from pages.parts.selection import pick_button, picking, selection_bar, tick_box, tick_table, toggle
-from pages.parts.shell import GENERATE, TRASH, guard, only_looking, shown_errors, studio, top_row
+from pages.parts.shell import GENERATE, TRASH, current_studio, guard, only_looking, shown_errors, top_row
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
 
 guard()
 
 
-def browse(opened: Studio) -> Query:
+def browse(studio: Studio) -> Query:
     """The results, with what is being made above it; returns what was asked."""
-    notices(opened)
-    models = opened.models()
-    query = filter_row(opened.facets(), models, saved_searches)
-    page = opened.search(query)
+    notices(studio)
+    models = studio.models()
+    query = filter_row(studio.facets(), models, saved_searches)
+    page = studio.search(query)
     filtered = active_filters(found(page), tools if page.entries else None)
-    making(opened)
+    making(studio)
     bar = st.container(key="selection_place")
     if not page.entries:
         if picking():
             with bar:
-                selection_bar(opened, query, page)
-        nothing(opened, filtered)
+                selection_bar(studio, query, page)
+        nothing(studio, filtered)
         return query
     above = st.container()
     number = page_number(page.pages)
     if number != page.page:
-        page = opened.search(replace(query, page=number))
+        page = studio.search(replace(query, page=number))
     if picking():
         with bar:
-            selection_bar(opened, query, page)
+            selection_bar(studio, query, page)
     with above:
         if wants_table() and picking():
             tick_table(page, models)
@@ -79,9 +79,9 @@ def grid(page: Page, models: dict[str, ModelSpec]) -> None:
                        entry.id in page.newer, *((tick_box, toggle) if picking() else ()))
 
 
-def notices(opened: Studio) -> None:
+def notices(studio: Studio) -> None:
     """What opening the files had to mend, until the person has read it."""
-    sentences = opened.notices()
+    sentences = studio.notices()
     if sentences and not st.session_state.get("notices_read"):
         with st.expander(f"{some(len(sentences), 'note')} from opening the library", icon=":material/healing:",
                          key="notices"):
@@ -91,7 +91,7 @@ def notices(opened: Studio) -> None:
                       kwargs={"notices_read": True})
 
 
-def nothing(opened: Studio, filtered: bool) -> None:
+def nothing(studio: Studio, filtered: bool) -> None:
     """An empty library, or filters that let nothing through: say what to do."""
     with st.container(border=True, horizontal_alignment="center"):
         st.space("medium")
@@ -101,9 +101,9 @@ def nothing(opened: Studio, filtered: bool) -> None:
         else:
             st.text("No videos yet. What you make is kept here.", width="content")
             st.page_link(GENERATE, label="Generate a video", icon=":material/auto_awesome:", width="content")
-            if opened.examples() and not only_looking():
+            if studio.examples() and not only_looking():
                 st.button("Add the examples", icon=":material/playlist_add:", key="add_examples",
-                          on_click=opened.add_examples)
+                          on_click=studio.add_examples)
             transfer_button("transfer_nothing")
         st.space("medium")
 
@@ -115,18 +115,18 @@ with shown_errors():
         top_row("Back to the video" if asked else "Gallery", stop_comparing)
     else:
         top_row("Gallery", close if asked else None)
-    done_row(studio())
+    done_row(current_studio())
     if asked or pair:
         above = st.container()
         with st.expander("Search the gallery", icon=":material/search:"):
-            searched = filter_row(studio().facets(), studio().models(), saved_searches)
+            searched = filter_row(current_studio().facets(), current_studio().models(), saved_searches)
         with above, shown_errors():
             if pair:
-                compared(studio(), pair)
+                compared(current_studio(), pair)
             else:
                 if searched.document():  # the head of the video says how many there are
-                    active_filters(found(studio().search(searched)))
-                opened_video(studio(), asked, searched)
+                    active_filters(found(current_studio().search(searched)))
+                opened_video(current_studio(), asked, searched)
     else:
-        transfer(studio(), browse(studio()))
+        transfer(current_studio(), browse(current_studio()))
         st.page_link(TRASH, label="Trash and disk use", icon=":material/delete:")

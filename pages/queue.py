@@ -5,7 +5,7 @@ import streamlit as st
 from core.jobs.queue.job import ACTIVE, ENDED, PAUSED, QUEUED, UNFINISHED
 from core.studio import Studio
 from pages.parts.job_card import ended_card, job_card
-from pages.parts.shell import GENERATE, POLL_S, guard, shown_errors, studio, top_row
+from pages.parts.shell import GENERATE, POLL_S, current_studio, guard, shown_errors, top_row
 from pages.parts.toasts import say_in_passing
 
 guard()
@@ -13,14 +13,14 @@ guard()
 SHOWN, MOST = 30, 500
 
 
-def queue(opened: Studio) -> None:
+def queue(studio: Studio) -> None:
     """Draw the lists, and keep them moving while something runs or waits."""
-    known = {job.id for job in opened.jobs(UNFINISHED, limit=MOST)}
+    known = {job.id for job in studio.jobs(UNFINISHED, limit=MOST)}
 
     @st.fragment(run_every=POLL_S if known else None)
     def live() -> None:
         with shown_errors():
-            jobs = sorted(opened.jobs(UNFINISHED, limit=MOST), key=lambda job: (job.state == QUEUED, job.position))
+            jobs = sorted(studio.jobs(UNFINISHED, limit=MOST), key=lambda job: (job.state == QUEUED, job.position))
             if {job.id for job in jobs} != known:
                 st.rerun()
             say_in_passing()
@@ -46,7 +46,7 @@ def queue(opened: Studio) -> None:
                     st.text("Nothing is waiting.", width="content")
                     st.page_link(GENERATE, label="Generate a video", icon=":material/auto_awesome:",
                                  width="content")
-            ended = opened.jobs(ENDED, limit=SHOWN)
+            ended = studio.jobs(ENDED, limit=SHOWN)
             if ended:
                 st.markdown("**Ended**")
                 for job in ended:
@@ -57,4 +57,4 @@ def queue(opened: Studio) -> None:
 
 with shown_errors():
     top_row("Queue")
-    queue(studio())
+    queue(current_studio())

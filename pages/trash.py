@@ -10,32 +10,32 @@ from core.studio import Studio
 from pages.parts.bulk_progress import begun, done_row
 from pages.parts.filters import page_number
 from pages.parts.formatting import age, shorten, size, some
-from pages.parts.shell import GALLERY, guard, only_looking, shown_errors, studio, top_row
+from pages.parts.shell import GALLERY, current_studio, guard, only_looking, shown_errors, top_row
 from pages.parts.toasts import tell_failure
 
 guard()
 
 
-def trash(opened: Studio) -> None:
+def trash(studio: Studio) -> None:
     """The videos of the trash as cards."""
-    page = opened.many.trash()
+    page = studio.bulk_actions.trash()
     if not page.total:
         with st.container(border=True, horizontal_alignment="center"):
-            st.text("The trash is empty." if opened.settings.trash_days else
+            st.text("The trash is empty." if studio.settings.trash_days else
                     "No trash is kept here (T2V_TRASH_DAYS is 0): what is deleted is gone.", width="content")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{some(page.total, 'video')} · {size(page.bytes)}. Each is removed for "
-                   f"good {some(opened.settings.trash_days, 'day')} after it was deleted.", width="content")
+                   f"good {some(studio.settings.trash_days, 'day')} after it was deleted.", width="content")
         with st.popover("Empty the trash", icon=":material/delete_forever:", key="empty_asked",
                         disabled=only_looking()):
             st.text(f"Delete {some(page.total, 'video')} for good? This cannot be undone.")
             st.button("Delete for good", type="primary", key="empty", on_click=_empty)
     above = st.container()
-    page = opened.many.trash(page_number(page.pages))
+    page = studio.bulk_actions.trash(page_number(page.pages))
     with above, st.grid(6, min_column_width=150):
         for each in page.videos:
-            card(each, opened.settings.trash_days)
+            card(each, studio.settings.trash_days)
 
 
 def card(trashed: Trashed, days: int) -> None:
@@ -57,10 +57,10 @@ def card(trashed: Trashed, days: int) -> None:
                           args=(trashed.id, "erase"))
 
 
-def _leave(video_id: str, deed: str) -> None:
-    many = studio().many
+def _leave(video_id: str, action: str) -> None:
+    many = current_studio().bulk_actions
     try:
-        if deed == "restore":
+        if action == "restore":
             many.restore_one(video_id)
         else:
             many.erase_one(video_id)
@@ -70,15 +70,15 @@ def _leave(video_id: str, deed: str) -> None:
 
 def _empty() -> None:
     try:
-        begun(studio().many.empty_trash().id)
+        begun(current_studio().bulk_actions.empty_trash().id)
     except StudioError as error:
         tell_failure(error)
 
 
-def disk(opened: Studio) -> None:
+def disk(studio: Studio) -> None:
     """What the disk is used for."""
     with st.spinner("Looking at the disk …"):
-        used = opened.many.disk()
+        used = studio.bulk_actions.disk()
     st.markdown("**Disk**")
     with st.grid(5, min_column_width=140, key="disk"):
         for title, count in (("Library", used.library), ("Trash", used.trash), ("GIFs, comparisons", used.derived),
@@ -90,6 +90,6 @@ def disk(opened: Studio) -> None:
 with shown_errors():
     top_row("Trash")
     st.page_link(GALLERY, label="Back to the gallery", icon=":material/arrow_back:")
-    done_row(studio())
-    trash(studio())
-    disk(studio())
+    done_row(current_studio())
+    trash(current_studio())
+    disk(current_studio())

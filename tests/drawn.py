@@ -1,6 +1,6 @@
 """A small honest engine without torch: it draws its frames from the seed. Prompts tell it to misbehave.
 
-Run as a program it is a worker process like `python -m core.jobs.worker.host`, up in half a second.
+Run as a program it is a worker process like `python -m core.jobs.worker`, up in half a second.
 """
 
 import hashlib
@@ -138,7 +138,7 @@ class DrawnEngine:
 
 def main() -> None:
     from core.jobs.kinds.render import Renderer
-    from core.jobs.worker.host import serve
+    from core.jobs.worker.process import serve
     from core.settings import Settings
 
     serve(lambda: Renderer(DrawnEngine(Settings.from_env().data_dir)), AT_ONCE)

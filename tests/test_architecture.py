@@ -1,6 +1,7 @@
-"""The house, as data: who may import whom, who owns what, how large a room may grow."""
+"""The house, as folder rules: who may import whom, who owns what, how large a room may grow."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,29 +10,26 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "streamlit_app.py"])
-WORDS = {"core.errors", "core.settings", "core.domain.models", "core.domain.progress", "core.domain.request", "core.domain.receipt",
-         "core.domain.video", "core.faults", "core.planning.differences", "core.families.unet3d.shape", "core.families.unet3d.cost", "core.domain.audition",
-         "core.domain.modes", "core.planning.estimate", "core.domain.resources"}
-ROOMS = {  # a room may import these rooms (and itself)
-    "words": set(),
-    "library": {"words"},
-    "diffusion": {"words"},
-    "jobs": {"words", "library", "diffusion"},
-    "studio": {"words", "library", "jobs"},
-    "doctor": {"words", "library"},
-    "web": {"words", "library", "jobs", "studio"},
-    "command": {"words", "library", "jobs", "studio", "doctor"},
-    "pages": {"words", "library", "jobs", "studio", "web"},
-}
+LINE = ("pages", "web", "cli", "studio", "operations", "jobs", "library", "planning", "families", "domain", "ground")
+"""Imports run from left to right along this line, and inside a folder; never back."""
+BESIDE = {("pages", "cli"), ("web", "cli"), ("cli", "web"), ("library", "planning"), ("library", "families")}
+"""Pairs along the line of which the first may not import the second."""
+WORKER = ("diffusion", {"families", "domain", "planning", "ground"})
+"""The room of torch stands beside the line: what it may import."""
+GROUND = {"core", "core.errors", "core.settings", "core.faults"}
+MAIN = {"core.__main__": "cli"}
+FLOORS = 11
 OWNERS = {  # an outside package and the only places that may import it
     "streamlit": ("streamlit_app", "pages"),
     "torch": ("core.diffusion",), "diffusers": ("core.diffusion",), "transformers": ("core.diffusion",),
     "accelerate": ("core.diffusion",), "safetensors": ("core.diffusion",), "huggingface_hub": ("core.diffusion",),
-    "tinydb": ("core.library.search.index",),
-    "moviepy": ("core.library.media.encoder",), "av": ("core.library.media.clip",),
-    "sqlite3": ("core.jobs.queue.database",),
+    "tinydb": ("core.library.search",),
+    "moviepy": ("core.library.media",), "av": ("core.library.media",),
+    "sqlite3": ("core.jobs.queue",),
     "starlette": ("core.web", "streamlit_app"),
 }
+STARTS_TORCH = {"core.jobs.worker.process"}
+"""Modules that import the engine, inside a function, in the process of the worker."""
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "service", "handler", "misc"}
 
 
@@ -41,18 +39,13 @@ def name_of(path: Path) -> str:
 
 
 def room_of(module: str) -> str:
-    if module in WORDS or module == "core":
-        return "words"
-    for room in ("library", "diffusion", "jobs", "web"):
-        if module == f"core.{room}" or module.startswith(f"core.{room}."):
-            return room
-    rooms = {"core.operations.doctor": "doctor", "core.__main__": "command", "core.cli.console": "command",
-             "core.cli.library_commands": "command", **dict.fromkeys((
-                 "core.studio", "core.operations.acceptance", "core.operations.planner", "core.operations.readiness", "core.operations.leadership",
-                 "core.operations.import_export", "core.operations.bulk_actions", "core.operations.disk_usage"), "studio")}
-    if module.split(".")[0] == "core":
-        return rooms[module]  # a new room of core must be named here
-    return "pages"
+    """The folder of core a module stands in; the entry script counts as a page."""
+    if module in GROUND:
+        return "ground"
+    parts = module.split(".")
+    if parts[0] != "core":
+        return "pages"
+    return MAIN.get(module, parts[1])
 
 
 def imports_of(path: Path) -> set[str]:
@@ -73,7 +66,14 @@ def ours(path: Path) -> set[str]:
 def test_a_module_imports_only_rooms_below_its_own(path):
     room = room_of(name_of(path))
     for name in ours(path):
-        assert room_of(name) in ROOMS[room] | {room}, f"{name_of(path)} ({room}) imports {name}"
+        below = room_of(name)
+        if below == room or (below == "diffusion" and name_of(path) in STARTS_TORCH):
+            continue
+        if room == WORKER[0]:
+            assert below in WORKER[1], f"{name_of(path)} imports {name}"
+        else:
+            assert below in LINE[LINE.index(room):], f"{name_of(path)} ({room}) imports {name}"
+            assert (room, below) not in BESIDE, f"{name_of(path)} ({room}) imports {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -85,28 +85,29 @@ def test_an_outside_package_has_one_owner(path):
             assert any(module == owner or module.startswith(owner + ".") for owner in owners), (module, name)
 
 
-def test_there_are_no_import_cycles():
+def test_there_are_no_import_cycles_and_few_floors():
     edges = {name_of(path): ours(path) for path in MODULES}
+    order = graphlib.TopologicalSorter(edges)
+    list(order.static_order())  # raises CycleError, which names the modules of the cycle
+    rooms = {room: set() for room in (*LINE, WORKER[0])}
+    for module, names in edges.items():
+        rooms[room_of(module)] |= {room_of(name) for name in names} - {room_of(module)}
+    for room, below in rooms.items():
+        assert room not in below
+    floors: dict[str, int] = {}
+    for room in graphlib.TopologicalSorter(rooms).static_order():
+        floors[room] = 1 + max((floors[below] for below in rooms[room]), default=0)
+    assert max(floors.values()) <= FLOORS, floors
 
-    def visit(module: str, above: tuple[str, ...]) -> None:
-        assert module not in above, " → ".join([*above, module])
-        for name in edges.get(module, ()):
-            visit(name, (*above, module))
 
-    for module in edges:
-        visit(module, ())
-
-
-def test_diffusion_is_reached_only_from_the_workers_main():
+def test_torch_is_reached_only_from_the_process_of_the_worker():
     for path in MODULES:
-        if name_of(path).startswith("core.diffusion"):
-            continue
-        for name in ours(path):
-            if name.startswith("core.diffusion"):
-                assert name_of(path) == "core.jobs.worker.host", name_of(path)
-    tree = ast.parse((ROOT / "core" / "jobs" / "worker.py").read_text(encoding="utf-8"))
-    top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert not any(name and name.startswith("core.diffusion") for name in top)
+        if room_of(name_of(path)) != WORKER[0] and any(room_of(name) == WORKER[0] for name in ours(path)):
+            assert name_of(path) in STARTS_TORCH, name_of(path)
+    for module in STARTS_TORCH:
+        tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+        top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+        assert not any(name and name.startswith("core.diffusion") for name in top)
 
 
 @pytest.mark.parametrize("module", ["core.studio", "core.__main__", "core.web.media", "core.operations.doctor"])

@@ -183,7 +183,7 @@ def test_seeds_that_become_no_picture_leave_an_empty_place_and_a_note(tmp_path):
             self.seed = request.seed
             return super().generate(request, *rest)
 
-    from core.jobs.executors.process import InlineExecutor
+    from core.jobs.executors.inline import InlineExecutor
     from core.jobs.kinds.render import Renderer
     from core.jobs.worker.host import WorkerHost
 

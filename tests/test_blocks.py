@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from test_index import entry
 
 from core.library.search import blocks as rows_module
-from core.library.search.blocks import Rows
+from core.library.search.blocks import Blocks
 from core.library.search.entry import Entry, fold
 from core.library.search.query import Query, matching, terms
 
@@ -49,7 +49,7 @@ def test_a_search_finds_what_looking_at_every_row_finds(some, text, seed, block)
     before, rows_module.BLOCK = rows_module.BLOCK, block
     try:
         query = Query(text, seed=seed)
-        assert matching(Rows.of(rows), query) == plainly(rows, query)
+        assert matching(Blocks.of(rows), query) == plainly(rows, query)
     finally:
         rows_module.BLOCK = before
 
@@ -61,7 +61,7 @@ def test_rows_that_come_and_go_are_those_a_sorted_list_would_hold(numbers, block
     remembered = [Query(f'"sea" {word}') for word in ("", "1", "a", "aa", "ea", "s")]  # more than a block keeps
     before, rows_module.BLOCK = rows_module.BLOCK, block
     try:
-        rows, held = Rows(), {}
+        rows, held = Blocks(), {}
         for number in numbers:
             looked_at, then = rows, rows.newest
             if number in held:

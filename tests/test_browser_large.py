@@ -11,8 +11,8 @@ from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
 from playwright.sync_api import Route, expect  # noqa: E402
 from test_browser import chromium, screen  # noqa: E402, F401
 
-from core.domain.video import Video
-from core.library.storage.video_files import MP4, Shelf
+from core.domain.video import Video  # noqa: E402
+from core.library.storage.video_files import MP4, VideoFiles  # noqa: E402
 from scripts.bench_parts.synthetic import fill, shared_clip, synthetic  # noqa: E402
 
 COUNT = 10_000
@@ -226,7 +226,7 @@ def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, 
 
 def test_a_damaged_video_is_opened_by_its_picture_and_keeps_its_row_straight(screen, server, videos):  # noqa: F811
     lilies = [v for v in videos if "water lily" in v.request.prompt]
-    Shelf(server.log.parent / "library").path(lilies[2].id, MP4).unlink()
+    VideoFiles(server.log.parent / "library").path(lilies[2].id, MP4).unlink()
     screen.go("/gallery?g_q=%22water+lily%22").sees("missing or damaged")
     whole(screen)
     heights = {round(screen.at(f"card_{v.id}").bounding_box()["height"]) for v in lilies[:6]}

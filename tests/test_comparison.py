@@ -15,7 +15,7 @@ from core.errors import BadRequest, ClipError, DamagedVideo, NotFound
 from core.library import comparison
 from core.library.library import Library
 from core.library.media import clip, metrics
-from core.library.storage.derived_files import Derived
+from core.library.storage.derived_files import DerivedFiles
 
 
 def noisy(frames: np.ndarray, amount: int, seed: int = 0) -> np.ndarray:
@@ -83,7 +83,7 @@ def library(tmp_path: Path):
 
 @pytest.fixture
 def comparisons(library: Library, tmp_path: Path) -> comparison.Comparisons:
-    return comparison.Comparisons(lambda: library, Derived(tmp_path / "derived"))
+    return comparison.Comparisons(lambda: library, DerivedFiles(tmp_path / "derived"))
 
 
 def keep(library: Library, frames: np.ndarray, **changes: object) -> Video:

@@ -10,7 +10,7 @@ from samples import mp4, video
 
 from core.library.library import Library
 from core.library.search.damage import REMEMBERED_S, Damage
-from core.library.storage.video_files import MP4, SIDECAR, Shelf
+from core.library.storage.video_files import MP4, SIDECAR, VideoFiles
 
 
 @pytest.fixture
@@ -30,15 +30,15 @@ class Look:
     """Asks again and again, at a time of its own."""
 
     def __init__(self, library: Library) -> None:
-        self.library, self.shelf, self.now = library, Shelf(library.data_dir / "library"), 0.0
-        self._damage = Damage(self.shelf, lambda: self.now)
+        self.library, self.video_files, self.now = library, VideoFiles(library.data_dir / "library"), 0.0
+        self._damage = Damage(self.video_files, lambda: self.now)
 
     def damaged(self, generation: int = 1) -> set[str]:
         return set(self._damage.among(self.library.entries(), generation))
 
     def settle(self, seconds: float = -3600) -> None:
         """As if names had come or gone that many seconds from now, and not since."""
-        for folder in self.shelf.folders():
+        for folder in self.video_files.folders():
             os.utime(folder, (time.time() + seconds,) * 2)
 
 
@@ -54,11 +54,11 @@ def test_the_files_are_asked_once_for_a_look_and_again_when_it_is_old_or_the_ind
     look = Look(library)
     look.settle()
     assert look.damaged() == set()
-    cut(look.shelf.path(first, MP4))
+    cut(look.video_files.path(first, MP4))
     assert look.damaged() == set(), "remembered"
     look.now += REMEMBERED_S
     assert look.damaged() == {first}
-    cut(look.shelf.path(second, SIDECAR))
+    cut(look.video_files.path(second, SIDECAR))
     assert look.damaged() == {first}
     assert look.damaged(generation=2) == {first, second}
 
@@ -69,7 +69,7 @@ def test_a_file_that_vanishes_or_comes_back_is_seen_at_once(library, suffix):
     look = Look(library)
     look.settle()
     assert look.damaged() == set()
-    path = look.shelf.path(gone, suffix)
+    path = look.video_files.path(gone, suffix)
     content = path.read_bytes()
     path.unlink()
     assert look.damaged() == {gone}
@@ -85,5 +85,5 @@ def test_nothing_is_remembered_while_files_come_and_go(library):
     look = Look(library)
     look.settle(3600)
     assert look.damaged() == set()
-    cut(look.shelf.path(first, MP4))
+    cut(look.video_files.path(first, MP4))
     assert look.damaged() == {first}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import Cancelled, DiskFull
-from core.library.storage.derived_files import Derived
+from core.library.storage.derived_files import DerivedFiles
 
 
 def writing(text: str, calls: list[str] | None = None):
@@ -25,7 +25,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_file_is_made_once_and_again_when_the_folder_was_deleted(tmp_path):
-    derived, calls = Derived(tmp_path / "derived"), []
+    derived, calls = DerivedFiles(tmp_path / "derived"), []
     assert derived.find("a.gif") is None
     for _ in range(2):
         assert derived.get("a.gif", writing("first", calls)).read_text() == "first"
@@ -35,7 +35,7 @@ def test_a_file_is_made_once_and_again_when_the_folder_was_deleted(tmp_path):
 
 
 def test_many_threads_make_it_once(tmp_path):
-    derived, calls, start = Derived(tmp_path / "derived"), [], threading.Barrier(8)
+    derived, calls, start = DerivedFiles(tmp_path / "derived"), [], threading.Barrier(8)
 
     def ask() -> None:
         start.wait()
@@ -50,7 +50,7 @@ def test_many_threads_make_it_once(tmp_path):
 
 
 def test_what_was_not_used_for_longest_goes_and_the_newest_stays_however_large(tmp_path):
-    derived = Derived(tmp_path / "derived", max_bytes=10)
+    derived = DerivedFiles(tmp_path / "derived", max_bytes=10)
     for age, name in ((300, "old.gif"), (200, "older.gif"), (100, "recent.gif")):
         path = derived.get(name, writing("xxx"))
         os.utime(path, (path.stat().st_atime - age, 1.0))
@@ -64,7 +64,7 @@ def test_what_was_not_used_for_longest_goes_and_the_newest_stays_however_large(t
 
 @pytest.mark.parametrize("failure", [Cancelled(), DiskFull("full")])
 def test_what_fails_half_way_leaves_nothing(tmp_path, failure):
-    derived = Derived(tmp_path / "derived")
+    derived = DerivedFiles(tmp_path / "derived")
 
     def make(path: Path) -> None:
         path.write_text("half")
@@ -76,7 +76,7 @@ def test_what_fails_half_way_leaves_nothing(tmp_path, failure):
 
 
 def test_what_a_dead_process_left_is_cleared_away_and_what_another_one_makes_is_not(tmp_path):
-    derived = Derived(tmp_path / "derived")
+    derived = DerivedFiles(tmp_path / "derived")
     derived.get("a.gif", writing("x"))
     dead, alive = tmp_path / "derived" / "b.gif.1-1.part", tmp_path / "derived" / "c.gif.2-2.part"
     for part in (dead, alive):
@@ -89,4 +89,4 @@ def test_what_a_dead_process_left_is_cleared_away_and_what_another_one_makes_is_
 @pytest.mark.parametrize("name", ["", "../a.gif", "/etc/passwd", "a/b", ".hidden", "A.gif", "a\0b"])
 def test_a_name_that_could_be_a_path_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="no name"):
-        Derived(tmp_path).find(name)
+        DerivedFiles(tmp_path).find(name)

@@ -14,13 +14,13 @@ from tiny import make_checkpoint
 from core.diffusion import noise, preview, sampler
 from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
-from core.diffusion.report import Report
+from core.diffusion.report import ProgressReport
 from core.diffusion.unet3d.loader import settle
 from core.diffusion.unet3d.prediction import Reference
 from core.domain.models import SCHEDULERS
+from core.domain.modes import DECODED_PIXELS
 from core.domain.request import VideoRequest, resolve
 from core.families.catalog import catalog
-from core.families.unet3d.cost import DECODED_PIXELS
 from core.settings import Settings
 
 ZERO_SNR = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
@@ -191,7 +191,7 @@ def test_previews_take_at_most_a_fiftieth_of_the_time(engine, costs_s, with_pict
         now[0] += costs_s
         return now[0] - costs_s
 
-    report = Report(engine._pipeline, seen.append, clock=clock)
+    report = ProgressReport(engine._pipeline, seen.append, clock=clock)
     latents = torch.zeros(4, 4, 4, 4)
     for step in range(1, 21):
         now[0] = 100.0 + step * 0.1
@@ -210,7 +210,7 @@ def test_waiting_for_a_gpu_is_no_cost_of_a_preview(engine):
             now[0] += 9.0
             return self.as_subclass(torch.Tensor)
 
-    report = Report(engine._pipeline, seen.append, clock=lambda: now[0])
+    report = ProgressReport(engine._pipeline, seen.append, clock=lambda: now[0])
     latents = torch.zeros(4, 4, 4, 4)
     for step in range(1, 5):
         now[0] += 0.3

@@ -299,7 +299,7 @@ def test_a_fetched_model_is_on_disk_for_the_form_the_doctor_and_the_start(place,
     def seen():
         with open_studio(ours, "visit") as studio:
             check = next(check for check in doctor._models(ours, {}) if check.name == f"Model {SPEC.key}")
-            return studio.beforehand.is_on_disk(SPEC.key), check.found.startswith("on disk at")
+            return studio.planner.is_on_disk(SPEC.key), check.found.startswith("on disk at")
 
     def cancel(progress):
         if progress.done:

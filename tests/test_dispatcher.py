@@ -21,7 +21,8 @@ from core.domain.video import Origin
 from core.errors import NotFound, StudioError
 from core.families.registry import MODELS
 from core.jobs.dispatch.dispatcher import Dispatcher
-from core.jobs.executors.process import InlineExecutor, ProcessExecutor
+from core.jobs.executors.inline import InlineExecutor
+from core.jobs.executors.process import ProcessExecutor
 from core.jobs.kinds.render import Renderer
 from core.jobs.queue.ledger import Ledger
 from core.jobs.worker.host import WorkerHost

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.__main__ import parser
+from core.cli.main import parser
 from core.domain.models import SCHEDULERS
 from core.domain.modes import MODES
 from core.families.registry import MODELS

@@ -14,10 +14,10 @@ from PIL import Image
 from samples import moving
 
 from core.diffusion.engine import Engine
+from core.domain.modes import DECODED_PIXELS
 from core.domain.request import VideoRequest, resolve
 from core.errors import Cancelled, ClipError
 from core.families.catalog import catalog
-from core.families.unet3d.cost import DECODED_PIXELS
 from core.jobs.kinds.render import Renderer
 from core.jobs.protocol import Head
 from core.library.media import clip

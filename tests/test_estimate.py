@@ -11,7 +11,7 @@ from core.domain.resources import Resources
 from core.families.registry import MODELS
 from core.families.unet3d import cost
 from core.families.unet3d.shape import architecture
-from core.planning.estimate import Run, first_guess, in_words, loading, of_mode, seconds, what_changes
+from core.planning.estimate import PastRun, first_guess, in_words, loading, of_mode, seconds, what_changes
 from pages.parts.formatting import roughly
 
 DEMO = architecture(Path(__file__).resolve().parent.parent / "data" / "models" / "demo")
@@ -23,18 +23,18 @@ def work(frames: int = 16, side: int = 64, steps: int = 20, guidance: float = 5.
     return cost.work(DEMO, frames, side, side, steps, guidance)
 
 
-def ran(frames: int = 16, side: int = 64, steps: int = 20, pace: float = 1.0, **more: float) -> Run:
+def ran(frames: int = 16, side: int = 64, steps: int = 20, pace: float = 1.0, **more: float) -> PastRun:
     """A run on a machine of 150 GFLOP/s and 30 ms for a step however small, `pace` times slower than that."""
     did, pixels = work(frames, side, steps), frames * side * side
     denoise_s = pace * (0.03 * steps + (did.text + did.denoising) / 1.5e11)
-    return Run(did, steps, pixels, denoise_s, pace * did.decoding / 1.5e11, pace * pixels / 1e7, **more)
+    return PastRun(did, steps, pixels, denoise_s, pace * did.decoding / 1.5e11, pace * pixels / 1e7, **more)
 
 
-def of(run: Run) -> float:
+def of(run: PastRun) -> float:
     return run.denoise_s + run.decode_s + run.encode_s
 
 
-def estimated(run: Run, *newest_first: Run) -> float:
+def estimated(run: PastRun, *newest_first: PastRun) -> float:
     return seconds(run.work, run.steps, run.pixels, newest_first)
 
 

@@ -17,7 +17,7 @@ from core.errors import Cancelled, ClipError, NotFound
 from core.library import sidecar
 from core.library.library import Library
 from core.library.media import clip, metrics
-from core.library.media.export_formats import RENDITIONS
+from core.library.media.export_formats import EXPORT_FORMATS
 from core.settings import Settings
 from core.studio import open_studio
 
@@ -40,7 +40,7 @@ def ignored(_done: int, _total: int) -> None:
 
 def render(made: tuple[Video, Path], kind: str, folder: Path) -> Path:
     out = folder / "out"
-    RENDITIONS[kind].make(*made, out, ignored)
+    EXPORT_FORMATS[kind].make(*made, out, ignored)
     return out
 
 
@@ -95,13 +95,13 @@ def test_the_pictures_are_exactly_what_the_mp4_shows_and_the_sidecar_lies_beside
     assert np.array_equal(np.stack(frames), shown(made[1]))
 
 
-@pytest.mark.parametrize("kind", RENDITIONS)
+@pytest.mark.parametrize("kind", EXPORT_FORMATS)
 def test_the_same_video_gives_the_same_file(made, tmp_path, kind):
     first = render(made, kind, tmp_path).read_bytes()
     assert render(made, kind, tmp_path).read_bytes() == first
 
 
-@pytest.mark.parametrize("kind", RENDITIONS)
+@pytest.mark.parametrize("kind", EXPORT_FORMATS)
 def test_making_one_tells_how_far_it_is_stops_at_once_and_leaves_nothing(tmp_path, kind):
     kept, data = with_recipe(video(), FRAMES)
     library = Library(tmp_path, writable=True)
@@ -116,20 +116,20 @@ def test_making_one_tells_how_far_it_is_stops_at_once_and_leaves_nothing(tmp_pat
 
     with open_studio(Settings.from_env({}, data_dir=tmp_path), "visit") as studio:
         with pytest.raises(Cancelled):
-            studio.transfer.rendition(kept.id, kind, stop_at_three)
+            studio.import_export.export_format(kept.id, kind, stop_at_three)
         assert told == [(1, 8), (2, 8), (3, 8)]
         assert list((tmp_path / "derived").iterdir()) == []
-        assert not studio.transfer.has_rendition(kept, kind)
-        path = studio.transfer.rendition(kept.id, kind)
-        assert path.is_file() and studio.transfer.has_rendition(kept, kind)
-        assert studio.transfer.rendition(kept.id, kind, stop_at_three) == path  # nothing is made twice
+        assert not studio.import_export.has_export_format(kept, kind)
+        path = studio.import_export.export_format(kept.id, kind)
+        assert path.is_file() and studio.import_export.has_export_format(kept, kind)
+        assert studio.import_export.export_format(kept.id, kind, stop_at_three) == path  # nothing is made twice
         with pytest.raises(NotFound, match="choose one of gif, webm, png"):
-            studio.transfer.rendition(kept.id, "exe")
+            studio.import_export.export_format(kept.id, "exe")
 
 
 def test_an_mp4_that_is_damaged_gives_no_file(made, tmp_path):
     broken = tmp_path / "clip.mp4"
     broken.write_bytes(made[1].read_bytes()[:1000])
-    for kind in RENDITIONS:
+    for kind in EXPORT_FORMATS:
         with pytest.raises(ClipError):
             render((made[0], broken), kind, tmp_path)

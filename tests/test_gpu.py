@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from core.diffusion.engine import Engine
-from core.diffusion.report import Report
+from core.diffusion.report import ProgressReport
 from core.diffusion.unet3d.graphs import cuda_graph
 from core.domain.models import SCHEDULERS
-from core.domain.modes import EXACT, FAST, MODES, REFERENCE
+from core.domain.modes import DECODED_PIXELS, EXACT, FAST, MODES, REFERENCE
 from core.domain.request import VideoRequest, resolve
 from core.families.catalog import catalog
 from core.families.unet3d import cost
-from core.families.unet3d.cost import DECODED_PIXELS
 from core.settings import Settings
 
 pytestmark = [
@@ -138,7 +137,7 @@ def test_weights_that_were_in_main_memory_make_the_same_bits_when_they_are_back(
 
 def test_a_gpu_is_at_most_one_step_behind_what_is_said(engine, models_dir):
     engine.load("tiny", lambda _: None)
-    report = Report(engine._pipeline, lambda _: None, clock=lambda: 0.0)
+    report = ProgressReport(engine._pipeline, lambda _: None, clock=lambda: 0.0)
     latents, steps = torch.zeros(3, 4, 4, 4, device="cuda"), []
     for step in range(2, 8):
         torch.cuda._sleep(100_000_000)

@@ -17,7 +17,7 @@ from samples import moving, mp4, video, with_recipe
 from core.domain.video import NO_RECEIPT, Video
 from core.errors import ClipError, DamagedVideo, Foreign, NoRecipe, ReadOnly
 from core.library import sidecar
-from core.library.incoming import NAME_LENGTH, Kept, clean_name
+from core.library.incoming import NAME_LENGTH, ImportResult, clean_name
 from core.library.library import Library
 from core.library.media import clip, encoder
 from core.library.search.entry import Entry
@@ -62,7 +62,7 @@ def test_a_foreign_video_is_refused_and_kept_only_when_that_is_wanted(library, t
     assert (made.result.num_frames, made.result.width, made.result.fps, made.result.codec) == (8, 32, 8, "h264")
     assert library.mp4_path(made.id).read_bytes() == path.read_bytes()
     assert library.poster_path(made.id).is_file() and library.animation_path(made.id).is_file()
-    assert library.import_mp4(path, "another name.mp4", unknown=True) == Kept(made, "here")
+    assert library.import_mp4(path, "another name.mp4", unknown=True) == ImportResult(made, "here")
     assert library.search(Query()).total == 1
 
 
@@ -132,7 +132,7 @@ def test_an_edited_video_of_ours_can_be_kept_without_its_recipe(library, tmp_pat
         library.import_mp4(tmp_path / "b.mp4")
     kept = kept_unknown(library, tmp_path / "b.mp4")
     assert not kept.recipe and kept.id != made.id
-    assert library.import_mp4(tmp_path / "a.mp4", unknown=True) == Kept(made, "added")  # its recipe is whole
+    assert library.import_mp4(tmp_path / "a.mp4", unknown=True) == ImportResult(made, "added")  # its recipe is whole
 
 
 @pytest.mark.parametrize("content", [
@@ -187,9 +187,9 @@ def test_a_video_of_a_newer_studio_is_not_robbed_of_its_recipe(library, tmp_path
 def test_a_dropped_file_passes_through_and_leaves_only_its_video(tmp_path):
     made, data = with_recipe(video())
     with open_studio(Settings.from_env({}, data_dir=tmp_path), "visit") as studio:
-        assert studio.transfer.import_bytes(data, "-weird name.mp4") == Kept(made, "added")
+        assert studio.import_export.import_bytes(data, "-weird name.mp4") == ImportResult(made, "added")
         with pytest.raises(ClipError):
-            studio.transfer.import_bytes(b"text", "a.mp4")
+            studio.import_export.import_bytes(b"text", "a.mp4")
         assert list((tmp_path / "derived").iterdir()) == []
 
 
@@ -198,9 +198,9 @@ def test_a_video_of_another_library_brings_its_tags_and_joins_them(library, tmp_
     made, data = with_recipe(video(tags=("theirs",), favorite=True))
     other.publish(made, data)
     pair = other.mp4_path(made.id), other.sidecar_path(made.id)
-    assert library.merge(*pair) == Kept(made, "added")
+    assert library.merge(*pair) == ImportResult(made, "added")
     library.change(made.id, tags=["mine"], favorite=False)
-    assert library.merge(*pair) == Kept(replace(made, tags=("mine", "theirs"), favorite=True), "here")
+    assert library.merge(*pair) == ImportResult(replace(made, tags=("mine", "theirs"), favorite=True), "here")
     again = shutil.copy(pair[0], tmp_path / "alone.mp4")
     assert library.merge(Path(again)).outcome == "here"
     pair[0].write_bytes(data[:-1] + b"?")

@@ -17,9 +17,9 @@ from tinydb import TinyDB, where
 
 from core.errors import BadRequest, ReadOnly
 from core.library.search import index as index_module
-from core.library.search.blocks import Rows
+from core.library.search.blocks import Blocks
 from core.library.search.entry import Entry, fold
-from core.library.search.facets import Tally
+from core.library.search.facets import FacetCount
 from core.library.search.index import FORMAT, Index
 from core.library.search.query import SORTS, Query, matching, terms
 
@@ -298,7 +298,7 @@ def test_any_valid_text_and_number_comes_back(tmp_path_factory, prompt, negative
 
 
 def found(rows: list[Entry], text: str = "", **query: object) -> list[str]:
-    return [row.prompt for row in matching(Rows.of(rows), Query(text=text, **query))]
+    return [row.prompt for row in matching(Blocks.of(rows), Query(text=text, **query))]
 
 
 PROMPTS = ["A red ball, bouncing", "red  Snow over a neon city", "blue ball", "STRASSE und Maße",
@@ -351,13 +351,13 @@ def test_values_that_come_and_go_are_counted_as_if_counted_anew(steps):
     rows = [entry(number, tags=("a", "b")[: number % 3], seed=number, fps=number % 2 + 1, model="m" * (number % 3))
             for number in range(6)]
     held: dict[str, Entry] = {}
-    tally = Tally(())
-    for number, deed in steps:
+    tally = FacetCount(())
+    for number, action in steps:
         row, old = rows[number], held.pop(rows[number].id, None)
-        if deed == "put":
+        if action == "put":
             held[row.id] = row
         tally.exchange(old, held.get(row.id))
-    assert tally.facets() == Tally(held.values()).facets()
+    assert tally.facets() == FacetCount(held.values()).facets()
 
 
 def test_filters_choose_exactly():
@@ -370,7 +370,7 @@ def test_filters_choose_exactly():
     rows[1] = rows[1]._replace(loras=("grain", "ink"))
 
     def seeds(**query: object) -> list[int]:
-        return [row.seed for row in matching(Rows.of(rows), Query(**query))]
+        return [row.seed for row in matching(Blocks.of(rows), Query(**query))]
 
     assert seeds(model="demo") == [5, 3, 1]
     assert seeds(seed=4) == [4] and seeds(seed=0) == [0]
@@ -381,7 +381,7 @@ def test_filters_choose_exactly():
     assert seeds(owner="ann") == [5, 4, 3] and seeds(owner="") == [2, 1, 0]
     assert seeds(parent="20261122-000001-abcdef") == [0] and seeds(scheduler="ddim") == [4]
     assert seeds(model="demo", owner="ann", favorite=False) == [5]
-    known = Tally(rows).facets()
+    known = FacetCount(rows).facets()
     assert known.models == ("demo", "tiny") and known.tags == ("a", "b") and known.owners == ("ann",)
     assert known.num_frames == (8, 24) and known.guidance_scales[0] == 0.5
     assert known.schedulers == ("ddim", "euler") and known.loras == ("grain", "ink") and known.fps == (8, 12)
@@ -395,9 +395,9 @@ def test_days_are_both_included():
 
     rows = [entry(number) for number in (350, 250, 150, 50)]
     assert [row.created[8:10] for row in rows] == ["04", "03", "02", "01"]
-    assert len(matching(Rows.of(rows), Query(date_from="2026-11-02", date_to=date(2026, 11, 3)))) == 2
-    assert len(matching(Rows.of(rows), Query(date_from=date(2026, 11, 4)))) == 1
-    assert len(matching(Rows.of(rows), Query(date_to="2026-11-01T00:00:00"))) == 1
+    assert len(matching(Blocks.of(rows), Query(date_from="2026-11-02", date_to=date(2026, 11, 3)))) == 2
+    assert len(matching(Blocks.of(rows), Query(date_from=date(2026, 11, 4)))) == 1
+    assert len(matching(Blocks.of(rows), Query(date_to="2026-11-01T00:00:00"))) == 1
 
 
 def test_every_order_orders():
@@ -409,7 +409,7 @@ def test_every_order_orders():
                       verdict=(None, "identical", "drifted", None, "equivalent")[number], bytes=number * 4 % 5,
                       loras=((), ("b",), (), ("a", "c"), ())[number], fps=number * 3 % 5)
             for number, prompt in reversed(list(enumerate(["b", "C", "a", "ä", "Z"])))]
-    order = {sort: [row.prompt for row in matching(Rows.of(rows), Query(sort=sort))] for sort in SORTS}
+    order = {sort: [row.prompt for row in matching(Blocks.of(rows), Query(sort=sort))] for sort in SORTS}
     assert order["newest"] == ["Z", "ä", "a", "C", "b"] and order["oldest"] == order["newest"][::-1]
     assert order["prompt"] == ["a", "b", "C", "Z", "ä"]
     assert order["seed"] == order["newest"]
@@ -427,4 +427,4 @@ def test_every_order_orders():
     assert order["owner"] == order["lora"] == ["ä", "C", "Z", "a", "b"]
     assert order["verdict"] == ["a", "Z", "C", "ä", "b"]
     with pytest.raises(BadRequest, match="sort"):
-        matching(Rows.of(rows), Query(sort="best"))
+        matching(Blocks.of(rows), Query(sort="best"))

@@ -25,7 +25,7 @@ from core.domain.request import VideoRequest
 from core.domain.video import Video, new_id
 from core.errors import BadRequest, ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly, StudioError
 from core.library import sidecar
-from core.library.incoming import Kept
+from core.library.incoming import ImportResult
 from core.library.library import Library
 from core.library.media import clip, encoder
 from core.library.search.index import FORMAT
@@ -294,7 +294,7 @@ def test_a_sidecar_that_another_hand_has_written_is_shown_as_it_is_now(library):
 def test_what_a_page_shows_is_read_from_no_sidecar(library, monkeypatch):
     kept = fill(library, 3)
     reader = Library(library.data_dir, writable=False)
-    monkeypatch.setattr(type(library._shelf), "read", None)  # reading one would raise
+    monkeypatch.setattr(type(library._video_files), "read", None)  # reading one would raise
     assert [each.id for each in reader.search(Query()).entries] == [each.id for each in kept[::-1]]
 
 
@@ -654,7 +654,7 @@ def test_reindex_notices_files_that_came_and_went(library, tmp_path):
     kept = fill(library, 3)
     other = Library(tmp_path / "other", writable=True)
     guest = other.publish(video("a guest"), mp4()[0])
-    target = library._shelf.path(guest.id, "").parent
+    target = library._video_files.path(guest.id, "").parent
     target.mkdir(exist_ok=True)
     for path in (other.mp4_path(guest.id), other.sidecar_path(guest.id)):
         shutil.copy(path, target)
@@ -678,11 +678,11 @@ def test_a_video_comes_back_from_its_mp4_alone(library, tmp_path):
     kept = library.import_mp4(copy).video
     assert kept == made and library.get(made.id) == made and library.verify() == []
     assert library.mp4_path(made.id).read_bytes() == data
-    assert library.import_mp4(copy) == Kept(made, "here") and library.search(Query()).total == 1
+    assert library.import_mp4(copy) == ImportResult(made, "here") and library.search(Query()).total == 1
     library.change(made.id, tags=["mine"])
     assert library.import_mp4(copy).video.tags == ("mine",)
     library.delete(made.id)
-    assert library.import_mp4(copy) == Kept(made, "added")
+    assert library.import_mp4(copy) == ImportResult(made, "added")
 
 
 @settings(max_examples=8, deadline=None)
@@ -705,11 +705,11 @@ def test_a_damaged_video_is_healed_by_its_good_copy(library, tmp_path):
     library.mp4_path(made.id).write_bytes(data[:-1] + b"?")
     assert library.verify() != []
     healed = replace(made, tags=("mine",))
-    assert library.import_mp4(copy) == Kept(healed, "healed") and library.verify() == []
+    assert library.import_mp4(copy) == ImportResult(healed, "healed") and library.verify() == []
     library.mp4_path(made.id).unlink()
-    assert library.import_mp4(copy) == Kept(healed, "healed") and library.verify() == []
+    assert library.import_mp4(copy) == ImportResult(healed, "healed") and library.verify() == []
     library.sidecar_path(made.id).write_bytes(b"{")
-    assert library.import_mp4(library.mp4_path(made.id)) == Kept(made, "healed") and library.verify() == []
+    assert library.import_mp4(library.mp4_path(made.id)) == ImportResult(made, "healed") and library.verify() == []
 
 
 def test_an_mp4_that_was_lost_over_a_restart_comes_back_with_its_tags(library, tmp_path):
@@ -720,7 +720,7 @@ def test_an_mp4_that_was_lost_over_a_restart_comes_back_with_its_tags(library, t
     library.mp4_path(made.id).unlink()
     opened = again(library)
     assert opened.report.lost == 1 and opened.search(Query()).total == 0
-    assert opened.import_mp4(copy) == Kept(made, "healed") and opened.verify() == []
+    assert opened.import_mp4(copy) == ImportResult(made, "healed") and opened.verify() == []
     assert list((tmp_path / "library" / "lost").iterdir()) == []
     opened.close()
 
@@ -811,7 +811,7 @@ def test_an_mp4_that_was_remuxed_by_another_tool_with_its_comment_is_still_ours(
     kept = library.import_mp4(target).video
     assert kept.request == made.request and kept.receipt == made.receipt and kept.id == made.id
     assert kept.result.mp4_sha256 != made.result.mp4_sha256 and library.verify() == []
-    assert library.import_mp4(source) == Kept(kept, "here")  # the same pictures in another packing
+    assert library.import_mp4(source) == ImportResult(kept, "here")  # the same pictures in another packing
 
 
 FULL = """

@@ -60,8 +60,8 @@ def before(tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder: Path, deed: str, fault: str) -> int:
-    return subprocess.run([sys.executable, "-c", DEED, str(folder), deed, OLD.id], cwd=ROOT, check=False,
+def run(folder: Path, action: str, fault: str) -> int:
+    return subprocess.run([sys.executable, "-c", DEED, str(folder), action, OLD.id], cwd=ROOT, check=False,
                           env={**os.environ, "T2V_FAULT": fault}).returncode
 
 
@@ -97,8 +97,8 @@ def opened(folder: Path) -> Library:
 def test_a_process_killed_at_any_point_leaves_a_whole_library(before, tmp_path, point):
     folder = tmp_path / "copy"
     shutil.copytree(before, folder)
-    deed = point.partition(":")[0]
-    assert run(folder, deed, point) == -signal.SIGKILL, f"{point} is never reached"
+    action = point.partition(":")[0]
+    assert run(folder, action, point) == -signal.SIGKILL, f"{point} is never reached"
 
     reader = Library(folder / "data", writable=False)
     for each in reader.search(Query()).entries:  # before anybody mends: what is shown as whole plays
@@ -108,28 +108,28 @@ def test_a_process_killed_at_any_point_leaves_a_whole_library(before, tmp_path, 
 
     library = opened(folder)
     videos = promises_hold(library)
-    if deed == "publish":
+    if action == "publish":
         committed = point in ("publish:mp4", "publish:index")
         assert [each.id for each in videos] == ([NEW.id, OLD.id] if committed else [OLD.id])
         assert library.publish(NEW, mp4()[0]) == NEW
         assert promises_hold(library) == [NEW, OLD]
-    elif deed == "change":
+    elif action == "change":
         changed = point != "change:sidecar-part"
         assert (videos[0].tags, videos[0].favorite) == ((("changed",), False) if changed else (("kept",), True))
         assert library.search(Query("changed")).total == changed
         assert not library.change(OLD.id, tags=["changed"], favorite=False).favorite
         assert len(promises_hold(library)) == 1
-    elif deed == "delete":
+    elif action == "delete":
         assert [each.id for each in videos] == ([OLD.id] if point == "delete:index" else [])
         assert not library.trash.has(OLD.id)
         assert library.publish(OLD, mp4()[0]) == OLD
     else:
         here = point in ("trash:index", "restore:mp4", "restore:index")
         assert videos == ([OLD] if here else [])
-        assert library.trash.has(OLD.id) == (not here and deed != "erase")
+        assert library.trash.has(OLD.id) == (not here and action != "erase")
         if here:
             assert library.delete(OLD.id)
-        if deed == "erase":
+        if action == "erase":
             assert library.publish(OLD, mp4()[0]) == OLD
         else:
             assert library.deleting.restore(OLD.id) == OLD
@@ -153,8 +153,8 @@ def test_trash_and_library_agree_also_when_the_index_is_older_than_the_crash(bef
     folder = tmp_path / "copy"
     shutil.copytree(before, folder)
     stale = (folder / "data" / "index.json").read_bytes()
-    deed = point.partition(":")[0]
-    assert run(folder, deed, point) == -signal.SIGKILL
+    action = point.partition(":")[0]
+    assert run(folder, action, point) == -signal.SIGKILL
     (folder / "data" / "index.json").write_bytes(stale)
     library = opened(folder)
     here = point in ("trash:index", "restore:mp4", "restore:index")

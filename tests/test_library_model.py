@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from samples import IDENTICAL, moving, video, with_recipe
-from test_arrival import foreign
+from test_incoming import foreign
 
 from core import faults
 from core.domain.video import Video
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 IDS = [f"202611{day}-000000-abcdef" for day in ("01", "02", "03")] + ["20261201-000000-abcdef"]
 CHILD = "20261202-000000-abcdef"  # an identical regeneration of the last of them
 some_id = st.sampled_from([*IDS, CHILD])
-Kept = dict[str, Video]
+ImportResult = dict[str, Video]
 
 
 @cache
@@ -50,7 +50,7 @@ def foreign_mp4() -> bytes:
         return foreign(Path(folder) / "sea.mp4", frames=moving(3, 16, 16)).read_bytes()
 
 
-def newest_first(kept: Kept) -> tuple[Video, ...]:
+def newest_first(kept: ImportResult) -> tuple[Video, ...]:
     return tuple(sorted(kept.values(), key=lambda each: (each.created, each.id), reverse=True))
 
 
@@ -68,9 +68,9 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
     def open_empty(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="t2v-model-"))
         self.data = self.folder / "data"
-        self.kept: Kept = {}
-        self.trashed: Kept = {}
-        self.others: Kept = {}
+        self.kept: ImportResult = {}
+        self.trashed: ImportResult = {}
+        self.others: ImportResult = {}
         self.old_index: bytes | None = None
         self.library = Library(self.data, writable=True)
         self.reader = Library(self.data, writable=False)
@@ -174,7 +174,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         self.remember_the_index()
         self.carry(self.other, self.others, self.library, self.kept)
 
-    def carry(self, source: Library, theirs: Kept, target: Library, ours: Kept) -> None:
+    def carry(self, source: Library, theirs: ImportResult, target: Library, ours: ImportResult) -> None:
         """Export all of one library and import it into the other."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         for step in exchange.export(source, list(source.found(Query())), folder):
@@ -197,44 +197,44 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
     def crash(self, id: str, point: str) -> None:
         """A process dies at `point` of a deed: it is done, or nothing has happened."""
         self.remember_the_index()
-        deed = {"trash": "delete"}.get(point.partition(":")[0], point.partition(":")[0])
+        action = {"trash": "delete"}.get(point.partition(":")[0], point.partition(":")[0])
         child = os.fork()
         if not child:
             try:
                 faults.reach.__defaults__ = (point,)
-                self.do(deed, id)
+                self.do(action, id)
             except StudioError:
                 pass
             finally:
                 os._exit(0)  # not told to die there: the deed was refused, or had nothing to do
         killed = os.waitpid(child, 0)[1] == signal.SIGKILL
         before = self.kept, self.trashed
-        after = self.expected(deed, id)
+        after = self.expected(action, id)
         self.library = Library(self.data, writable=True)
         found = ({each.id: each for each in samples.found(self.library)},
                  {each.id: each.video for each in self.library.trash.page().videos})
         assert found in ([before, after] if killed else [after])
         self.kept, self.trashed = found
 
-    def do(self, deed: str, id: str) -> None:
-        if deed == "publish":
+    def do(self, action: str, id: str) -> None:
+        if action == "publish":
             self.library.publish(*made(id))
-        elif deed == "change":
+        elif action == "change":
             self.library.change(id, tags=["a"], favorite=True)
         else:
-            getattr(self.library.deleting, deed)(id)
+            getattr(self.library.deleting, action)(id)
 
-    def expected(self, deed: str, id: str) -> tuple[Kept, Kept]:
+    def expected(self, action: str, id: str) -> tuple[ImportResult, ImportResult]:
         kept, trashed = dict(self.kept), dict(self.trashed)
-        if deed == "publish":
+        if action == "publish":
             kept.setdefault(id, made(id)[0])
-        elif deed == "change" and id in kept:
+        elif action == "change" and id in kept:
             kept[id] = replace(kept[id], tags=("a",), favorite=True)
-        elif deed == "delete" and id in kept:
+        elif action == "delete" and id in kept:
             trashed[id] = kept.pop(id)
-        elif deed == "restore" and id in trashed and id not in kept:
+        elif action == "restore" and id in trashed and id not in kept:
             kept[id] = trashed.pop(id)
-        elif deed == "erase":
+        elif action == "erase":
             trashed.pop(id, None)
         return kept, trashed
 

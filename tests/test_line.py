@@ -18,7 +18,7 @@ from core.errors import BadRequest, DiskFull, DoesNotFit, NotFound, StudioError
 from core.jobs.queue.ledger import Job
 from core.library.library import Query
 from core.library.media import clip
-from core.operations.planner import Beforehand
+from core.operations.planner import Planner
 from core.planning.differences import Forecast
 from core.planning.estimate import in_words
 from core.settings import Settings
@@ -106,7 +106,7 @@ def test_the_same_video_comes_out_of_its_mp4_alone_in_another_studio(studio, vid
     alone = tmp_path / "sent by a friend.mp4"
     shutil.copy(studio.library.mp4_path(video_id), alone)
     with open_studio(settings_for(tmp_path / "data", models_dir)) as other:
-        imported = other.transfer.import_mp4(alone).video
+        imported = other.import_export.import_mp4(alone).video
         assert imported.request == studio.video(video_id).request and imported.id == video_id
         again = other.video(finish(other, other.regenerate(imported.id)).id)
         assert again.verdict.verdict == "identical"
@@ -118,11 +118,11 @@ def test_a_changed_receipt_is_foreseen_and_explained_after(studio, video_id):
     document = json.loads(path.read_text(encoding="utf-8"))
     document["receipt"]["environment"]["versions"]["torch"] = "1.13.1"
     path.write_text(json.dumps(document), encoding="utf-8")
-    foreseen = studio.beforehand.foresee(twin.id)
+    foreseen = studio.planner.foresee(twin.id)
     assert foreseen.known and len(foreseen.causes) == 1 and "torch (1.13.1 →" in foreseen.causes[0]
     again = studio.video(finish(studio, studio.regenerate(twin.id)).id)
     assert again.verdict.verdict == "identical" and again.verdict.causes == foreseen.causes
-    assert studio.beforehand.foresee(video_id) == Forecast((), True)
+    assert studio.planner.foresee(video_id) == Forecast((), True)
 
 
 def test_other_weights_are_foreseen_once_the_model_is_loaded(studio, video_id):
@@ -131,11 +131,11 @@ def test_other_weights_are_foreseen_once_the_model_is_loaded(studio, video_id):
     document = json.loads(path.read_text(encoding="utf-8"))
     document["receipt"].update(weights_sha256="0" * 64, model_revision="abc")
     path.write_text(json.dumps(document), encoding="utf-8")
-    foreseen = studio.beforehand.foresee(twin.id)
+    foreseen = studio.planner.foresee(twin.id)
     assert foreseen.known and [cause.partition(" (")[0] for cause in foreseen.causes] == [
         "another revision of the model", "other weights or configuration under the same name"]
     with open_studio(studio.settings, "visit") as visitor:  # it has no worker to ask
-        assert visitor.beforehand.foresee(twin.id) == Forecast((), False)
+        assert visitor.planner.foresee(twin.id) == Forecast((), False)
 
 
 def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
@@ -146,8 +146,8 @@ def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
     document["receipt"]["environment"]["device_name"] = "NVIDIA H200"
     document["runtime"].update(denoise_s=5000.0)
     path.write_text(json.dumps(document), encoding="utf-8")
-    estimate = studio.beforehand.estimate(here.request)
-    known = {run.denoise_s for run in studio.beforehand.runs("tiny")}
+    estimate = studio.planner.estimate(here.request)
+    known = {run.denoise_s for run in studio.planner.runs("tiny")}
     assert here.runtime.denoise_s in known and 5000.0 not in known
     assert 0 < estimate.seconds < 1000 and estimate.runs == len(known) and estimate.load_s == 0
     assert estimate.memory_bytes > 500_000_000
@@ -163,26 +163,26 @@ def test_before_the_first_video_the_estimate_rests_on_a_step_of_the_warm_model(t
         tried = until(lambda: (status := fresh.worker()) and status.resources and status.resources.step_flops_per_s
                       and status.resources, seconds=60)
         request = replace(REQUEST, model="tiny")
-        guess = fresh.beforehand.estimate(request)
-        beforehand = Beforehand(fresh.settings, lambda: replace(fresh.worker(), resources=replace(
+        guess = fresh.planner.estimate(request)
+        planner = Planner(fresh.settings, lambda: replace(fresh.worker(), resources=replace(
             tried, step_flops_per_s=2 * tried.step_flops_per_s)), lambda: fresh.library, lambda: "cpu")
-        assert guess.runs == 0 and beforehand.estimate(request).seconds == pytest.approx(guess.seconds / 2)
+        assert guess.runs == 0 and planner.estimate(request).seconds == pytest.approx(guess.seconds / 2)
 
 
 @pytest.mark.parametrize(("device", "there"), [("cpu", "this machine has"), ("cuda", "this GPU has")])
 def test_what_cannot_fit_is_refused_with_the_nearest_that_does(studio, video_id, device, there):
     have = Resources(*[1_500_000_000] * 2)
-    beforehand = Beforehand(studio.settings, lambda: replace(studio.worker(), resources=have),
+    planner = Planner(studio.settings, lambda: replace(studio.worker(), resources=have),
                             lambda: studio.library, lambda: device)
     huge = resolve(replace(REQUEST, num_frames=64, width=1024, height=1024), studio.models(), "tiny")
     with pytest.raises(DoesNotFit) as refused:
-        beforehand.must_fit(huge)
+        planner.must_fit(huge)
     assert f"GB for 64 frames of 1024 × 1024, and {there} 1.5 GB" in str(refused.value)
     assert str(refused.value).endswith(f" {in_words(refused.value.fits)} would fit.")
     fitting = resolve(replace(huge, **refused.value.fits), studio.models(), "tiny")
-    beforehand.must_fit(fitting)
-    assert beforehand.estimate(fitting).memory_bytes <= 1_500_000_000
-    beforehand.must_fit(studio.video(video_id).request)
+    planner.must_fit(fitting)
+    assert planner.estimate(fitting).memory_bytes <= 1_500_000_000
+    planner.must_fit(studio.video(video_id).request)
 
 
 def test_a_waiting_and_a_running_job_are_cancelled(studio):
@@ -286,6 +286,6 @@ def test_words_the_model_does_not_know_are_named(tmp_path, models_dir):
     (own / "tiny" / "vocabulary.json").write_text(
         json.dumps({"words": ["a", "red", "ball"], "examples": ["a red ball"]}), encoding="utf-8")
     with open_studio(settings_for(tmp_path / "data", own), "visit") as studio:
-        assert studio.beforehand.unknown_words("tiny", "A red dragon, a red BALL dragon!") == ("dragon",)
-        assert studio.beforehand.prompt_examples("tiny") == ("a red ball",)
-        assert studio.beforehand.unknown_words("modelscope-1.7b", "A red dragon") == ()
+        assert studio.planner.unknown_words("tiny", "A red dragon, a red BALL dragon!") == ("dragon",)
+        assert studio.planner.prompt_examples("tiny") == ("a red ball",)
+        assert studio.planner.unknown_words("modelscope-1.7b", "A red dragon") == ()

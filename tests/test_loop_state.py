@@ -13,7 +13,7 @@ from tiny import make_checkpoint
 
 from core.diffusion import sampler
 from core.diffusion.engine import Engine
-from core.diffusion.loop_state import LoopState, Origin, pack, unpack
+from core.diffusion.loop_state import LoopState, StateOrigin, pack, unpack
 from core.domain.models import SCHEDULERS
 from core.domain.modes import EXACT, MODES
 from core.domain.request import VideoRequest, resolve
@@ -239,7 +239,7 @@ def loop(engine, models_dir, key="unipc", shape=(4, 4, 4, 5)):
     for timestep in scheduler.timesteps[:3]:
         inputs = scheduler.scale_model_input(latents, timestep)
         latents = scheduler.step(torch.randn(shape), timestep, inputs).prev_sample
-    origin = Origin(asked(models_dir, scheduler=key), "0" * 64, sampler.config_of(scheduler), engine.environment(),
+    origin = StateOrigin(asked(models_dir, scheduler=key), "0" * 64, sampler.config_of(scheduler), engine.environment(),
                     MODES[EXACT].document("cpu"))
     return LoopState(3, latents, sampler._held_by(scheduler)), origin
 

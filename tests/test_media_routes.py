@@ -214,7 +214,7 @@ def test_many_videos_are_one_file_with_names_that_no_two_share(client, studio, v
     paths = {each: (studio.library.mp4_path(each), studio.library.sidecar_path(each)) for each in chosen[:3]}
     wanted = {path.name: path.read_bytes() for pair in paths.values() for path in pair}
     studio.delete(gone.id)
-    answer = client.get(f"/app/static/archive/{studio.many.pack(chosen)}.zip")
+    answer = client.get(f"/app/static/archive/{studio.bulk_actions.pack(chosen)}.zip")
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/zip"
     assert re.fullmatch(r'attachment; filename="4-videos-\d{8}-\d{6}\.zip"', answer.headers["content-disposition"])
     with zipfile.ZipFile(io.BytesIO(answer.content)) as opened:
@@ -230,7 +230,7 @@ def test_many_videos_are_one_file_with_names_that_no_two_share(client, studio, v
 def test_an_archive_that_is_not_offered_is_a_sentence_and_asking_for_its_head_makes_nothing(client, studio, video):
     for name in ("0" * 32, "..%2f..%2fetc", "x"):
         assert client.get(f"/app/static/archive/{name}.zip").status_code == 404
-    head = client.head(f"/app/static/archive/{studio.many.pack([video.id])}.zip")
+    head = client.head(f"/app/static/archive/{studio.bulk_actions.pack([video.id])}.zip")
     assert head.status_code == 200 and head.content == b""
 
 

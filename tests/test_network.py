@@ -13,8 +13,7 @@ from core.diffusion.engine import Engine
 from core.diffusion.frames import decode
 from core.diffusion.unet3d.network import Network, lay_out
 from core.diffusion.unet3d.prediction import Planned, Reference
-from core.domain.modes import EXACT, MODES, plan
-from core.families.unet3d.cost import DECODED_PIXELS
+from core.domain.modes import DECODED_PIXELS, EXACT, MODES, plan
 from core.settings import Settings
 
 FRAMES, STEPS, GUIDANCE = 3, 4, 6.0

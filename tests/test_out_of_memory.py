@@ -11,7 +11,7 @@ from test_dispatcher import House, settings_for
 from core.domain.request import VideoRequest
 from core.jobs.executors.process import ProcessExecutor
 from core.jobs.queue.job import FAILED
-from core.operations.planner import Beforehand
+from core.operations.planner import Planner
 
 REQUEST = VideoRequest("a red ball", "", "tiny", 4, 2, 5.0, 8, 7, 32, 32, "ddim", "exact")
 LARGE = replace(REQUEST, num_frames=48, width=512, height=512, num_inference_steps=1)
@@ -41,10 +41,10 @@ def test_a_job_that_runs_out_of_memory_fails_with_what_would_fit_and_the_next_jo
     assert tight.finish(tight.ledger.add(REQUEST), 180).state == "done"
     assert tight.executor.pid == pid and tight.dispatcher.status.model == "tiny"
     until(lambda: tight.dispatcher.tick() and tight.dispatcher.status.resources)
-    beforehand = Beforehand(tight.settings, lambda: tight.dispatcher.status, lambda: tight.library, lambda: "cpu")
-    smaller = beforehand.smaller(LARGE)
+    planner = Planner(tight.settings, lambda: tight.dispatcher.status, lambda: tight.library, lambda: "cpu")
+    smaller = planner.smaller(LARGE)
     assert smaller.num_frames == 24 and replace(smaller, num_frames=48) == LARGE
     while (ended := tight.finish(tight.ledger.add(smaller), 180)).state == FAILED:
         assert ended.error == "OutOfMemory", ended.reason  # not enough yet: the card of this one offers less again
-        smaller = beforehand.smaller(smaller)
+        smaller = planner.smaller(smaller)
     assert ended.state == "done" and smaller.num_frames < 48

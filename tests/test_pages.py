@@ -86,11 +86,11 @@ def run(studio: Studio, job: Job, *progress: Progress) -> Job:
 
 def test_the_first_visit_has_a_form_that_works_and_a_place_for_the_video(studio):
     at = page()
-    assert at.text_area(key="f_prompt").value == studio.beforehand.prompt_examples("demo")[0]
+    assert at.text_area(key="f_prompt").value == studio.planner.prompt_examples("demo")[0]
     assert at.number_input(key="f_num_frames").value == 16
     assert "Your video appears here." in said(at)
     press(at, "generate")
-    assert [job.request.prompt for job in studio.jobs()] == [studio.beforehand.prompt_examples("demo")[0]]
+    assert [job.request.prompt for job in studio.jobs()] == [studio.planner.prompt_examples("demo")[0]]
 
 
 def test_three_presses_are_three_jobs_each_with_its_card(studio):
@@ -158,7 +158,7 @@ def test_a_refusal_goes_away_with_the_next_good_request(studio):
 def test_the_dice_draw_a_seed_and_an_example_fills_the_prompt(studio):
     at = press(page(), "dice")
     assert re.fullmatch(r"\d{1,19}", at.text_input(key="f_seed").value)
-    example = studio.beforehand.prompt_examples("demo")[2]
+    example = studio.planner.prompt_examples("demo")[2]
     healthy(at.get_by_key("f_example").set_value(example).run())
     assert at.text_area(key="f_prompt").value == example
 
@@ -252,7 +252,7 @@ def test_a_failed_job_says_what_happened_and_has_the_button_that_mends_it(studio
 
 
 def test_the_example_that_plays_is_of_the_prompt_the_form_begins_with(studio, tmp_path, monkeypatch):
-    best = studio.beforehand.prompt_examples("demo")[0]
+    best = studio.planner.prompt_examples("demo")[0]
     for number, prompt in enumerate(("an older one", best), 1):
         video = samples.video(prompt, id=f"20261122-08130{number}-a1b2c3")
         (tmp_path / f"{video.id}.json").write_text(json.dumps(video.document()))
@@ -318,7 +318,7 @@ def test_a_large_form_is_made_in_sight_before_it_is_offered(studio, monkeypatch)
     at = page("gallery", video=video.id)
     assert "GIF" not in {link.value for link in at.link_button}
     press(at, "make_gif_opened")
-    assert "GIF" in {link.value for link in at.link_button} and studio.transfer.has_rendition(video, "gif")
+    assert "GIF" in {link.value for link in at.link_button} and studio.import_export.has_export_format(video, "gif")
     assert {"make_webm_opened", "make_png_opened"} <= {button.key for button in at.button}
 
 
@@ -636,7 +636,7 @@ def test_a_deleted_video_is_one_press_away_from_being_back(studio):
     at = press(at, "undo")
     assert studio.video(video.id) == video and not at_button(at, "undo") and at_button(at, f"open_{video.id}")
     at = press(press(page("gallery", video=video.id), "delete"), "done_read")
-    assert not at_button(at, "undo") and studio.many.trash().total == 1
+    assert not at_button(at, "undo") and studio.bulk_actions.trash().total == 1
     at = page("gallery", video=video.id)
     assert "is in the trash" in at.error[0].value
     assert press(at, "restore_here").get("video") and studio.video(video.id) == video

@@ -103,13 +103,13 @@ def test_chosen_videos_are_tagged_and_starred(studio):  # noqa: F811
     at.multiselect(key="deed_add").set_value(["keeper"])
     at = press(healthy(at.run()), "deed_tag")
     assert "The tags of 2 videos are changed." in said(at) and "2 selected" in chosen(at)
-    assert set(studio.many.found(Query(tags=("keeper",)))) == {ids[0], ids[5]}
+    assert set(studio.bulk_actions.found(Query(tags=("keeper",)))) == {ids[0], ids[5]}
     at = press(at, "deed_star")
     assert "2 videos are marked as favourites." in said(at)
-    assert set(studio.many.found(Query(favorite=True))) == {ids[0], ids[5]}
+    assert set(studio.bulk_actions.found(Query(favorite=True))) == {ids[0], ids[5]}
     at.multiselect(key="deed_remove").set_value(["keeper"])
     press(healthy(at.run()), "deed_untag")
-    assert studio.many.found(Query(tags=("keeper",))) == {}
+    assert studio.bulk_actions.found(Query(tags=("keeper",))) == {}
 
 
 def test_chosen_videos_are_deleted_and_one_press_brings_them_back(studio):  # noqa: F811
@@ -119,7 +119,7 @@ def test_chosen_videos_are_deleted_and_one_press_brings_them_back(studio):  # no
     assert "No video matches." in said(at) and at.button(key="pick_page").disabled
     assert studio.search(Query()).total == 15
     at = press(at, "undo")
-    assert "15 videos are back in the library." in said(at) and list(studio.many.found(Query())) == ids
+    assert "15 videos are back in the library." in said(at) and list(studio.bulk_actions.found(Query())) == ids
     at = press(at, "done_read")
     assert "are back" not in said(at)
 
@@ -163,15 +163,15 @@ def test_exactly_two_can_be_compared_and_the_archive_has_an_address(studio):  # 
     at = tick(at, ids[2])
     (link,) = [each for each in at.get("link_button") if each.label == "Download ZIP"]
     name = re.fullmatch(r"/app/static/archive/([0-9a-f]{32})\.zip", link.url).group(1)
-    assert studio.many.packed(name) == (ids[0], ids[2])
+    assert studio.bulk_actions.packed(name) == (ids[0], ids[2])
     at.button(key="deed_compare").click().run()
     assert at.query_params["compare"] in (f"{ids[0]},{ids[2]}", [f"{ids[0]},{ids[2]}"])
 
 
 def test_what_is_being_done_says_how_far_it_is_and_can_be_stopped(studio, monkeypatch):  # noqa: F811
     ids = fill(studio, 4)
-    bulk = studio.ledger.bulks.add("delete", ids, {})
-    studio.ledger.bulks.note(bulk, 1, ())
+    bulk = studio.ledger.bulk_queue.add("delete", ids, {})
+    studio.ledger.bulk_queue.note(bulk, 1, ())
     monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 0.0)
     with FileLock(studio.settings.data_dir / "studio.lock"):  # as the process that is at it holds it
         at = page("gallery")
@@ -179,21 +179,21 @@ def test_what_is_being_done_says_how_far_it_is_and_can_be_stopped(studio, monkey
         assert progress.text == "Deleting: 1 of 4"
         press(at, f"stop_{bulk.id}")
     monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 60.0)
-    studio.many.stop(bulk.id)
-    assert studio.many.bulk(bulk.id).stopped and studio.search(Query()).total == 4
+    studio.bulk_actions.stop(bulk.id)
+    assert studio.bulk_actions.bulk(bulk.id).stopped and studio.search(Query()).total == 4
 
 
 def test_the_trash_shows_what_is_in_it_and_lets_it_out_or_go(studio):  # noqa: F811
     ids = fill(studio, 4)
     assert "The trash is empty." in said(page("trash"))
-    studio.many.delete(ids[:3])
+    studio.bulk_actions.delete(ids[:3])
     at = page("trash")
     assert "Each is removed for good 30 days after it was deleted." in said(at) and "square 2" in said(at)
     assert {metric.label for metric in at.metric} == {"Library", "Trash", "GIFs, comparisons", "Models", "Free"}
     at = press(at, f"restore_{ids[0]}")
-    assert studio.video(ids[0]) and studio.many.trash().total == 2
+    assert studio.video(ids[0]) and studio.bulk_actions.trash().total == 2
     press(at, f"erase_{ids[1]}")
-    assert studio.many.trash().total == 1
+    assert studio.bulk_actions.trash().total == 1
     at = press(page("trash"), "empty")
     assert "The trash is empty." in said(at) and studio.search(Query()).total == 2
 

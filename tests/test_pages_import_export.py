@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import samples
-from test_arrival import foreign
+from test_incoming import foreign
 from test_pages import healthy, keep, page, press, said, studio  # noqa: F401  (a fixture)
 
 
@@ -33,7 +33,7 @@ def test_dropped_files_are_taken_in_or_refused_each_with_its_reason(studio, tmp_
 
 
 def test_a_video_without_a_recipe_is_shown_as_such_and_cannot_be_made_again(studio, tmp_path):  # noqa: F811
-    kept = studio.transfer.import_bytes(foreign(tmp_path / "x.mp4").read_bytes(), "Sea.mp4", unknown=True).video
+    kept = studio.import_export.import_bytes(foreign(tmp_path / "x.mp4").read_bytes(), "Sea.mp4", unknown=True).video
     at = page("gallery")
     assert at.button(key=f"again_{kept.id}").disabled
     assert "From outside, no recipe" in said(at) and "None" not in said(at)
@@ -61,7 +61,7 @@ def test_the_name_of_a_file_is_shown_as_text(studio, tmp_path: Path, name: str):
     data = foreign(tmp_path / "x.mp4").read_bytes()
     at = dropped(page("gallery"), (name, data))
     assert "![" not in said(at).replace("\\![", "").replace("!\\[", "") or name in [text.value for text in at.text]
-    kept = studio.transfer.import_bytes(data, name, unknown=True).video
+    kept = studio.import_export.import_bytes(data, name, unknown=True).video
     page("gallery", video=kept.id)
     keep(studio, "another")
     page("gallery")

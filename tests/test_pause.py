@@ -19,13 +19,14 @@ from core import faults
 from core.domain.models import SCHEDULERS
 from core.domain.progress import Progress
 from core.domain.request import VideoRequest
-from core.jobs.executors.process import InlineExecutor, ProcessExecutor
+from core.jobs.executors.inline import InlineExecutor
+from core.jobs.executors.process import ProcessExecutor
 from core.jobs.kinds.render import Renderer
 from core.jobs.protocol import as_text
 from core.jobs.queue.database import SCHEMA
 from core.jobs.queue.job_files import JobFiles
 from core.jobs.queue.ledger import Ledger
-from core.jobs.worker.checkpoint_cadence import Cadence, Keeper
+from core.jobs.worker.checkpoint_cadence import Cadence, LatestCheckpoint
 from core.jobs.worker.host import WorkerHost
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +41,9 @@ def inline(folder, cadence=AT_ONCE):
 
 def real_worker():
     """The real engine in a process of its own, which makes a checkpoint after every second step."""
-    code = ("from core.jobs.worker.checkpoint_cadence import Cadence; from core.jobs.worker.host import _build, serve; "
-            "serve(_build, Cadence(steps=2, seconds=0.0))")
+    code = ("from core.jobs.worker.checkpoint_cadence import Cadence; "
+            "from core.jobs.worker.process import build_renderer, serve; "
+            "serve(build_renderer, Cadence(steps=2, seconds=0.0))")
     return sys.executable, "-c", code
 
 
@@ -370,7 +372,7 @@ def test_a_worker_that_is_lost_before_it_could_pause_leaves_the_job_paused_at_it
 
 
 def test_a_checkpoint_is_due_after_some_steps_and_some_seconds_whichever_is_later():
-    quick, slow = Keeper(Cadence(steps=3, seconds=0.0)), Keeper(Cadence(steps=1, seconds=60.0))
+    quick, slow = LatestCheckpoint(Cadence(steps=3, seconds=0.0)), LatestCheckpoint(Cadence(steps=1, seconds=60.0))
     due = []
     for step in range(11, 21):  # it went on after step 10
         if quick.is_due(step):

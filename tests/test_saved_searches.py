@@ -56,9 +56,9 @@ def test_a_name_that_cannot_be_is_refused_with_a_sentence(searches, name, tmp_pa
 def test_what_is_not_there_or_taken_or_empty_is_refused(searches):
     searches.save("one", NIGHT)
     searches.save("two", NIGHT)
-    for deed in (lambda: searches.delete("three"), lambda: searches.rename("three", "four")):
+    for action in (lambda: searches.delete("three"), lambda: searches.rename("three", "four")):
         with pytest.raises(NotFound, match="three"):
-            deed()
+            action()
     with pytest.raises(BadRequest, match="another"):
         searches.rename("one", "two")
     with pytest.raises(BadRequest, match="empty"):
@@ -86,9 +86,9 @@ def test_a_damaged_file_is_said_and_put_aside_by_the_next_save(searches, tmp_pat
 def test_a_newer_file_is_left_alone(searches, tmp_path):
     newer = b'{"schema": 2, "searches": []}'
     (tmp_path / "searches.json").write_bytes(newer)
-    for deed in (searches.all, lambda: searches.save("x", NIGHT)):
+    for action in (searches.all, lambda: searches.save("x", NIGHT)):
         with pytest.raises(ReadOnly, match="newer"):
-            deed()
+            action()
     assert (tmp_path / "searches.json").read_bytes() == newer
 
 

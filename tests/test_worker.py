@@ -18,7 +18,9 @@ from core.domain.request import VideoRequest
 from core.domain.resources import Resources
 from core.domain.video import Video
 from core.errors import BadRequest, ModelUnavailable, StudioError, WorkerLost
-from core.jobs.executors.process import InlineExecutor, ProcessExecutor, Silent
+from core.jobs.executors.executor import Silent
+from core.jobs.executors.inline import InlineExecutor
+from core.jobs.executors.process import ProcessExecutor
 from core.jobs.kinds.render import Renderer
 from core.jobs.worker.host import WorkerHost
 from core.library.media import clip

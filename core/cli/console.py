@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from core.jobs.queue.bulk_queue import Bulk
+from core.jobs.queue.bulk_queue import BulkAction
 from core.jobs.queue.ledger import Job
-from core.library.folder_exchange import Step
+from core.library.folder_exchange import TransferStep
 from core.library.incoming import REFUSED
 from core.library.storage.trash import TrashPage
 from core.studio import Studio
@@ -51,14 +51,14 @@ def follow(studio: Studio, job: Job) -> Job:
     return job
 
 
-def report(steps: Iterable[Step], as_json: bool) -> int:
+def report(steps: Iterable[TransferStep], as_json: bool) -> int:
     """Follow a transfer of many videos; how many of each outcome, and why some were refused.
 
     Returns:
         The exit status: 1 when any was refused.
     """
     terminal, counts = sys.stderr.isatty(), Counter[str]()
-    refused: list[Step] = []
+    refused: list[TransferStep] = []
     for step in steps:
         counts[step.outcome] += 1
         if step.outcome == REFUSED:
@@ -75,7 +75,7 @@ def report(steps: Iterable[Step], as_json: bool) -> int:
     return 1 if refused else 0
 
 
-def follow_bulk(studio: Studio, bulk: Bulk, as_json: bool, last: bool = True) -> int:
+def follow_bulk(studio: Studio, bulk: BulkAction, as_json: bool, last: bool = True) -> int:
     """Follow a deed to many videos to its end, telling how far it is; Ctrl-C leaves it at what is done.
 
     Args:
@@ -86,20 +86,20 @@ def follow_bulk(studio: Studio, bulk: Bulk, as_json: bool, last: bool = True) ->
     """
     terminal = sys.stderr.isatty()
     try:
-        for now in studio.many.follow(bulk.id):
+        for now in studio.bulk_actions.follow(bulk.id):
             bulk = now
             if terminal:
                 print(f"\r\033[K{bulk.done:,} of {bulk.total:,}", end="", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
-        studio.many.stop(bulk.id)
-        *_, bulk = studio.many.follow(bulk.id)
+        studio.bulk_actions.stop(bulk.id)
+        *_, bulk = studio.bulk_actions.follow(bulk.id)
     if terminal:
         say("")
     for video_id, reason in bulk.refused:
         say(f"{video_id}: {reason}")
     status = 1 if bulk.refusals or bulk.stopped else 0
     if last or status:
-        document = {"deed": bulk.deed, "total": bulk.total, "done": bulk.done - bulk.refusals,
+        document = {"deed": bulk.action, "total": bulk.total, "done": bulk.done - bulk.refusals,
                     "refused": [{"id": video_id, "reason": reason} for video_id, reason in bulk.refused]}
         words = f"{bulk.done - bulk.refusals:,} of {bulk.total:,} done{', then stopped' if bulk.stopped else ''}."
         show(document, [words], as_json)

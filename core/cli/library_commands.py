@@ -68,8 +68,8 @@ def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
     """Take in an MP4, from the recipe inside it, or every MP4 below a folder."""
     with open_studio(settings, "visit") as studio:
         if arguments.path.is_dir():
-            return report(studio.transfer.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
-        kept = studio.transfer.import_mp4(arguments.path, unknown=arguments.keep_unknown)
+            return report(studio.import_export.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
+        kept = studio.import_export.import_mp4(arguments.path, unknown=arguments.keep_unknown)
         path = studio.library.mp4_path(kept.video.id)
         show({**kept.video.document(), "path": str(path), "outcome": kept.outcome},
              [f"{kept.video.id}  {kept.outcome}  {path}"], arguments.json)
@@ -79,14 +79,14 @@ def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
 def export(settings: Settings, arguments: argparse.Namespace) -> int:
     """Copy the videos, or those that match, into a folder that another studio can open or import."""
     with open_studio(settings, "visit") as studio:
-        return report(studio.transfer.export(_query(studio, arguments), arguments.folder), arguments.json)
+        return report(studio.import_export.export(_query(studio, arguments), arguments.folder), arguments.json)
 
 
 def tag(settings: Settings, arguments: argparse.Namespace) -> int:
     """Add tags to videos or remove them, and set or clear the favourite."""
     with open_studio(settings, "visit") as studio:
         _must_be_here(arguments.id, studio.library.has)
-        bulk = studio.many.change(arguments.id, arguments.add, arguments.remove, arguments.favorite)
+        bulk = studio.bulk_actions.change(arguments.id, arguments.add, arguments.remove, arguments.favorite)
         return follow_bulk(studio, bulk, arguments.json)
 
 
@@ -95,23 +95,23 @@ def delete(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_studio(settings, "visit") as studio:
         if len(arguments.id) == 1:
             video_id = arguments.id[0]
-            trashed = studio.many.delete_one(video_id, arguments.for_good)
+            trashed = studio.bulk_actions.delete_one(video_id, arguments.for_good)
             line = f"{video_id} is in the trash." if trashed else f"Deleted {video_id}."
             show({"deleted": video_id, "trashed": trashed}, [line], arguments.json)
             return 0
         _must_be_here(arguments.id, lambda video_id: studio.library.has(video_id)
                       or (arguments.for_good and studio.library.trash.has(video_id)))
-        bulk = studio.many.delete(arguments.id)
+        bulk = studio.bulk_actions.delete(arguments.id)
         if not arguments.for_good:
             return follow_bulk(studio, bulk, arguments.json)
         status = follow_bulk(studio, bulk, arguments.json, last=False)
-        return status or follow_bulk(studio, studio.many.erase(arguments.id), arguments.json)
+        return status or follow_bulk(studio, studio.bulk_actions.erase(arguments.id), arguments.json)
 
 
 def trash(settings: Settings, arguments: argparse.Namespace) -> int:
     """What is in the trash, what was deleted last first."""
     with open_studio(settings, "visit") as studio:
-        show_trash(studio.many.trash(page_size=arguments.limit), arguments.json)
+        show_trash(studio.bulk_actions.trash(page_size=arguments.limit), arguments.json)
     return 0
 
 
@@ -121,8 +121,8 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> int:
         if len(arguments.id) > 1:
             _must_be_here(arguments.id, lambda video_id: studio.library.trash.has(video_id)
                           or studio.library.has(video_id))
-            return follow_bulk(studio, studio.many.restore(arguments.id), arguments.json)
-        video = studio.many.restore_one(arguments.id[0])
+            return follow_bulk(studio, studio.bulk_actions.restore(arguments.id), arguments.json)
+        video = studio.bulk_actions.restore_one(arguments.id[0])
         path = studio.library.mp4_path(video.id)
         show({**video.document(), "path": str(path)}, [f"{video.id}  {path}"], arguments.json)
     return 0

@@ -14,15 +14,15 @@ from core.diffusion import capacity, hub, noise, placement, sampler
 from core.diffusion import device as devices
 from core.diffusion.failures import meaning
 from core.diffusion.frames import check_finite, check_not_flat, decode
-from core.diffusion.loop_state import LoopState, Origin, pack, unpack
-from core.diffusion.report import Report
+from core.diffusion.loop_state import LoopState, StateOrigin, pack, unpack
+from core.diffusion.report import ProgressReport
 from core.diffusion.unet3d import loader
 from core.diffusion.unet3d.embedding import embed
 from core.diffusion.unet3d.graphs import Graphed, Record
 from core.diffusion.unet3d.network import Network, lay_out
 from core.diffusion.unet3d.prediction import Prediction, Reference, planned, rehearse
 from core.domain.models import find
-from core.domain.modes import mode_of
+from core.domain.modes import REFERENCE_PIXELS, mode_of
 from core.domain.progress import OnCheckpoint, OnFrames, OnProgress
 from core.domain.receipt import Environment, LoadedModel, Receipt
 from core.domain.request import VideoRequest, resolve
@@ -196,7 +196,7 @@ class Engine:
             embeds, notes = embed(pipeline, request)
         scheduler = self._scheduler(pipeline, request.scheduler)
         environment = replace(devices.environment(pipeline.device), memory_mode=memory_mode)
-        origin = Origin(request, pipeline.weights_sha256, sampler.config_of(scheduler), environment,
+        origin = StateOrigin(request, pipeline.weights_sha256, sampler.config_of(scheduler), environment,
                         mode.document(environment.device))
         state, remark = unpack(checkpoint, origin, pipeline.device) if checkpoint else (None, "")
         if state is not None:
@@ -208,7 +208,7 @@ class Engine:
             elapsed_s = time.perf_counter() - started
             on_checkpoint(reached.step, lambda: pack(replace(reached, elapsed_s=elapsed_s), origin))
 
-        report = Report(pipeline, on_progress, on_frames)
+        report = ProgressReport(pipeline, on_progress, on_frames)
         layers = memory_mode == cost.SEQUENTIAL_OFFLOAD
         with placement.here() if layers else around(pipeline.unet):
             noisy = drawn.to(pipeline.device, pipeline.dtype)
@@ -224,7 +224,7 @@ class Engine:
         denoised = time.perf_counter()
         report.decoding(latents)
         with around(pipeline.vae):
-            pixels = None if mode.network else cost.REFERENCE_PIXELS
+            pixels = None if mode.network else REFERENCE_PIXELS
             frames = decode(pipeline, latents, report.decoded, pixels)
         check_not_flat(frames)
         decoded = time.perf_counter()

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from core.diffusion.unet3d.loader import Pipeline
+from core.domain.modes import DECODED_PIXELS
 from core.errors import InvalidFrames
-from core.families.unet3d.cost import DECODED_PIXELS
 
 FLAT_LEVELS = 2
 """A clip whose values stay within this many of 255 levels shows nothing."""

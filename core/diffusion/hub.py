@@ -145,7 +145,7 @@ class _Download:
                 self._blob(file)
             # the blob is there by now: this links it into the snapshot; small files it fetches itself
             hf_hub_download(self._spec.repo_id, file.path, revision=self._spec.revision,
-                            cache_dir=self._place.cache, endpoint=self._place.endpoint, tqdm_class=_Silent)
+                            cache_dir=self._place.cache, endpoint=self._place.endpoint, tqdm_class=_NoBar)
             self._finished += file.size
             self._report(0, now=True)
 
@@ -243,13 +243,13 @@ class _Download:
             lock.release()
 
 
-class _Silent:
+class _NoBar:
     """A progress bar that draws nothing: the place of tqdm in `hf_hub_download`, whose files are small here."""
 
     def __init__(self, *_: object, **__: object) -> None:
         """Takes what tqdm takes."""
 
-    def __enter__(self) -> "_Silent":
+    def __enter__(self) -> "_NoBar":
         return self
 
     def __exit__(self, *_: object) -> None:

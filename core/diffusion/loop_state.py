@@ -41,7 +41,7 @@ class LoopState:
 
 
 @dataclass(frozen=True)
-class Origin:
+class StateOrigin:
     """What decides the frames: a state may only be gone on with where all of it is the same."""
 
     request: VideoRequest
@@ -55,7 +55,7 @@ class Origin:
         return asdict(self)
 
 
-def pack(state: LoopState, origin: Origin) -> bytes:
+def pack(state: LoopState, origin: StateOrigin) -> bytes:
     """The state as bytes.
 
     Raises:
@@ -68,7 +68,7 @@ def pack(state: LoopState, origin: Origin) -> bytes:
     return hashlib.sha256(data).digest() + data
 
 
-def unpack(data: bytes, origin: Origin, device: torch.device) -> tuple[LoopState | None, str]:
+def unpack(data: bytes, origin: StateOrigin, device: torch.device) -> tuple[LoopState | None, str]:
     """The state that `pack` wrote, or None and a sentence that says why it cannot be used here."""
     digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
@@ -96,7 +96,7 @@ def _header(data: bytes) -> dict[str, Any]:
     return json.loads(json.loads(data[8:8 + length])["__metadata__"]["state"])
 
 
-def _difference(before: dict[str, Any], now: Origin) -> str:
+def _difference(before: dict[str, Any], now: StateOrigin) -> str:
     """In what the origin of a state differs from the present one, in words; "" when in nothing."""
     after = json.loads(json.dumps(now.document()))
     if before == after:

@@ -16,7 +16,7 @@ PREVIEW_COST = 50
 """A preview is made at most every `PREVIEW_INTERVAL_S`, and not before this many times its own cost has passed."""
 
 
-class Report:
+class ProgressReport:
     """Of one video: its steps, then the frames of each decoded chunk."""
 
     def __init__(self, pipeline: Pipeline, on_progress: OnProgress, on_frames: OnFrames = lambda frames: None,

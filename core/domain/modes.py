@@ -4,9 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import BadRequest
-from core.families.unet3d.cost import DECODED_PIXELS
 
 REFERENCE, EXACT, FAST = "reference", "exact", "fast"
+
+DECODED_PIXELS = {"cuda": 1 << 18, "cpu": 1 << 17}
+"""About how many pixels the VAE decodes at once: its activations would otherwise be the peak of memory. On a
+processor few are faster, too."""
+
+REFERENCE_PIXELS = 1 << 18
+"""The same in reference mode, on every device: it decides the last bit of a frame, and stays what it was."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,7 @@ class ModeSpec:
     Attributes:
         key: its name everywhere: request, sidecar, receipt, command line.
         help: what a person gives up and gains, in one line.
-        network: made by `core.diffusion.unet3d.network`, images with their channels last; else by the library's forward.
+        network: made by our own network, images with their channels last; else by the library's forward.
         interval: of so many steps one is made whole; the others make only the last layers anew (DeepCache, Ma et
             al. 2023, arXiv 2312.00858). 1: all are whole; 2.5: two of five are.
         depth: how many of the last layers that is.

@@ -59,8 +59,8 @@ class Receipt:
         scheduler_config: the scheduler's own configuration as it ran.
         loras: one object per LoRA: name, sha256, weight.
         environment: the machine and its packages.
-        method: the mode and its settings (`core.domain.modes.ModeSpec.document`); receipts that are older than modes were
-            made by the reference.
+        method: the mode and its settings (`ModeSpec.document`); receipts that are older than modes were made by the
+            reference.
     """
 
     noise_sha256: str
@@ -167,7 +167,7 @@ def causes(before: Receipt, after: Receipt) -> tuple[str, ...]:
 
 
 def method_causes(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
-    """In what two ways of making frames (`core.domain.modes.ModeSpec.document`) differ, in one sentence or none."""
+    """In what two ways of making frames (`ModeSpec.document`) differ, in one sentence or none."""
     if before == now:
         return ()
     old, new = before.get("mode"), now.get("mode")

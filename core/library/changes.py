@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadRequest, DiskFull, ReadOnly, StudioError
-from core.library.incoming import REFUSED, Kept
+from core.library.incoming import REFUSED, ImportResult
 from core.library.library import Library
 
 
@@ -44,7 +44,7 @@ def change_library(library: Library, kind: str, arguments: dict[str, Any]) -> An
     raise BadRequest("request", f"{kind!r} is not a change of the library.")
 
 
-def _kept(kept: Kept) -> dict[str, Any]:
+def _kept(kept: ImportResult) -> dict[str, Any]:
     return {"video": kept.video.document(), "outcome": kept.outcome}
 
 

@@ -20,7 +20,7 @@ from core.library.library import Library
 from core.library.media import clip, metrics
 from core.library.media.encoder import SEEKABLE, encode
 from core.library.media.panels import Panel, lay_out
-from core.library.storage.derived_files import Derived
+from core.library.storage.derived_files import DerivedFiles
 
 FORMAT = 1  # of what is kept; another number is made again
 OnFrame = Callable[[int, int], None]
@@ -77,7 +77,7 @@ class Comparisons:
         derived: where what was made is kept.
     """
 
-    def __init__(self, library: Callable[[], Library], derived: Derived) -> None:
+    def __init__(self, library: Callable[[], Library], derived: DerivedFiles) -> None:
         self._library = library
         self._derived = derived
 
@@ -120,7 +120,7 @@ class Comparisons:
             left = self._derived.find(_name(a, b, suffix))
             if left is not None:
                 left.unlink(missing_ok=True)
-        work = _Work(a, b, self._library().mp4_path(a.id), self._library().mp4_path(b.id), on_frame)
+        work = _Comparing(a, b, self._library().mp4_path(a.id), self._library().mp4_path(b.id), on_frame)
         self._derived.get(_name(a, b, ".mp4"), work.encode)
         if not work.done:  # somebody else asked for the same and has just made it
             return self._kept(a, b) or self._make(a, b, on_frame)
@@ -135,7 +135,7 @@ def _name(a: Video, b: Video, suffix: str) -> str:
     return f"compare-{FORMAT}-{a.id}-{b.id}-{hashes}{suffix}"
 
 
-class _Work:
+class _Comparing:
     """One comparison being made: frames go through it one by one, and what was measured is left."""
 
     def __init__(self, a: Video, b: Video, a_path: Path, b_path: Path, on_frame: OnFrame) -> None:

@@ -8,9 +8,9 @@ from core.domain.video import Video
 from core.errors import DamagedVideo, NotFound
 from core.faults import reach
 from core.library.search.catalogue import Catalogue
-from core.library.storage.derived_files import Derived
+from core.library.storage.derived_files import DerivedFiles
 from core.library.storage.trash import Trash
-from core.library.storage.video_files import MP4, SIDECAR, Shelf
+from core.library.storage.video_files import MP4, SIDECAR, VideoFiles
 
 
 class Deleting:
@@ -23,10 +23,10 @@ class Deleting:
         days: how long a deleted video stays in the trash; 0: it is removed at once.
     """
 
-    def __init__(self, shelf: Shelf, trash: Trash, derived: Derived, days: int,
+    def __init__(self, video_files: VideoFiles, trash: Trash, derived: DerivedFiles, days: int,
                  changing: Callable[[], AbstractContextManager], catalogue: Callable[[], Catalogue]) -> None:
         self.days = days
-        self._shelf = shelf
+        self._video_files = video_files
         self._trash = trash
         self._derived = derived
         self._changing = changing
@@ -42,22 +42,22 @@ class Deleting:
             moment: of the deletion; what is deleted together has the same.
         """
         with self._changing():
-            if not any(self._shelf.has(video_id, suffix) for suffix in (MP4, SIDECAR)):
+            if not any(self._video_files.has(video_id, suffix) for suffix in (MP4, SIDECAR)):
                 where = " It is in the trash." if self._trash.has(video_id) else ""
                 raise NotFound(f"There is no video {video_id}.{where}")
             with suppress(NotFound, DamagedVideo):
-                self._shelf.read(video_id)
+                self._video_files.read(video_id)
             self._catalogue().remove(video_id)
             if not self.days:
                 reach("delete:index")
                 self._derived.forget((video_id,))
-                self._shelf.remove(video_id)
-            elif self._shelf.has(video_id, MP4):
+                self._video_files.remove(video_id)
+            elif self._video_files.has(video_id, MP4):
                 reach("trash:index")
                 self._trash.put(video_id, moment or datetime.now(UTC))
                 return True
             else:
-                self._shelf.set_aside(video_id)
+                self._video_files.set_aside(video_id)
         return False
 
     def restore(self, video_id: str) -> Video:
@@ -69,9 +69,9 @@ class Deleting:
         with self._changing():
             if self._trash.has(video_id):
                 self._trash.restore(video_id)
-                self._catalogue().put(self._shelf.read(video_id))
+                self._catalogue().put(self._video_files.read(video_id))
                 reach("restore:index")
-            return self._shelf.read(video_id)
+            return self._video_files.read(video_id)
 
     def erase(self, video_id: str) -> None:
         """Remove a video from the trash for good. Raises NotFound, ReadOnly, StudioError."""

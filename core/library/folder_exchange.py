@@ -25,7 +25,7 @@ from core.library.atomic_files import PART, disk_errors, sync_folder, write_file
 from core.library.incoming import REFUSED
 from core.library.library import Library
 from core.library.search.entry import Entry
-from core.library.storage.video_files import MP4, SIDECAR, Shelf
+from core.library.storage.video_files import MP4, SIDECAR, VideoFiles
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -35,7 +35,7 @@ _PIECE = 2**20
 
 
 @dataclass(frozen=True)
-class Step:
+class TransferStep:
     """One file that was dealt with: `number` of `total`, what it is called, what became of it, and why not."""
 
     number: int
@@ -54,7 +54,7 @@ class Found:
     video: Video | None
 
 
-def export(library: Library, ids: Sequence[str], folder: Path) -> Iterator[Step]:
+def export(library: Library, ids: Sequence[str], folder: Path) -> Iterator[TransferStep]:
     """Copy these videos into a folder, one a step; it may be left at any step and begun again.
 
     Raises:
@@ -62,25 +62,25 @@ def export(library: Library, ids: Sequence[str], folder: Path) -> Iterator[Step]
         DiskFull, ReadOnly, StudioError: the disk said no. What was copied before is whole.
     """
     _check_target(library, folder)
-    shelf = Shelf(folder / "library")
+    video_files = VideoFiles(folder / "library")
     with disk_errors(str(folder)):
-        shelf.root.mkdir(parents=True, exist_ok=True)
-    listed = {row["id"]: row for row in manifest(folder)["videos"] if shelf.has(row["id"], MP4)}
+        video_files.root.mkdir(parents=True, exist_ok=True)
+    listed = {row["id"]: row for row in manifest(folder)["videos"] if video_files.has(row["id"], MP4)}
     _write_manifest(folder, listed, complete=False)
     for number, video_id in enumerate(ids, 1):
         try:
             video = library.get(video_id)
         except (DamagedVideo, NotFound, ReadOnly) as error:
-            yield Step(number, len(ids), video_id, REFUSED, str(error))
+            yield TransferStep(number, len(ids), video_id, REFUSED, str(error))
             continue
         try:
-            outcome = _copy(library, shelf, video)
+            outcome = _copy(library, video_files, video)
         except (DamagedVideo, NotFound) as error:
-            yield Step(number, len(ids), video_id, REFUSED, str(error))
+            yield TransferStep(number, len(ids), video_id, REFUSED, str(error))
             continue
         listed[video_id] = {"id": video_id, "bytes": video.result.bytes, "mp4_sha256": video.result.mp4_sha256,
                             "frames_sha256": video.receipt.frames_sha256 or None}
-        yield Step(number, len(ids), video_id, outcome)
+        yield TransferStep(number, len(ids), video_id, outcome)
     _write_manifest(folder, listed, complete=True)
 
 
@@ -175,9 +175,9 @@ def _check_target(library: Library, folder: Path) -> None:
         raise BadRequest("folder", f"{folder} is not empty and holds no export; choose an empty or a new folder.")
 
 
-def _copy(library: Library, shelf: Shelf, video: Video) -> str:
+def _copy(library: Library, video_files: VideoFiles, video: Video) -> str:
     """Copy a video unless it is there. Its MP4 is read once, and must be what the sidecar says."""
-    mp4, beside = shelf.path(video.id, MP4), shelf.path(video.id, SIDECAR)
+    mp4, beside = video_files.path(video.id, MP4), video_files.path(video.id, SIDECAR)
     wanted = library.sidecar_path(video.id).read_bytes()
     if _is_there(mp4, beside, video):
         if beside.read_bytes() != wanted:  # tags have changed since

@@ -30,7 +30,7 @@ ADDED, HERE, HEALED, REFUSED = "added", "here", "healed", "refused"
 
 
 @dataclass(frozen=True)
-class Kept:
+class ImportResult:
     """A video that came in, and what that did: `ADDED`, `HERE` (it was here), `HEALED` (its file was damaged)."""
 
     video: Video
@@ -38,7 +38,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class Incoming:
     """A file that may be kept: its video, its bytes, and what they decode to."""
 
     video: Video
@@ -46,7 +46,7 @@ class Arrival:
     decoded: clip.Clip
 
 
-def from_outside(path: Path, name: str, unknown: bool, owner: str) -> Arrival:
+def from_outside(path: Path, name: str, unknown: bool, owner: str) -> Incoming:
     """By the settings inside it, or, when that is wanted (`unknown`), as a video without a recipe, of `owner`."""
     try:
         return from_inside(path, name)
@@ -56,7 +56,7 @@ def from_outside(path: Path, name: str, unknown: bool, owner: str) -> Arrival:
         return without_recipe(path, name, owner)
 
 
-def from_inside(path: Path, name: str = "") -> Arrival:
+def from_inside(path: Path, name: str = "") -> Incoming:
     """An MP4 of this or another studio, by the settings inside it. It has no verdict: that is given here or not.
 
     Args:
@@ -74,10 +74,10 @@ def from_inside(path: Path, name: str = "") -> Arrival:
                                        mp4_sha256=result.mp4_sha256)
     if result != video.result:
         raise Foreign(f"{named.name} was edited: its length, size or speed is not what its settings say.")
-    return Arrival(video, data, decoded)
+    return Incoming(video, data, decoded)
 
 
-def from_beside(path: Path, beside: Path) -> Arrival:
+def from_beside(path: Path, beside: Path) -> Incoming:
     """An MP4 and its sidecar, as they lay in another library: tags, favourite and verdict come along.
 
     Raises:
@@ -90,10 +90,10 @@ def from_beside(path: Path, beside: Path) -> Arrival:
     except OSError as error:
         raise DamagedVideo(f"{beside.name} cannot be read: {error.strerror}.") from error
     data = _bytes(path)
-    return Arrival(video, data, checked(video, data))
+    return Incoming(video, data, checked(video, data))
 
 
-def without_recipe(path: Path, name: str = "", owner: str = "") -> Arrival:
+def without_recipe(path: Path, name: str = "", owner: str = "") -> Incoming:
     """An MP4 of another program, kept as it is under a new id.
 
     Raises:
@@ -108,7 +108,7 @@ def without_recipe(path: Path, name: str = "", owner: str = "") -> Arrival:
     video = Video(id=new_id(now), created=now.isoformat(timespec="milliseconds"), owner=owner, parent=None,
                   request=VideoRequest(named), receipt=NO_RECEIPT, result=_result(about, data), runtime=Runtime(),
                   recipe=False)
-    return Arrival(video, data, decoded)
+    return Incoming(video, data, decoded)
 
 
 def checked(video: Video, mp4: bytes) -> clip.Clip:

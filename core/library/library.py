@@ -22,18 +22,18 @@ from core.library import incoming as arrivals
 from core.library import sidecar
 from core.library.atomic_files import disk_errors
 from core.library.deleting import Deleting
-from core.library.incoming import HERE, Arrival, Kept
+from core.library.incoming import HERE, ImportResult, Incoming
 from core.library.intake import keep
-from core.library.recovery import Report, Sweep
+from core.library.recovery import OpeningReport, Sweep
 from core.library.search.catalogue import Catalogue
 from core.library.search.entry import Entry
 from core.library.search.facets import Facets
 from core.library.search.index import Index
 from core.library.search.query import Page, Query
-from core.library.storage.derived_files import Derived
+from core.library.storage.derived_files import DerivedFiles
 from core.library.storage.newer_video import glimpse
 from core.library.storage.trash import Trash
-from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Shelf
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, VideoFiles
 from core.library.tags import clean_tags
 from core.library.verification import Finding, examine, whole
 
@@ -57,21 +57,21 @@ class Library:
     def __init__(self, data_dir: Path, writable: bool, trash_days: int = 30) -> None:
         self.data_dir = Path(data_dir)
         self.writable = writable
-        self.report: Report | None = None
-        self._shelf = Shelf(self.data_dir / "library")
-        self.trash = Trash(self._shelf)
-        self.deleting = Deleting(self._shelf, self.trash, Derived(self.data_dir / "derived"), trash_days,
+        self.report: OpeningReport | None = None
+        self._video_files = VideoFiles(self.data_dir / "library")
+        self.trash = Trash(self._video_files)
+        self.deleting = Deleting(self._video_files, self.trash, DerivedFiles(self.data_dir / "derived"), trash_days,
                                  self._change, lambda: self._catalogue)
         self._changing = threading.RLock()
         if writable:
             with disk_errors(str(self.data_dir)):
-                self._shelf.root.mkdir(parents=True, exist_ok=True)
+                self._video_files.root.mkdir(parents=True, exist_ok=True)
         self._index = Index(self.data_dir / "index.json", writable)
         if writable and self.newer:
             raise NewerLibrary(self.newer)
-        self._catalogue = Catalogue(self._index, self._shelf)
+        self._catalogue = Catalogue(self._index, self._video_files)
         if writable:
-            self.report = Sweep(self._shelf, self._index, trust=True, mend=True).run()
+            self.report = Sweep(self._video_files, self._index, trust=True, mend=True).run()
         else:
             self._read_without_index()
 
@@ -108,11 +108,11 @@ class Library:
 
     def has(self, video_id: str) -> bool:
         """Whether anything of a video of that id is here."""
-        return self._shelf.has(video_id, MP4) or self.has_sidecar(video_id)
+        return self._video_files.has(video_id, MP4) or self.has_sidecar(video_id)
 
     def has_sidecar(self, video_id: str) -> bool:
         """Whether its sidecar is here, in whatever state."""
-        return self._shelf.has(video_id, SIDECAR)
+        return self._video_files.has(video_id, SIDECAR)
 
     def found(self, query: Query) -> dict[str, int]:
         """The ids of all videos that match, in order, each with the bytes of its MP4."""
@@ -134,32 +134,32 @@ class Library:
 
         Raises NotFound; DamagedVideo: a file is missing, unreadable or cut; ReadOnly: a newer studio wrote it.
         """
-        return whole(self._shelf, self.trash, video_id, self._index.get(video_id) is not None)
+        return whole(self._video_files, self.trash, video_id, self._index.get(video_id) is not None)
 
     def glimpse(self, video_id: str) -> Video | None:
         """What can be shown of a video that a newer studio wrote; None when not even its MP4 can be read."""
-        return glimpse(self._shelf, video_id)
+        return glimpse(self._video_files, video_id)
 
     def mp4_path(self, video_id: str) -> Path:
         """The MP4 of a video. This and its three sisters raise NotFound when there is none."""
-        return self._shelf.existing(video_id, MP4)
+        return self._video_files.existing(video_id, MP4)
 
     def sidecar_path(self, video_id: str) -> Path:
         """The sidecar of a video."""
-        return self._shelf.existing(video_id, SIDECAR)
+        return self._video_files.existing(video_id, SIDECAR)
 
     def poster_path(self, video_id: str) -> Path:
         """The poster of a video, a WebP."""
-        return self._shelf.existing(video_id, POSTER)
+        return self._video_files.existing(video_id, POSTER)
 
     def animation_path(self, video_id: str) -> Path:
         """The small moving preview of a video, a WebP."""
-        return self._shelf.existing(video_id, ANIMATION)
+        return self._video_files.existing(video_id, ANIMATION)
 
     def verify(self, ids: Iterable[str] | None = None) -> list[Finding]:
         """Compare files with sidecars, every byte; all videos when no ids are given. Raises NotFound."""
         still: AbstractContextManager = self._changing if self.writable else nullcontext()
-        return list(examine(self._shelf, None if ids is None else set(ids), still, settled=self.writable))
+        return list(examine(self._video_files, None if ids is None else set(ids), still, settled=self.writable))
 
     # Changing
 
@@ -177,7 +177,7 @@ class Library:
             ReadOnly: this process may not write, or a newer studio has written that id.
         """
         self._may_change()
-        return self._keep(Arrival(video, mp4, arrivals.checked(video, mp4))).video
+        return self._keep(Incoming(video, mp4, arrivals.checked(video, mp4))).video
 
     def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None,
                add: Iterable[str] = (), remove: Iterable[str] = ()) -> Video:
@@ -193,7 +193,7 @@ class Library:
             if add or gone:
                 there = before.tags if wanted is None else wanted
                 wanted = clean_tags([*(tag for tag in there if tag not in gone), *add])
-            document = sidecar.load(self._shelf.path(video_id, SIDECAR).read_bytes())  # keys unknown here survive
+            document = sidecar.load(self._video_files.path(video_id, SIDECAR).read_bytes())  # keys unknown here survive
             if wanted is not None:
                 document["tags"] = list(wanted)
             if favorite is not None:
@@ -201,7 +201,7 @@ class Library:
             video = sidecar.video_of(document)
             if video == before:
                 return before
-            self._shelf.write_sidecar(video_id, sidecar.dump(document))
+            self._video_files.write_sidecar(video_id, sidecar.dump(document))
             self._catalogue.put(video)
             reach("change:index")
         return video
@@ -210,7 +210,7 @@ class Library:
         """Move a video into the trash, or remove it when none is kept; see `Deleting.delete`."""
         return self.deleting.delete(video_id, moment)
 
-    def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> Kept:
+    def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> ImportResult:
         """Keep a copy of an MP4 of this or another studio, from the settings inside it, under its own id.
 
         A video that is already here is returned as it is; a damaged one is healed by its good copy.
@@ -226,12 +226,12 @@ class Library:
         self._may_change()
         return self._keep(arrivals.from_outside(path, name, unknown, owner))
 
-    def _keep(self, arrival: Arrival) -> Kept:
+    def _keep(self, incoming: Incoming) -> ImportResult:
         with self._changing:
-            return keep(arrival, self._shelf, self._index, self._catalogue)
+            return keep(incoming, self._video_files, self._index, self._catalogue)
 
     def merge(self, path: Path, beside: Path | None = None, twin: str | None = None,
-              unknown: bool = False) -> Kept:
+              unknown: bool = False) -> ImportResult:
         """Take in a video of another library. Tags are joined; a favourite of either is one.
 
         Args:
@@ -245,20 +245,20 @@ class Library:
         if beside is None:
             return self.import_mp4(path, unknown=unknown)
         self._may_change()
-        arrival = arrivals.from_beside(path, beside)
+        incoming = arrivals.from_beside(path, beside)
         with self._changing:
-            kept = self._keep(arrival) if twin is None else Kept(self.get(twin), HERE)
-            tags = clean_tags((*kept.video.tags, *arrival.video.tags))
-            favorite = kept.video.favorite or arrival.video.favorite
+            kept = self._keep(incoming) if twin is None else ImportResult(self.get(twin), HERE)
+            tags = clean_tags((*kept.video.tags, *incoming.video.tags))
+            favorite = kept.video.favorite or incoming.video.favorite
             if (tags, favorite) == (kept.video.tags, kept.video.favorite):
                 return kept
-            return Kept(self.change(kept.video.id, tags, favorite), kept.outcome)
+            return ImportResult(self.change(kept.video.id, tags, favorite), kept.outcome)
 
-    def reindex(self) -> Report:
+    def reindex(self) -> OpeningReport:
         """Make the index again from the sidecars, and mend what opening mends. Raises ReadOnly."""
         with self._change():
-            self._catalogue = Catalogue(self._index, self._shelf)
-            return Sweep(self._shelf, self._index, trust=False, mend=True).run()
+            self._catalogue = Catalogue(self._index, self._video_files)
+            return Sweep(self._video_files, self._index, trust=False, mend=True).run()
 
     def together(self) -> AbstractContextManager[None]:
         """The index file is written after all the changes made inside, not after each."""
@@ -285,4 +285,4 @@ class Library:
     def _read_without_index(self) -> None:
         """A reader's way out when there is no index to read: look at the sidecars themselves."""
         if self._index.problem:
-            Sweep(self._shelf, self._index, trust=True, mend=False).run()
+            Sweep(self._video_files, self._index, trust=True, mend=False).run()

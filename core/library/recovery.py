@@ -17,11 +17,11 @@ from core.library.search.gc_pause import uncollected
 from core.library.search.index import Index
 from core.library.storage.newer_video import glimpse
 from core.library.storage.trash import Trash
-from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Folder, Shelf
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Folder, VideoFiles
 
 
 @dataclass(frozen=True)
-class Report:
+class OpeningReport:
     """What was found and mended, in numbers of videos or files, and as sentences for a person (none: all well).
 
     Attributes:
@@ -53,8 +53,8 @@ class Sweep:
         mend: change files; False only reads (a library that another studio owns).
     """
 
-    def __init__(self, shelf: Shelf, index: Index, trust: bool, mend: bool) -> None:
-        self._shelf = shelf
+    def __init__(self, video_files: VideoFiles, index: Index, trust: bool, mend: bool) -> None:
+        self._video_files = video_files
         self._index = index
         self._trust = trust
         self._mend = mend
@@ -63,20 +63,20 @@ class Sweep:
         self._count = dict.fromkeys(("added", "leftovers", "remade", "posters", "lost", "damaged", "newer"), 0)
 
     @uncollected()
-    def run(self) -> Report:
+    def run(self) -> OpeningReport:
         """Mend, renew the index, and say what was done."""
         before, why = self._index.all(), self._index.problem
         if self._mend:
-            self._count["leftovers"] += Trash(self._shelf).settle()
-        for path in self._shelf.folders():
+            self._count["leftovers"] += Trash(self._video_files).settle()
+        for path in self._video_files.folders():
             with disk_errors(str(path)):
-                self._folder(self._shelf.folder(path))
+                self._folder(self._video_files.folder(path))
         same = self._known == len(before) == len(self._entries)  # nearly always, and counting is quicker
         dropped = 0 if same else len({row.id for row in before} - {entry.id for entry in self._entries})
         if why or dropped or self._count["added"]:
             self._index.replace_all(self._entries)
-        report = Report(videos=len(self._entries), dropped=dropped, **self._count)
-        return Report(**{**vars(report), "sentences": self._sentences(report, why)})
+        report = OpeningReport(videos=len(self._entries), dropped=dropped, **self._count)
+        return OpeningReport(**{**vars(report), "sentences": self._sentences(report, why)})
 
     def _folder(self, folder: Folder) -> None:
         if self._mend:
@@ -104,7 +104,7 @@ class Sweep:
     def _whole(self, video_id: str, stamp: int) -> None:
         row = self._index.get(video_id)
         try:
-            entry = Entry.of(self._shelf.read(video_id), stamp)
+            entry = Entry.of(self._video_files.read(video_id), stamp)
         except (DamagedVideo, NotFound):
             self._count["damaged"] += 1
             if row is not None:
@@ -112,7 +112,7 @@ class Sweep:
             return
         except ReadOnly:
             self._count["newer"] += 1
-            seen = None if row is not None and row.sidecar_ns == -stamp else glimpse(self._shelf, video_id)
+            seen = None if row is not None and row.sidecar_ns == -stamp else glimpse(self._video_files, video_id)
             entry = row if seen is None else Entry.of(seen, -stamp)
             if entry is None:
                 return
@@ -120,10 +120,10 @@ class Sweep:
         self._entries.append(entry)
 
     def _read(self, video_id: str) -> Entry:
-        return Entry.of(self._shelf.read(video_id), self._shelf.stamp(video_id))
+        return Entry.of(self._video_files.read(video_id), self._video_files.stamp(video_id))
 
     def _without_sidecar(self, video_id: str) -> None:
-        path, mp4 = self._shelf.path(video_id, SIDECAR), self._shelf.path(video_id, MP4)
+        path, mp4 = self._video_files.path(video_id, SIDECAR), self._video_files.path(video_id, MP4)
         try:
             decoded = clip.read(mp4)
             video = sidecar.video_from_comment(decoded.comment, mp4, decoded.video_sha256,
@@ -143,10 +143,10 @@ class Sweep:
             self._count["added"] += 1
 
     def _without_mp4(self, video_id: str, folder: Folder) -> None:
-        path = self._shelf.path(video_id, SIDECAR)
+        path = self._video_files.path(video_id, SIDECAR)
         if video_id in folder.having[SIDECAR]:
             try:
-                self._shelf.read(video_id)
+                self._video_files.read(video_id)
             except ReadOnly:
                 self._count["newer"] += 1
                 return
@@ -155,18 +155,18 @@ class Sweep:
             if f"{video_id}{MP4}" in folder.unfinished:
                 self._remove(path)
             else:
-                self._shelf.set_aside(video_id)
+                self._video_files.set_aside(video_id)
                 self._count["lost"] += 1
                 return
         for suffix in (POSTER, ANIMATION):
             if video_id in folder.having[suffix]:
-                self._remove(self._shelf.path(video_id, suffix))
+                self._remove(self._video_files.path(video_id, suffix))
 
     def _posters(self, video_id: str) -> None:
         try:
-            whole = clip.read(self._shelf.path(video_id, MP4))
-            write_file(self._shelf.path(video_id, POSTER), posters.poster(whole.frames))
-            write_file(self._shelf.path(video_id, ANIMATION), posters.animation(whole.frames, whole.fps))
+            whole = clip.read(self._video_files.path(video_id, MP4))
+            write_file(self._video_files.path(video_id, POSTER), posters.poster(whole.frames))
+            write_file(self._video_files.path(video_id, ANIMATION), posters.animation(whole.frames, whole.fps))
         except StudioError:
             return  # damaged: verify names it; no room for a picture: the next start tries again
         self._count["posters"] += 1
@@ -175,7 +175,7 @@ class Sweep:
         path.unlink(missing_ok=True)
         self._count["leftovers"] += 1
 
-    def _sentences(self, report: Report, why: str) -> tuple[str, ...]:
+    def _sentences(self, report: OpeningReport, why: str) -> tuple[str, ...]:
         said = []
         if why and (report.videos or why == "damaged"):
             kept = f" The damaged file is kept as {self._index.quarantine.name}." if self._index.quarantine else ""

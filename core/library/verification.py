@@ -10,7 +10,7 @@ from core.domain.video import Video
 from core.errors import DamagedVideo, NotFound, ReadOnly
 from core.library.atomic_files import PART, file_sha256
 from core.library.storage.trash import Trash
-from core.library.storage.video_files import MP4, SIDECAR, Folder, Shelf
+from core.library.storage.video_files import MP4, SIDECAR, Folder, VideoFiles
 
 _SETTLED_S = 60  # a younger file may still be on its way when another process writes the library
 
@@ -28,14 +28,14 @@ class Finding:
 _RESTORE = "Import a copy of the MP4, or delete the video."
 
 
-def whole(shelf: Shelf, trash: Trash, video_id: str, indexed: bool) -> Video:
+def whole(video_files: VideoFiles, trash: Trash, video_id: str, indexed: bool) -> Video:
     """One video, from its sidecar. `indexed`: the index knows it.
 
     Raises:
         NotFound: no such video here. DamagedVideo: a file of it is missing or unreadable.
         ReadOnly: written by a newer studio.
     """
-    here = {suffix for suffix in (MP4, SIDECAR) if shelf.has(video_id, suffix)}
+    here = {suffix for suffix in (MP4, SIDECAR) if video_files.has(video_id, suffix)}
     if MP4 not in here and trash.has(video_id):
         raise NotFound(f"The video {video_id} is in the trash. Restore it to use it.")
     if not here or (here == {SIDECAR} and not indexed):
@@ -46,18 +46,19 @@ def whole(shelf: Shelf, trash: Trash, video_id: str, indexed: bool) -> Video:
         raise DamagedVideo(f"The sidecar of {video_id} is missing. Look through all files (reindex) to "
                            "make it again from its MP4.")
     try:
-        video = shelf.read(video_id)
+        video = video_files.read(video_id)
     except DamagedVideo as error:
         raise DamagedVideo(f"The settings of this video cannot be read: {video_id}{SIDECAR} is damaged. They are "
                            "inside its MP4, too: import that, and the file is made again; or delete the "
                            "video.") from error
-    if shelf.size(video_id) != video.result.bytes:
+    if video_files.size(video_id) != video.result.bytes:
         raise DamagedVideo(f"The MP4 of {video_id} is not as long as it was written: it is cut short, or another "
                            "file. Import a copy of it, or delete the video.")
     return video
 
 
-def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, settled: bool) -> Iterator[Finding]:
+def examine(video_files: VideoFiles, ids: set[str] | None, still: AbstractContextManager,
+            settled: bool) -> Iterator[Finding]:
     """Everything amiss with these videos (None: all), oldest month first.
 
     Args:
@@ -68,19 +69,19 @@ def examine(shelf: Shelf, ids: set[str] | None, still: AbstractContextManager, s
         NotFound: one of the ids is not a video's.
     """
     for video_id in ids or ():
-        if not shelf.has(video_id, MP4) and not shelf.has(video_id, SIDECAR):
+        if not video_files.has(video_id, MP4) and not video_files.has(video_id, SIDECAR):
             raise NotFound(f"There is no video {video_id}.")
-    for path in shelf.folders():
+    for path in video_files.folders():
         with still:
-            folder = shelf.folder(path)
-            found = list(_structure(shelf, folder, ids, settled))
+            folder = video_files.folder(path)
+            found = list(_structure(video_files, folder, ids, settled))
         yield from found
         for video_id in sorted(folder.whole):
             if ids is None or video_id in ids:
-                yield from _content(shelf, video_id)
+                yield from _content(video_files, video_id)
 
 
-def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool) -> Iterator[Finding]:
+def _structure(video_files: VideoFiles, folder: Folder, ids: set[str] | None, settled: bool) -> Iterator[Finding]:
     for part in folder.parts:
         video_id = part.name.partition(".")[0]
         if (ids is None or video_id in ids) and (settled or _is_old(part)):
@@ -90,7 +91,7 @@ def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool
     for video_id in sorted(films ^ sidecars):
         if ids is not None and video_id not in ids:
             continue
-        mp4, beside = shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR)
+        mp4, beside = video_files.path(video_id, MP4), video_files.path(video_id, SIDECAR)
         if video_id in films:
             yield Finding(video_id, beside, f"{beside.name} is missing beside its MP4.",
                           "Reindex: it is made again from the settings inside the MP4.")
@@ -99,10 +100,10 @@ def _structure(shelf: Shelf, folder: Folder, ids: set[str] | None, settled: bool
                           "Import a copy of the MP4, or generate it again from the settings in the sidecar.")
 
 
-def _content(shelf: Shelf, video_id: str) -> Iterator[Finding]:
-    mp4, beside = shelf.path(video_id, MP4), shelf.path(video_id, SIDECAR)
+def _content(video_files: VideoFiles, video_id: str) -> Iterator[Finding]:
+    mp4, beside = video_files.path(video_id, MP4), video_files.path(video_id, SIDECAR)
     try:
-        video = shelf.read(video_id)
+        video = video_files.read(video_id)
         size, sha256 = mp4.stat().st_size, file_sha256(mp4)
     except (NotFound, FileNotFoundError):
         return  # deleted meanwhile

@@ -9,7 +9,7 @@ from pathlib import Path
 from core.domain.video import Video, is_id
 from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
 from core.families.registry import MODELS
-from core.jobs.queue.bulk_queue import Bulk
+from core.jobs.queue.bulk_queue import BulkAction
 from core.jobs.queue.job import QUEUED, Job
 from core.jobs.queue.ledger import Ledger
 from core.library.search.query import Query
@@ -17,7 +17,7 @@ from core.library.storage.trash import TrashPage
 from core.library.storage.video_files import POSTER
 from core.library.tags import clean_tags
 from core.operations.disk_usage import DiskUse, disk_use
-from core.operations.leadership import Leading
+from core.operations.leadership import Leadership
 from core.settings import Settings, hub_cache
 
 PACKED = 32  # archives that are offered at a time
@@ -32,26 +32,26 @@ class Queued:
     refused: tuple[tuple[str, str], ...]
 
 
-class Many:
+class BulkActions:
     """Deeds to many videos of one studio. What is accepted here is done by the process that owns the library."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, leading: Leading,
+    def __init__(self, settings: Settings, ledger: Ledger, leadership: Leadership,
                  regenerate: Callable[[str, str], Job]) -> None:
         """`regenerate`: queues the request of the video of that id again, for an owner."""
         self._settings = settings
         self._ledger = ledger
-        self._leading = leading
+        self._leadership = leadership
         self._regenerate = regenerate
         self._packed: dict[str, tuple[str, ...]] = {}
 
     def found(self, query: Query) -> dict[str, int]:
         """The ids of all videos that match, in order, each with the bytes of its MP4."""
-        return self._leading.library.found(query)
+        return self._leadership.library.found(query)
 
     # Deeds
 
     def change(self, video_ids: Iterable[str], add: Iterable[str] = (), remove: Iterable[str] = (),
-               favorite: bool | None = None) -> Bulk:
+               favorite: bool | None = None) -> BulkAction:
         """Add and remove tags, set the favourite (None: as it is).
 
         Raises:
@@ -62,71 +62,71 @@ class Many:
             raise BadRequest("tags", "say which to add or to remove.")
         return self._begin("change", video_ids, add=added, remove=removed, favorite=favorite)
 
-    def delete(self, video_ids: Iterable[str]) -> Bulk:
+    def delete(self, video_ids: Iterable[str]) -> BulkAction:
         """Move videos into the trash, or remove them when none is kept. Raises BadRequest: no videos."""
         return self._begin("delete", video_ids)
 
-    def restore(self, video_ids: Iterable[str]) -> Bulk:
+    def restore(self, video_ids: Iterable[str]) -> BulkAction:
         """Bring videos back from the trash. Raises BadRequest: no videos."""
         return self._begin("restore", video_ids)
 
-    def erase(self, video_ids: Iterable[str]) -> Bulk:
+    def erase(self, video_ids: Iterable[str]) -> BulkAction:
         """Remove videos from the trash, for good. Raises BadRequest: no videos."""
         return self._begin("erase", video_ids)
 
-    def empty_trash(self) -> Bulk:
+    def empty_trash(self) -> BulkAction:
         """Remove all that is in the trash now, for good. Raises BadRequest: it is empty."""
-        return self.erase([each.id for each in self._leading.library.trash.content()])
+        return self.erase([each.id for each in self._leadership.library.trash.content()])
 
-    def undo(self, bulk_id: int) -> Bulk:
+    def undo(self, bulk_id: int) -> BulkAction:
         """Bring back what a bulk deleted, also while it is at it: that is stopped first. Raises NotFound."""
         self.stop(bulk_id)
-        bulk, videos = self.bulk(bulk_id), self._ledger.bulks.videos(bulk_id)
+        bulk, videos = self.bulk(bulk_id), self._ledger.bulk_queue.videos(bulk_id)
         done = bulk.done if bulk.ended is not None else bulk.total
-        trashed = self._leading.library.trash.has  # a killed process may have deleted a few more than it noted
+        trashed = self._leadership.library.trash.has  # a killed process may have deleted a few more than it noted
         return self.restore([*videos[:done], *filter(trashed, videos[done:])])
 
-    def _begin(self, deed: str, video_ids: Iterable[str], **args: object) -> Bulk:
-        if self._leading.library.newer:
-            raise NewerLibrary(self._leading.library.newer)
-        return self._worked_off(self._ledger.bulks.add(deed, tuple(video_ids), args))
+    def _begin(self, action: str, video_ids: Iterable[str], **args: object) -> BulkAction:
+        if self._leadership.library.newer:
+            raise NewerLibrary(self._leadership.library.newer)
+        return self._worked_off(self._ledger.bulk_queue.add(action, tuple(video_ids), args))
 
-    def _worked_off(self, bulk: Bulk) -> Bulk:
+    def _worked_off(self, bulk: BulkAction) -> BulkAction:
         """The bulk a moment later: a small one is done before a page is drawn again."""
-        self._leading.work_off()
+        self._leadership.work_off()
         until = time.monotonic() + PATIENCE_S
         while bulk.ended is None and time.monotonic() < until:
             time.sleep(0.01)
-            bulk = self._ledger.bulks.get(bulk.id)
+            bulk = self._ledger.bulk_queue.get(bulk.id)
         return bulk
 
-    def bulk(self, bulk_id: int) -> Bulk:
+    def bulk(self, bulk_id: int) -> BulkAction:
         """How far it is. Raises NotFound."""
-        return self._ledger.bulks.get(bulk_id)
+        return self._ledger.bulk_queue.get(bulk_id)
 
-    def follow(self, bulk_id: int) -> Iterator[Bulk]:
+    def follow(self, bulk_id: int) -> Iterator[BulkAction]:
         """Yield how far it is each time that changed, until it has ended. Raises NotFound."""
         last = None
         while last is None or last.ended is None:
-            bulk = self._ledger.bulks.get(bulk_id)
+            bulk = self._ledger.bulk_queue.get(bulk_id)
             if bulk != last:
                 yield bulk
             elif bulk.ended is None:
-                self._leading.work_off()  # whoever was at it may have ended
+                self._leadership.work_off()  # whoever was at it may have ended
                 time.sleep(0.05)
             last = bulk
 
-    def unfinished(self) -> tuple[Bulk, ...]:
+    def unfinished(self) -> tuple[BulkAction, ...]:
         """Those that have something left to do; somebody is at it, unless a newer studio wrote the library."""
-        waiting = self._ledger.bulks.unfinished()
+        waiting = self._ledger.bulk_queue.unfinished()
         if waiting:
-            self._leading.work_off()
+            self._leadership.work_off()
         return waiting
 
     def stop(self, bulk_id: int) -> None:
         """Leave it at what is done."""
-        self._ledger.bulks.request_stop(bulk_id)
-        bulk = self._ledger.bulks.get(bulk_id)
+        self._ledger.bulk_queue.request_stop(bulk_id)
+        bulk = self._ledger.bulk_queue.get(bulk_id)
         if bulk.ended is None:
             self._worked_off(bulk)
 
@@ -154,11 +154,11 @@ class Many:
 
     def trash(self, page: int = 1, page_size: int = 24) -> TrashPage:
         """One page of the trash, what was deleted last first; a page beyond the last one is the last one."""
-        return self._leading.library.trash.page(page, page_size)
+        return self._leadership.library.trash.page(page, page_size)
 
     def poster_path(self, video_id: str) -> Path:
         """The poster of a video, also of one in the trash. Raises NotFound."""
-        library = self._leading.library
+        library = self._leadership.library
         try:
             return library.poster_path(video_id)
         except NotFound:
@@ -176,11 +176,11 @@ class Many:
 
     def restore_one(self, video_id: str) -> Video:
         """Bring one video back from the trash, now. Raises NotFound, StudioError."""
-        return Video.from_document(self._leading.change("restore", {"id": video_id}))
+        return Video.from_document(self._leadership.change("restore", {"id": video_id}))
 
     def erase_one(self, video_id: str) -> None:
         """Remove one video from the trash for good, now. Raises NotFound, StudioError."""
-        self._leading.change("erase", {"id": video_id})
+        self._leadership.change("erase", {"id": video_id})
 
     def delete_one(self, video_id: str, for_good: bool = False) -> bool:
         """Move one video into the trash, or remove it when none is kept; whether it is in the trash now.
@@ -191,9 +191,9 @@ class Many:
         Raises:
             NotFound, StudioError.
         """
-        library = self._leading.library
+        library = self._leadership.library
         trashed = for_good and not library.has(video_id) and library.trash.has(video_id)
-        trashed = trashed or self._leading.change("delete", {"id": video_id})["trashed"]
+        trashed = trashed or self._leadership.change("delete", {"id": video_id})["trashed"]
         if trashed and for_good:
             self.erase_one(video_id)
         return trashed and not for_good

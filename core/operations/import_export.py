@@ -7,12 +7,12 @@ from typing import Any
 
 from core.domain.video import Video
 from core.errors import NotFound
-from core.library.folder_exchange import Found, Step, Twins, export, find, manifest
-from core.library.incoming import REFUSED, Kept
-from core.library.media.export_formats import RENDITIONS, OnFrame
+from core.library.folder_exchange import Found, TransferStep, Twins, export, find, manifest
+from core.library.incoming import REFUSED, ImportResult
+from core.library.media.export_formats import EXPORT_FORMATS, OnFrame
 from core.library.search.query import Query
-from core.library.storage.derived_files import Derived
-from core.operations.leadership import Leading
+from core.library.storage.derived_files import DerivedFiles
+from core.operations.leadership import Leadership
 
 BATCH_FILES = 16
 BATCH_BYTES = 32 * 2**20
@@ -22,50 +22,50 @@ def _quietly(_done: int, _total: int) -> None:
     """Nobody watches."""
 
 
-class Transfer:
+class ImportExport:
     """What goes in and out of the library that `leading` leads or reads. Safe in threads."""
 
-    def __init__(self, leading: Leading, derived: Derived) -> None:
-        self._leading = leading
+    def __init__(self, leadership: Leadership, derived: DerivedFiles) -> None:
+        self._leadership = leadership
         self._derived = derived
 
     # Out
 
-    def rendition(self, video_id: str, kind: str, on_frame: OnFrame = _quietly) -> Path:
+    def export_format(self, video_id: str, kind: str, on_frame: OnFrame = _quietly) -> Path:
         """The video in another form, made now unless it is still there from before.
 
         Args:
-            kind: a key of `RENDITIONS`.
+            kind: a key of `EXPORT_FORMATS`.
 
         Raises:
             NotFound: no such video or form.
             ClipError, DamagedVideo, DiskFull: it cannot be made.
         """
-        if kind not in RENDITIONS:
-            raise NotFound(f"There is no form {kind!r}; choose one of {', '.join(RENDITIONS)}.")
-        video, mp4 = self._leading.library.get(video_id), self._leading.library.mp4_path(video_id)
+        if kind not in EXPORT_FORMATS:
+            raise NotFound(f"There is no form {kind!r}; choose one of {', '.join(EXPORT_FORMATS)}.")
+        video, mp4 = self._leadership.library.get(video_id), self._leadership.library.mp4_path(video_id)
         return self._derived.get(self._name(video, kind),
-                                 lambda path: RENDITIONS[kind].make(video, mp4, path, on_frame))
+                                 lambda path: EXPORT_FORMATS[kind].make(video, mp4, path, on_frame))
 
-    def has_rendition(self, video: Video, kind: str) -> bool:
+    def has_export_format(self, video: Video, kind: str) -> bool:
         """Whether that form is still there from before."""
         return self._derived.find(self._name(video, kind)) is not None
 
     def _name(self, video: Video, kind: str) -> str:
-        return f"{video.id}-{video.result.mp4_sha256[:16]}{RENDITIONS[kind].suffix}"
+        return f"{video.id}-{video.result.mp4_sha256[:16]}{EXPORT_FORMATS[kind].suffix}"
 
-    def export(self, query: Query, folder: Path) -> Iterator[Step]:
+    def export(self, query: Query, folder: Path) -> Iterator[TransferStep]:
         """Copy the videos that match into a folder another studio can open, one a step; it can be begun again.
 
         Raises:
             BadRequest: the folder is not one to export into.
             DiskFull, ReadOnly, StudioError: the disk said no; what was copied before is whole.
         """
-        return export(self._leading.library, self._leading.library.found(query), folder)
+        return export(self._leadership.library, self._leadership.library.found(query), folder)
 
     # In
 
-    def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> Kept:
+    def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> ImportResult:
         """Take an MP4 of this or another studio into the library, from the recipe inside it.
 
         Args:
@@ -75,11 +75,11 @@ class Transfer:
         Raises:
             ClipError: the sentence says why it is refused.
         """
-        answer: dict[str, Any] = self._leading.change(
+        answer: dict[str, Any] = self._leadership.change(
             "import", {"path": str(Path(path).resolve()), "name": name, "unknown": unknown, "owner": owner})
-        return Kept(Video.from_document(answer["video"]), answer["outcome"])
+        return ImportResult(Video.from_document(answer["video"]), answer["outcome"])
 
-    def import_folder(self, folder: Path, unknown: bool = False) -> Iterator[Step]:
+    def import_folder(self, folder: Path, unknown: bool = False) -> Iterator[TransferStep]:
         """Take in every MP4 below a folder, one a step; a sidecar beside it brings its tags and favourite along.
 
         A video whose frames are here already, under another id, is not added again; only its tags and favourite
@@ -95,25 +95,26 @@ class Transfer:
         found, listed = find(folder), manifest(folder)["videos"]
         missing = sorted({row["id"] for row in listed} - {each.path.stem for each in found})
         total, done = len(found) + len(missing), 0
-        twins = Twins(self._leading.library, {each.video.id for each in found if each.video})
-        with self._leading.staying():
+        twins = Twins(self._leadership.library, {each.video.id for each in found if each.video})
+        with self._leadership.staying():
             for batch in _batches(found):
                 asked = [{"path": str(each.path.resolve()), "twin": twins.of(each.video),
                           "beside": str(each.beside.resolve()) if each.beside else None} for each in batch]
-                answers = self._leading.change("merge", {"videos": asked, "unknown": unknown})
+                answers = self._leadership.change("merge", {"videos": asked, "unknown": unknown})
                 for each, answer in zip(batch, answers, strict=True):
                     done += 1
-                    yield Step(done, total, each.path.name, answer["outcome"], answer.get("reason", ""))
+                    yield TransferStep(done, total, each.path.name, answer["outcome"], answer.get("reason", ""))
         for video_id in missing:
             done += 1
-            yield Step(done, total, video_id, REFUSED, "The folder's manifest names it, but its MP4 is not there.")
+            yield TransferStep(done, total, video_id, REFUSED,
+                               "The folder's manifest names it, but its MP4 is not there.")
 
-    def import_bytes(self, data: bytes | memoryview, name: str, unknown: bool = False, owner: str = "") -> Kept:
+    def import_bytes(self, data: bytes | memoryview, name: str, unknown: bool = False, owner: str = "") -> ImportResult:
         """The same with a file that was dropped on a page."""
         with self._derived.passing(data) as path:
             return self.import_mp4(path, name, unknown, owner)
 
-    def renew_settings(self, video_id: str) -> Kept:
+    def renew_settings(self, video_id: str) -> ImportResult:
         """Make the damaged sidecar of a video again, from inside its MP4, with the tags the index knows.
 
         Returns: the video whose settings are in the MP4, which may be another one.
@@ -122,12 +123,12 @@ class Transfer:
             NotFound: its MP4 is not here.
             ClipError: the MP4 holds no settings, or is damaged, too.
         """
-        known = self._leading.library.known(video_id)
-        kept = self.import_mp4(self._leading.library.mp4_path(video_id))
+        known = self._leadership.library.known(video_id)
+        kept = self.import_mp4(self._leadership.library.mp4_path(video_id))
         if known is None or kept.video.id != video_id or not (known.tags or known.favorite):
             return kept
-        self._leading.change("change", {"id": video_id, "tags": list(known.tags), "favorite": known.favorite})
-        return replace(kept, video=self._leading.library.get(video_id))
+        self._leadership.change("change", {"id": video_id, "tags": list(known.tags), "favorite": known.favorite})
+        return replace(kept, video=self._leadership.library.get(video_id))
 
 
 def _batches(found: Sequence[Found]) -> Iterator[list[Found]]:

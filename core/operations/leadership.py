@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.errors import NewerLibrary, ReadOnly, StudioError
-from core.jobs.dispatch.bulk_runner import BulkWork
+from core.jobs.dispatch.bulk_runner import BulkRunner
 from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.executors.process import ProcessExecutor
 from core.jobs.queue.ledger import Ledger
@@ -27,7 +27,7 @@ STAND_BY_S = 2.0
 BETWEEN_PIECES_S, TROUBLE_S = 0.005, 0.5
 
 
-class Leading:
+class Leadership:
     """This process's place on one data directory.
 
     Attributes:
@@ -183,7 +183,7 @@ class Leading:
     def _work_alone(self, library: Library, owned: ExitStack) -> None:
         """Work off the bulks, a piece at a time, so that a single change never waits for long. `owned`: what is
         given back at the end."""
-        work, pause = BulkWork(self._ledger.bulks, library, others_read=True), 0.0
+        work, pause = BulkRunner(self._ledger.bulk_queue, library, others_read=True), 0.0
         while True:
             self._closing.wait(pause)
             with self._changing:

@@ -19,14 +19,23 @@ from core.jobs.protocol import WorkerStatus
 from core.library.library import Library
 from core.library.search.query import Query
 from core.planning.differences import Forecast, expected_causes
-from core.planning.estimate import Estimate, Run, first_guess, in_words, loading, of_mode, seconds, what_changes
+from core.planning.estimate import (
+    Estimate,
+    PastRun,
+    first_guess,
+    in_words,
+    loading,
+    of_mode,
+    seconds,
+    what_changes,
+)
 from core.settings import Settings, hub_cache
 
 LOOKED_AT = 20
 KNOWN_RUNS = 500
 
 
-class Beforehand:
+class Planner:
     """The forecasts of one studio: they read, and change nothing. Safe in threads."""
 
     def __init__(self, settings: Settings, worker: Callable[[], WorkerStatus | None],
@@ -42,7 +51,7 @@ class Beforehand:
         self._worker = worker
         self._library = library
         self._device = device
-        self._runs: dict[str, tuple[str, Run] | None] = {}
+        self._runs: dict[str, tuple[str, PastRun] | None] = {}
         self._architectures: dict[Path | None, Architecture] = {}
 
     # What the model knows
@@ -193,7 +202,7 @@ class Beforehand:
         found = (status and status.resources) or Resources()
         return found.free_bytes if self._device() == "cuda" else found.total_bytes or main_memory()
 
-    def runs(self, model: str | None, count: int = LOOKED_AT) -> tuple[Run, ...]:
+    def runs(self, model: str | None, count: int = LOOKED_AT) -> tuple[PastRun, ...]:
         """What this machine took for its last videos, the newest first; of any model with None.
 
         While the worker has not said which device it has, it is taken to be that of the newest video.
@@ -205,7 +214,7 @@ class Beforehand:
         here = now.device_name if now is not None else known[0][0] if known else ""
         return tuple(run for device, run in known if device == here)
 
-    def _run(self, library: Library, video_id: str) -> tuple[str, Run] | None:
+    def _run(self, library: Library, video_id: str) -> tuple[str, PastRun] | None:
         """The device that made a video, and what it took; None where that is not known."""
         if video_id not in self._runs:
             try:
@@ -218,11 +227,11 @@ class Beforehand:
         return self._runs[video_id]
 
 
-def _run_of(video: Video, work: cost.Work) -> tuple[str, Run] | None:
+def _run_of(video: Video, work: cost.Work) -> tuple[str, PastRun] | None:
     result, took = video.result, video.runtime
     if took.denoise_s <= 0:
         return None
     pixels = result.num_frames * result.width * result.height
-    run = Run(work, video.request.num_inference_steps, pixels, took.denoise_s, took.decode_s, took.encode_s,
+    run = PastRun(work, video.request.num_inference_steps, pixels, took.denoise_s, took.decode_s, took.encode_s,
               took.load_s, mode_of(video.request.mode).key)
     return video.receipt.environment.device_name, run

@@ -3,20 +3,20 @@
 import shutil
 from typing import Any
 
-from core.operations.leadership import Leading
+from core.operations.leadership import Leadership
 from core.settings import Settings
 
 
-def readiness(settings: Settings, leading: Leading, counts: dict[str, int]) -> dict[str, Any]:
+def readiness(settings: Settings, leadership: Leadership, counts: dict[str, int]) -> dict[str, Any]:
     """`{"ready": bool, "problems": [sentence, …], …}`; `counts` says how many jobs are in each state.
 
     `run`: whether any process runs the jobs.
     """
-    dispatcher, problems = leading.dispatcher, []
+    dispatcher, problems = leadership.dispatcher, []
     status = dispatcher.status if dispatcher is not None else None
-    run = dispatcher is not None or leading.somebody_leads()
+    run = dispatcher is not None or leadership.somebody_leads()
     if not run:
-        problems.append(leading.problem or "no process runs the jobs (python -m core dispatch)")
+        problems.append(leadership.problem or "no process runs the jobs (python -m core dispatch)")
     if dispatcher is not None and dispatcher.failure is not None:
         problems.append(f"jobs are not run: {dispatcher.failure}")
     if dispatcher is not None and dispatcher.trouble:
@@ -25,6 +25,6 @@ def readiness(settings: Settings, leading: Leading, counts: dict[str, int]) -> d
         problems.append("the worker is starting")
     if shutil.disk_usage(settings.data_dir).free // 10**6 < settings.min_free_mb:
         problems.append("the disk is nearly full")
-    return {"ready": not problems, "problems": problems, "leads": leading.leads, "run": run,
+    return {"ready": not problems, "problems": problems, "leads": leadership.leads, "run": run,
             "worker": status.state if status else None, "device": status.device_name if status else None,
             "jobs": counts}

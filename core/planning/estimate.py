@@ -1,6 +1,6 @@
 """How long a video will take and how much memory it will need here, before it is made.
 
-The work comes from the model's configuration (`core.families.unet3d.cost`); how fast this machine does it, from what it did.
+The work comes from the model's configuration (its family's `cost`); how fast this machine does it, from what it did.
 Pure functions: who knows the history and the machine is `core.operations.planner`.
 """
 
@@ -24,7 +24,7 @@ RECENT = 0.9
 
 
 @dataclass(frozen=True)
-class Run:
+class PastRun:
     """What one video took on this machine.
 
     Attributes:
@@ -60,7 +60,7 @@ class Estimate:
     runs: int
 
 
-def seconds(work: Work, steps: int, pixels: int, newest_first: Sequence[Run]) -> float:
+def seconds(work: Work, steps: int, pixels: int, newest_first: Sequence[PastRun]) -> float:
     """Seconds without loading; at least one run is needed.
 
     A step takes a while of its own, however small the picture, and then grows with its operations: a small
@@ -70,7 +70,7 @@ def seconds(work: Work, steps: int, pixels: int, newest_first: Sequence[Run]) ->
     """
     a_step = _line([(_a_step(run.work, run.steps), run.denoise_s / run.steps) for run in newest_first])
 
-    def pace(took: Callable[[Run], float], size: Callable[[Run], float]) -> float:
+    def pace(took: Callable[[PastRun], float], size: Callable[[PastRun], float]) -> float:
         return _median([(took(run) / size(run), RECENT**age) for age, run in enumerate(newest_first)])
 
     return (steps * (a_step[0] + a_step[1] * _a_step(work, steps))
@@ -78,7 +78,7 @@ def seconds(work: Work, steps: int, pixels: int, newest_first: Sequence[Run]) ->
             + pixels * pace(lambda run: run.encode_s, lambda run: run.pixels))
 
 
-def of_mode(runs: Sequence[Run], mode: str) -> Sequence[Run]:
+def of_mode(runs: Sequence[PastRun], mode: str) -> Sequence[PastRun]:
     """Those runs that were made in that mode; where there are none, all of them."""
     return [run for run in runs if run.mode == mode] or runs
 
@@ -95,7 +95,7 @@ def first_guess(work: Work, resources: Resources, device: str, *, warm: bool) ->
     return work.total / speed if speed else None
 
 
-def loading(runs: Sequence[Run]) -> float:
+def loading(runs: Sequence[PastRun]) -> float:
     """Seconds that loading the model takes, from the runs that had to; 0 where none had."""
     found = [run.load_s for run in runs if run.load_s > 0.5]
     return statistics.median(found) if found else 0.0

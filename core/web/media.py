@@ -26,7 +26,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from core.errors import ClipError, DamagedVideo, DiskFull, StudioError
-from core.library.media.export_formats import RENDITIONS
+from core.library.media.export_formats import EXPORT_FORMATS
 from core.studio import Studio
 from core.web.archive import archive, members
 
@@ -52,7 +52,7 @@ def routes(studio: Callable[[], Studio]) -> list[Route]:
         Route("/app/static/video/{id}.json", media.sidecar),
         Route("/app/static/poster/{id}.webp", media.poster),
         Route("/app/static/animation/{id}.webp", media.animation),
-        Route("/app/static/export/{kind}/{id}", media.rendition),
+        Route("/app/static/export/{kind}/{id}", media.export_format),
         Route("/app/static/comparison/{a}_{b}.mp4", media.comparison),
         Route("/app/static/archive/{name}.zip", media.archive),
         Route("/app/static/preview/{id}.webp", media.preview),
@@ -80,19 +80,19 @@ class Media:
 
     def poster(self, request: Request) -> Response:
         """A still picture of the video, also of one in the trash."""
-        return self._file(request, lambda id: self._studio().many.poster_path(id), "image/webp", _KEPT)
+        return self._file(request, lambda id: self._studio().bulk_actions.poster_path(id), "image/webp", _KEPT)
 
     def animation(self, request: Request) -> Response:
         """The video as a small moving picture."""
         return self._file(request, lambda id: self._studio().library.animation_path(id), "image/webp", _KEPT)
 
-    def rendition(self, request: Request) -> Response:
+    def export_format(self, request: Request) -> Response:
         """The video in another form. Why it cannot be made is said in a sentence."""
         kind = request.path_params["kind"]
-        if kind not in RENDITIONS:
+        if kind not in EXPORT_FORMATS:
             return self.nothing(request)
-        return self._file(request, lambda id: self._studio().transfer.rendition(id, kind),
-                          RENDITIONS[kind].media_type, _REVALIDATED, RENDITIONS[kind].suffix)
+        return self._file(request, lambda id: self._studio().import_export.export_format(id, kind),
+                          EXPORT_FORMATS[kind].media_type, _REVALIDATED, EXPORT_FORMATS[kind].suffix)
 
     def comparison(self, request: Request) -> Response:
         """Two videos in one clip. It may be made again with other bytes, so a browser asks each time."""
@@ -106,7 +106,7 @@ class Media:
     def archive(self, request: Request) -> Response:
         """The videos that `Many.pack` offered under that name."""
         try:
-            chosen = self._studio().many.packed(request.path_params["name"])
+            chosen = self._studio().bulk_actions.packed(request.path_params["name"])
         except StudioError as error:
             return PlainTextResponse(str(error), status_code=404, headers={**_FRESH, **_SAFE})
         named = f"attachment; filename=\"{len(chosen)}-videos-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip\""

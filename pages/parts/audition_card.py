@@ -15,7 +15,7 @@ from core.library.media.contact_sheet import columns
 from core.studio import Studio
 from pages.parts.formatting import age, elapsed, model_title, plain, roughly, seconds, short_seed, shorten
 from pages.parts.scroll_to_result import accepted
-from pages.parts.shell import only_looking, studio
+from pages.parts.shell import current_studio, only_looking
 from pages.parts.toasts import tell_failure
 
 USUAL = 6
@@ -35,12 +35,12 @@ def audition_settings(spec: ModelSpec, keep: dict[str, Any]) -> None:
                        help="Empty: a third of all steps.")
 
 
-def audition_button(opened: Studio, ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
+def audition_button(studio: Studio, ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
     """`Try 6 seeds`: queues an audition of what the form says (`ask`) in the moment it is pressed."""
     count = st.session_state.f_audition_seeds
     full = ask().num_inference_steps or spec.defaults.num_inference_steps
     steps = st.session_state.get("f_audition_steps") or (short_steps(full) if full > 0 else 1)
-    estimate = opened.beforehand.estimate(ask(), Audition(tuple(range(count)), steps))
+    estimate = studio.planner.estimate(ask(), Audition(tuple(range(count)), steps))
     takes = f", about {roughly(estimate.seconds)}" if estimate is not None and estimate.seconds else ""
     st.button(f"Try {count} seeds", icon=":material/grid_view:", key="audition", on_click=_try,
               args=(ask,), disabled=only_looking(),
@@ -48,13 +48,13 @@ def audition_button(opened: Studio, ask: Callable[[], VideoRequest], spec: Model
                    f"with all {full} steps and begins with the same noise.")
 
 
-def audition_card(opened: Studio, job: Job) -> None:
+def audition_card(studio: Studio, job: Job) -> None:
     """The contact sheet of an audition that has ended well, with what can be done with it."""
     asked = job.audition
     request = job.request
     with st.container(border=True, key=f"audition_{job.id}"):
         try:
-            opened.contact_sheet_path(job.id)
+            studio.contact_sheet_path(job.id)
         except NotFound as error:
             st.caption(f":material/info: {plain(str(error))} The seeds can still be finished.")
         else:
@@ -85,7 +85,7 @@ def audition_card(opened: Studio, job: Job) -> None:
 
 def _try(ask: Callable[[], VideoRequest]) -> None:
     try:
-        accepted(studio().audition(ask(), st.session_state.f_audition_seeds,
+        accepted(current_studio().audition(ask(), st.session_state.f_audition_seeds,
                                    st.session_state.get("f_audition_steps")).id)
     except StudioError as error:
         st.session_state.f_failure = error
@@ -96,7 +96,7 @@ def _try(ask: Callable[[], VideoRequest]) -> None:
 
 def _finish(job_id: str, seed: int) -> None:
     try:
-        studio().finish(job_id, seed)
+        current_studio().finish(job_id, seed)
     except StudioError as error:
         tell_failure(error)
     else:
@@ -105,7 +105,7 @@ def _finish(job_id: str, seed: int) -> None:
 
 def _forget(job_id: str) -> None:
     try:
-        studio().forget_audition(job_id)
+        current_studio().forget_audition(job_id)
     except StudioError as error:
         tell_failure(error)
     if st.query_params.get("job") == job_id:
@@ -115,7 +115,7 @@ def _forget(job_id: str) -> None:
 def _try_others(job: Job) -> None:
     asked, following = job.audition, replace(job.request, seed=(job.audition.seeds[-1] + 1) % 2**SEED_BITS)
     try:
-        studio().audition(following, len(asked.seeds), asked.num_inference_steps)
+        current_studio().audition(following, len(asked.seeds), asked.num_inference_steps)
     except StudioError as error:
         tell_failure(error)
     else:

@@ -5,11 +5,11 @@ from typing import Any
 import streamlit as st
 
 from core.errors import StudioError
-from core.jobs.queue.bulk_queue import Bulk
+from core.jobs.queue.bulk_queue import BulkAction
 from core.operations.bulk_actions import Queued
 from core.studio import Studio
 from pages.parts.formatting import some
-from pages.parts.shell import POLL_S, studio
+from pages.parts.shell import POLL_S, current_studio
 from pages.parts.toasts import tell_failure
 from pages.parts.video_card import open_video
 
@@ -33,20 +33,20 @@ def _remember(**what: Any) -> None:
     st.session_state.update({"deleted": (), "bulk": None, "queued": None, **what})
 
 
-def done_row(opened: Studio) -> None:
+def done_row(studio: Studio) -> None:
     """What is being done to many videos now, with a way to stop it; and what was done last in this tab."""
-    known = [bulk.id for bulk in opened.many.unfinished()]
+    known = [bulk.id for bulk in studio.bulk_actions.unfinished()]
 
     @st.fragment(run_every=POLL_S if known else None)
     def live() -> None:
-        working = opened.many.unfinished()
+        working = studio.bulk_actions.unfinished()
         if [bulk.id for bulk in working] != known:
             st.rerun()
         for bulk in working:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"bulk_{bulk.id}"):
                 st.progress(bulk.done / bulk.total, f"{doing(bulk)}: {bulk.done:,} of {bulk.total:,}")
                 st.button("Stop", icon=":material/stop:", key=f"stop_{bulk.id}", disabled=bulk.stop_requested,
-                          on_click=opened.many.stop, args=(bulk.id,))
+                          on_click=studio.bulk_actions.stop, args=(bulk.id,))
 
     live()
     if st.session_state.get("deleted"):
@@ -56,22 +56,22 @@ def done_row(opened: Studio) -> None:
         _row(f"{some(len(result.jobs), 'video')} will be made again.", result.refused)
     elif st.session_state.get("bulk"):
         try:
-            bulk = opened.many.bulk(st.session_state.bulk)
+            bulk = studio.bulk_actions.bulk(st.session_state.bulk)
         except StudioError:
             return  # long ago
         if bulk.ended is not None:
-            _row(done(bulk, opened.settings.trash_days > 0), bulk.refused,
-                 _undo_bulk if bulk.deed == "delete" and bulk.done > bulk.refusals and opened.settings.trash_days
+            _row(done(bulk, studio.settings.trash_days > 0), bulk.refused,
+                 _undo_bulk if bulk.action == "delete" and bulk.done > bulk.refusals and studio.settings.trash_days
                  else None, bulk.id)
 
 
-def doing(bulk: Bulk) -> str:
+def doing(bulk: BulkAction) -> str:
     """What a bulk does: `Deleting`."""
     return {"delete": "Deleting", "restore": "Restoring", "erase": "Deleting for good"}.get(
-        bulk.deed, "Tagging" if bulk.args.get("favorite") is None else "Changing favourites")
+        bulk.action, "Tagging" if bulk.args.get("favorite") is None else "Changing favourites")
 
 
-def done(bulk: Bulk, trash: bool) -> str:
+def done(bulk: BulkAction, trash: bool) -> str:
     """What a bulk has done: `12 videos are in the trash.`"""
     count = bulk.done - bulk.refusals
     videos, are = some(count, "video"), "is" if count == 1 else "are"
@@ -83,7 +83,7 @@ def done(bulk: Bulk, trash: bool) -> str:
         "change": f"The tags of {videos} are changed." if favorite is None else
                   f"{videos} {are} marked as {favourites}." if favorite else
                   f"{videos} {are} not {favourites} any more.",
-    }[bulk.deed]
+    }[bulk.action]
     refused = f" {bulk.refusals:,} {'was' if bulk.refusals == 1 else 'were'} refused." if bulk.refusals else ""
     return (f"Stopped after {bulk.done:,} of {bulk.total:,}. " if bulk.stopped else "") + sentence + refused
 
@@ -103,7 +103,7 @@ def _row(sentence: str, refused: tuple[tuple[str, str], ...], undo: Any = None, 
 
 def _undo_bulk(bulk_id: int) -> None:
     try:
-        begun(studio().many.undo(bulk_id).id)
+        begun(current_studio().bulk_actions.undo(bulk_id).id)
     except StudioError as error:
         tell_failure(error)
 
@@ -113,7 +113,7 @@ def bring_back(video_ids: tuple[str, ...]) -> None:
     _remember()
     for video_id in video_ids:
         try:
-            studio().many.restore_one(video_id)
+            current_studio().bulk_actions.restore_one(video_id)
         except StudioError as error:
             tell_failure(error)
         else:

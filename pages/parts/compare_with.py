@@ -14,12 +14,12 @@ from pages.parts.formatting import age, shorten
 OFFERED = 6
 
 
-def compare_with(opened: Studio, video: Video) -> None:
+def compare_with(studio: Studio, video: Video) -> None:
     """Draw the button and, behind it, the choice."""
     with st.popover("Compare with another video", icon=":material/compare:", key="compare_with", width="stretch"):
         text = st.text_input("Search", key=f"compare_q_{video.id}", type="search", icon=":material/search:",
                              placeholder="Search prompts and tags, or paste an id")
-        found = _found(opened, video, text.strip())
+        found = _found(studio, video, text.strip())
         if not found:
             st.caption("No other video matches.")
         for other in found:
@@ -38,18 +38,18 @@ def in_order(one: Video, other: Entry) -> tuple[str, str]:
     return one.id, other.id
 
 
-def _found(opened: Studio, video: Video, text: str) -> list[Entry]:
+def _found(studio: Studio, video: Video, text: str) -> list[Entry]:
     """What is offered: with nothing searched for, the relatives first, then the newest."""
-    known = opened.library.known
+    known = studio.library.known
     if is_id(text):
         offered: Iterable[Entry | None] = [known(text)]
     else:
-        offered = opened.search(Query(text=text, page_size=2 * OFFERED)).entries
+        offered = studio.search(Query(text=text, page_size=2 * OFFERED)).entries
     if not text:
-        children = opened.search(Query(parent=video.id, page_size=OFFERED)).entries
+        children = studio.search(Query(parent=video.id, page_size=OFFERED)).entries
         offered = [known(video.parent or ""), *children, *offered]
     different = {other.id: other for other in offered
-                 if other is not None and other.id != video.id and is_here(opened, other.id)}
+                 if other is not None and other.id != video.id and is_here(studio, other.id)}
     return list(different.values())[:OFFERED]
 
 

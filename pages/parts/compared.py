@@ -29,12 +29,12 @@ def compare_from(a: str, b: str, key: str) -> None:
         st.switch_page(GALLERY, query_params={"video": b, "compare": f"{a},{b}"})
 
 
-def is_here(opened: Studio, video_id: str | None) -> bool:
+def is_here(studio: Studio, video_id: str | None) -> bool:
     """Whether the library has that video, whole, to compare with."""
     if video_id is None:
         return False
     try:
-        opened.video(video_id)
+        studio.video(video_id)
     except StudioError:
         return False
     return True
@@ -53,10 +53,10 @@ def asked_pair(text: str) -> tuple[str, str]:
     return ids[0], ids[1]
 
 
-def compared(opened: Studio, asked: str) -> None:
+def compared(studio: Studio, asked: str) -> None:
     """Draw the comparison the address asks for. Raises what speaks against it."""
-    a, b = (opened.video(video_id) for video_id in asked_pair(asked))
-    comparison = _made(opened, a, b)
+    a, b = (studio.video(video_id) for video_id in asked_pair(asked))
+    comparison = _made(studio, a, b)
     with st.container(horizontal=True, vertical_alignment="center", key="compared_head"):
         for letter, video in (("A", a), ("B", b)):
             st.button(f"Open {letter}", icon=":material/play_arrow:", key=f"open_{letter.lower()}", on_click=_open,
@@ -77,7 +77,7 @@ def compared(opened: Studio, asked: str) -> None:
     _numbers(comparison)
 
 
-def _made(opened: Studio, a: Video, b: Video) -> Comparison:
+def _made(studio: Studio, a: Video, b: Video) -> Comparison:
     """The comparison; while it is being made, how far that is. Leaving stops it."""
     place, bars = st.empty(), []
 
@@ -89,7 +89,7 @@ def _made(opened: Studio, a: Video, b: Video) -> Comparison:
         for bar in bars:
             bar.progress(done / total, text=f"Comparing frame {done} of {total}")
 
-    comparison = opened.comparisons.of(a.id, b.id, tell)
+    comparison = studio.comparisons.of(a.id, b.id, tell)
     place.empty()
     return comparison
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import StudioError
-from core.library.incoming import HEALED, HERE, Kept
+from core.library.incoming import HEALED, HERE, ImportResult
 from core.library.storage.video_files import SIDECAR
 from core.studio import Studio
 from pages.parts.drop_import import LIMIT_MB
@@ -12,34 +12,34 @@ from pages.parts.shell import only_looking, show_error
 from pages.parts.toasts import tell
 
 
-def damaged_video(opened: Studio, video_id: str, error: StudioError) -> None:
+def damaged_video(studio: Studio, video_id: str, error: StudioError) -> None:
     """Say what `error` says, what a look at every byte finds, and offer what mends it. Delete is in the head."""
     show_error(error)
-    known = opened.library.known(video_id)
+    known = studio.library.known(video_id)
     if known is not None:
         st.code(known.prompt, language=None, wrap_lines=True)
-    findings = opened.verify((video_id,))
+    findings = studio.verify((video_id,))
     for finding in findings:
         st.caption(f":material/troubleshoot: {plain(finding.problem)}")
-    has_sidecar = opened.library.has_sidecar(video_id)
+    has_sidecar = studio.library.has_sidecar(video_id)
     torn = has_sidecar and any(finding.path.suffix == SIDECAR for finding in findings)
     if torn and st.button("Make the settings again from its MP4", icon=":material/healing:", key="renew",
                           type="primary", disabled=only_looking(),
                           help="Tags and favourite come back, too; a verdict is lost."):
-        _renew(opened, video_id)
-    _good_copy(opened, video_id)
+        _renew(studio, video_id)
+    _good_copy(studio, video_id)
     with st.container(horizontal=True):
         if st.button("Look through all files", icon=":material/manage_search:", key="mend",
                      disabled=only_looking(),
                      help="Reads every sidecar, makes the index again, and makes a missing sidecar again from "
                           "inside its MP4."):
-            _mend(opened)
+            _mend(studio)
         if has_sidecar:
             st.link_button("Its settings", f"/app/static/video/{video_id}.json?download=1",
                            icon=":material/data_object:", help="The sidecar as it is")
 
 
-def _good_copy(opened: Studio, video_id: str) -> None:
+def _good_copy(studio: Studio, video_id: str) -> None:
     """A copy of the MP4, wherever the person still has one."""
     file = st.file_uploader(f"Bring in a good copy of its MP4, at most {LIMIT_MB} MB", type="mp4",
                             help="It comes back with its tags.", key=f"copy_{video_id}", max_upload_size=LIMIT_MB,
@@ -48,14 +48,14 @@ def _good_copy(opened: Studio, video_id: str) -> None:
         return
     st.session_state.copy_tried = file.file_id
     try:
-        kept = opened.transfer.import_bytes(file.getbuffer(), file.name)
+        kept = studio.import_export.import_bytes(file.getbuffer(), file.name)
     except StudioError as error:
         show_error(error)
         return
     _came(kept, video_id, file.name)
 
 
-def _came(kept: Kept, video_id: str, name: str) -> None:
+def _came(kept: ImportResult, video_id: str, name: str) -> None:
     """Say what came of the file of that name: the video that is open is whole again, or it is another one."""
     if kept.video.id == video_id:
         tell("The video is whole again.", "healing")
@@ -65,18 +65,18 @@ def _came(kept: Kept, video_id: str, name: str) -> None:
                icon=":material/help:")
 
 
-def _renew(opened: Studio, video_id: str) -> None:
+def _renew(studio: Studio, video_id: str) -> None:
     try:
-        kept = opened.transfer.renew_settings(video_id)
+        kept = studio.import_export.renew_settings(video_id)
     except StudioError as error:
         show_error(error)
         return
     _came(kept, video_id, f"{video_id}.mp4")
 
 
-def _mend(opened: Studio) -> None:
+def _mend(studio: Studio) -> None:
     try:
-        opened.reindex()
+        studio.reindex()
     except StudioError as error:
         show_error(error)
         return

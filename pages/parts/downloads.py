@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.domain.video import Video
 from core.errors import StudioError
-from core.library.media.export_formats import RENDITIONS
-from pages.parts.shell import show_error, studio
+from core.library.media.export_formats import EXPORT_FORMATS
+from pages.parts.shell import current_studio, show_error
 
 QUICK_PIXELS = 10_000_000  # of all frames; so many are made in about the time in which a download begins
 _ICONS = {"gif": ":material/gif_box:", "webm": ":material/movie:", "png": ":material/photo_library:"}
@@ -38,7 +38,7 @@ def downloads(video: Video, place: str) -> None:
     """The MP4 in one press, everything else in a menu. `place` keeps the keys of two places on one page apart."""
     _mp4(video.id)
     with st.popover("Download as", icon=":material/file_export:", width="stretch", key=f"download_as_{place}"):
-        for kind in RENDITIONS:
+        for kind in EXPORT_FORMATS:
             _rendition(video, kind, place)
         _json(video.id)
 
@@ -46,10 +46,10 @@ def downloads(video: Video, place: str) -> None:
 @st.fragment
 def _rendition(video: Video, kind: str, place: str) -> None:
     """A link that makes the form when it is followed; a large one is made first, in sight."""
-    title, opened = RENDITIONS[kind].title, studio()
+    title, studio = EXPORT_FORMATS[kind].title, current_studio()
     pixels = video.result.num_frames * video.result.width * video.result.height
     slot = st.empty()
-    if pixels > QUICK_PIXELS and not opened.transfer.has_rendition(video, kind):
+    if pixels > QUICK_PIXELS and not studio.import_export.has_export_format(video, kind):
         if not slot.button(f"Make {title}", icon=_ICONS[kind], key=f"make_{kind}_{place}", width="stretch",
                            help=f"{_SAID[kind]}. This takes a moment."):
             return
@@ -61,7 +61,7 @@ def _rendition(video: Video, kind: str, place: str) -> None:
             bar.progress(done / total, f"{title}: frame {done} of {total}")
 
         try:
-            opened.transfer.rendition(video.id, kind, tell)
+            studio.import_export.export_format(video.id, kind, tell)
         except StudioError as error:
             show_error(error)
             return

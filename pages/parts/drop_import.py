@@ -32,7 +32,7 @@ class Brought:
     foreign: bool = False
 
 
-def bring_in(opened: Studio) -> None:
+def bring_in(studio: Studio) -> None:
     """The place to drop files, and what became of each."""
     st.caption(f"MP4 files of this studio or another one, each at most {LIMIT_MB} MB. The settings are read from "
                "inside the file and checked against its frames.")
@@ -45,16 +45,16 @@ def bring_in(opened: Studio) -> None:
         for number, file in enumerate(waiting):
             said = f"{number + 1} of {len(waiting)}: {plain(shorten(file.name, 60))}"
             bar.progress(number / len(waiting), said)
-            brought[file.file_id] = _take(opened, file)
+            brought[file.file_id] = _take(studio, file)
         bar.empty()
     for file in files:
         _row(file.file_id, brought[file.file_id])
 
 
-def _take(opened: Studio, file: Any) -> Brought:
+def _take(studio: Studio, file: Any) -> Brought:
     unknown = file.file_id in st.session_state.get("keep_unknown", ())
     try:
-        kept = opened.transfer.import_bytes(file.getbuffer(), file.name, unknown)
+        kept = studio.import_export.import_bytes(file.getbuffer(), file.name, unknown)
     except StudioError as error:
         return Brought(file.name, reason=str(error), foreign=isinstance(error, Foreign) and not unknown)
     return Brought(file.name, kept.outcome, kept.video.id, kept.video.request.prompt)

@@ -8,9 +8,9 @@ from core.studio import Studio
 from pages.parts.formatting import roughly
 
 
-def estimate_line(opened: Studio, request: VideoRequest) -> None:
+def estimate_line(studio: Studio, request: VideoRequest) -> None:
     """One caption beside the button: time and memory, or nothing where the numbers are not accepted."""
-    estimate = opened.beforehand.estimate(request)
+    estimate = studio.planner.estimate(request)
     if estimate is not None:
         st.caption(estimate_words(estimate), width="content")
 

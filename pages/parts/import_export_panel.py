@@ -31,43 +31,43 @@ def transfer_button(key: str) -> None:
               kwargs={"transferring": True})
 
 
-def transfer(opened: Studio, query: Query) -> None:
+def transfer(studio: Studio, query: Query) -> None:
     """The dialog, while it is open. `query`: what the gallery shows."""
     if st.session_state.get("transferring"):
-        _dialog(opened, query)
+        _dialog(studio, query)
 
 
 @st.dialog("Import and export", width="large", icon=":material/swap_vert:", on_dismiss=close)
-def _dialog(opened: Studio, query: Query) -> None:
+def _dialog(studio: Studio, query: Query) -> None:
     if only_looking():
         st.caption(":material/lock: A newer studio wrote this library: videos can be exported from it, and none "
                    "brought in.")
     files, libraries = st.tabs(["Files", "Whole libraries"])
     with files:
-        bring_in(opened)
+        bring_in(studio)
     with libraries:
-        _export(opened, query)
+        _export(studio, query)
         st.divider()
-        _import(opened)
+        _import(studio)
 
 
-def _export(opened: Studio, query: Query) -> None:
+def _export(studio: Studio, query: Query) -> None:
     """Copy what the gallery shows into a folder."""
-    found, kept = opened.search(replace(query, page_size=1)).total, opened.search(Query(page_size=1)).total
+    found, kept = studio.search(replace(query, page_size=1)).total, studio.search(Query(page_size=1)).total
     which = "the one video" if found == 1 else f"{'all' if found == kept else 'the'} {found:,} videos"
     which += " of this library" if found == kept else " that the filters let through"
     st.text(f"Export {which} into a folder that another studio can open or import.")
-    st.session_state.setdefault("export_folder", str(opened.settings.data_dir / "exports" /
+    st.session_state.setdefault("export_folder", str(studio.settings.data_dir / "exports" /
                                                      f"{datetime.now(UTC):%Y-%m-%d}"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Folder to export into", key="export_folder", width="stretch",
                       help="On the machine the studio runs on. What is there already is not copied again.")
         begun = st.button("Export", icon=":material/folder_copy:", key="export", disabled=not found)
     if begun:
-        _follow("export", lambda folder: opened.transfer.export(query, folder), st.session_state.export_folder)
+        _follow("export", lambda folder: studio.import_export.export(query, folder), st.session_state.export_folder)
 
 
-def _import(opened: Studio) -> None:
+def _import(studio: Studio) -> None:
     """Take in the folder of another studio."""
     st.text("Import a folder that was exported, or any folder with MP4s. What is here already is not added again; "
             "tags and favourites are joined.")
@@ -77,7 +77,7 @@ def _import(opened: Studio) -> None:
         begun = st.button("Import", icon=":material/drive_folder_upload:", key="import",
                           disabled=only_looking() or not st.session_state.import_folder.strip())
     if begun:
-        _follow("import", opened.transfer.import_folder, st.session_state.import_folder)
+        _follow("import", studio.import_export.import_folder, st.session_state.import_folder)
 
 
 def _follow(name: str, begin: Callable[[Path], Iterator[Step]], text: str) -> None:

@@ -9,13 +9,13 @@ from pages.parts.shell import POLL_S
 from pages.parts.toasts import say_in_passing
 
 
-def making(opened: Studio) -> None:
+def making(studio: Studio) -> None:
     """What is being made now; the grid is drawn again when it is done."""
-    known = [job.id for job in opened.jobs(UNFINISHED)]
+    known = [job.id for job in studio.jobs(UNFINISHED)]
 
     @st.fragment(run_every=POLL_S if known else None)
     def live() -> None:
-        jobs = opened.jobs(UNFINISHED)
+        jobs = studio.jobs(UNFINISHED)
         if [job.id for job in jobs] != known:
             st.rerun()
         say_in_passing()

@@ -25,7 +25,7 @@ from pages.parts.formatting import (
     seconds,
     shorten,
 )
-from pages.parts.shell import GALLERY, GENERATE, only_looking, studio
+from pages.parts.shell import GALLERY, GENERATE, current_studio, only_looking
 from pages.parts.toasts import tell_failure
 
 _KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": "",
@@ -92,7 +92,7 @@ def ended_card(job: Job) -> None:
 def _lead_on(job: Job) -> None:
     """The way to what was made, and to a comparison with what it was made from."""
     with st.container(horizontal=True, width="content", gap="xsmall"):
-        if job.audition is None and job.parent is not None and is_here(studio(), job.parent):
+        if job.audition is None and job.parent is not None and is_here(current_studio(), job.parent):
             compare_from(job.parent, job.id, f"compare_job_{job.id}")
         if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
             page, name = (GALLERY, "video") if job.audition is None else (GENERATE, "job")
@@ -101,7 +101,7 @@ def _lead_on(job: Job) -> None:
 
 def _mend(job: Job) -> None:
     """The one button that mends what happened: what fits where memory was short, else the same again."""
-    smaller = studio().beforehand.smaller(job.request) if job.error == OutOfMemory.__name__ else None
+    smaller = current_studio().planner.smaller(job.request) if job.error == OutOfMemory.__name__ else None
     if smaller is not None:
         st.button(f"Use {in_words(what_changes(job.request, smaller))}", icon=":material/content_cut:",
                   key=f"retry_{job.id}", on_click=_submit, args=(job, smaller), type="primary",
@@ -138,13 +138,13 @@ def _head(job: Job, line: str) -> None:
                 made_of(job)))))
         if job.state == PAUSED:
             st.button("Resume", icon=":material/play_arrow:", key=f"resume_{job.id}", on_click=_ask,
-                      args=(studio().resume, job.id), type="primary", disabled=only_looking())
+                      args=(current_studio().resume, job.id), type="primary", disabled=only_looking())
         elif can_pause(job):
             st.button("Pause", icon=":material/pause:", key=f"pause_{job.id}", on_click=_ask,
-                      args=(studio().pause, job.id),
+                      args=(current_studio().pause, job.id),
                       disabled=job.pause_requested or job.cancel_requested or only_looking())
         st.button("Cancel", icon=":material/close:", key=f"cancel_{job.id}", on_click=_ask,
-                  args=(studio().cancel, job.id),
+                  args=(current_studio().cancel, job.id),
                   disabled=job.cancel_requested or job.state not in (QUEUED, RUNNING, PAUSED) or only_looking())
 
 
@@ -168,15 +168,15 @@ def _ask(wish: Callable[[str], Job], job_id: str) -> None:
 def _submit(job: Job, request: VideoRequest) -> None:
     try:
         if job.audition is not None:
-            studio().audition(request, len(job.audition.seeds), job.audition.num_inference_steps)
+            current_studio().audition(request, len(job.audition.seeds), job.audition.num_inference_steps)
         else:
-            studio().submit(request, parent=job.parent, kind="remix" if job.parent else "generate")
+            current_studio().submit(request, parent=job.parent, kind="remix" if job.parent else "generate")
     except StudioError as error:
         tell_failure(error)
 
 
 def _retry(job_id: str) -> None:
     try:
-        studio().retry(job_id)
+        current_studio().retry(job_id)
     except StudioError as error:
         tell_failure(error)

@@ -26,9 +26,9 @@ _STEP = ".st-key-story { --step: 1rem; } @media (max-width: 640px) { .st-key-sto
 _ITSELF = '[class*="st-key-kin_"][class*="_itself"] { border-left: 3px solid #0f8299; padding-left: 0.5rem; }'
 
 
-def story(opened: Studio, video: Video) -> None:
+def story(studio: Studio, video: Video) -> None:
     """Draw where the video came from, what else was made from there, and what was made from it."""
-    family = lineage(opened.library, video)
+    family = lineage(studio.library, video)
     if family.alone:
         return
     style(_STEP + _INDENT + _ITSELF)

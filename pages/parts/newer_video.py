@@ -12,9 +12,9 @@ from pages.parts.recipe_table import recipe
 from pages.parts.video_card import NEWER
 
 
-def newer_video(opened: Studio, video_id: str, error: ReadOnly) -> None:
+def newer_video(studio: Studio, video_id: str, error: ReadOnly) -> None:
     """Play it; where that cannot be, say what `error` says."""
-    video = opened.library.glimpse(video_id)
+    video = studio.library.glimpse(video_id)
     if video is None:
         st.error(plain(str(error)), icon=":material/lock:")
         return

@@ -13,12 +13,12 @@ from core.library.search.query import Place, Query
 from core.library.tags import MAX_COUNT
 from core.studio import Studio
 from pages.parts.bulk_progress import deleted
-from pages.parts.shell import only_looking, studio
+from pages.parts.shell import current_studio, only_looking
 from pages.parts.toasts import tell, tell_failure
 from pages.parts.video_card import open_video, star
 
 
-def head(opened: Studio, video_id: str, query: Query, video: Video | None, fixed: bool = False) -> None:
+def head(studio: Studio, video_id: str, query: Query, video: Video | None, fixed: bool = False) -> None:
     """Draw the head.
 
     Args:
@@ -26,7 +26,7 @@ def head(opened: Studio, video_id: str, query: Query, video: Video | None, fixed
         video: None when it cannot be read.
         fixed: it is only looked at.
     """
-    place = opened.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
+    place = studio.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
     neighbour = place.next or place.previous
     with st.container(key=f"head_of_{video_id}"), \
             st.container(horizontal=True, vertical_alignment="center", key="head"):
@@ -37,7 +37,7 @@ def head(opened: Studio, video_id: str, query: Query, video: Video | None, fixed
         st.space("stretch")
         if video is not None:
             _favorite(video)
-        undoable = video is not None and opened.settings.trash_days > 0
+        undoable = video is not None and studio.settings.trash_days > 0
         st.button("Delete", icon=":material/delete:", key="delete", shortcut="Delete",
                   disabled=fixed or only_looking(), on_click=_remove if undoable else _ask,
                   args=(video_id, neighbour) if undoable else (video_id,))
@@ -93,9 +93,9 @@ def _remove(video_id: str, neighbour: str | None) -> None:
 def _delete(video_id: str) -> bool:
     """Delete the video; one that is in the trash already was wanted there. Whether it is there now."""
     try:
-        return studio().delete(video_id)
+        return current_studio().delete(video_id)
     except NotFound:
-        if not studio().library.trash.has(video_id):
+        if not current_studio().library.trash.has(video_id):
             raise
         return True
 
@@ -106,17 +106,17 @@ def close() -> None:
     st.query_params.pop("video", None)
 
 
-def tags_field(opened: Studio, video: Video) -> None:
+def tags_field(studio: Studio, video: Video) -> None:
     """The tags of the video, to add to and to take from. What stands there is what the sidecar says."""
     key = f"tags_{video.id}"
     st.session_state[key] = list(video.tags)
-    st.multiselect("Tags", sorted({*opened.facets().tags, *video.tags}), key=key, accept_new_options=True,
+    st.multiselect("Tags", sorted({*studio.facets().tags, *video.tags}), key=key, accept_new_options=True,
                    max_selections=MAX_COUNT, select_all=False, placeholder="Add a tag", wrap=True,
                    on_change=_keep_tags, args=(video.id, key), disabled=only_looking())
 
 
 def _keep_tags(video_id: str, key: str) -> None:
     try:
-        studio().change(video_id, tags=tuple(st.session_state[key]))
+        current_studio().change(video_id, tags=tuple(st.session_state[key]))
     except StudioError as error:
         tell_failure(error)

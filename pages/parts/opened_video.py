@@ -26,25 +26,25 @@ from pages.parts.video_card import NO_RECIPE, open_video
 TALLEST = 600  # pixels of the screen
 
 
-def opened_video(opened: Studio, video_id: str, query: Query) -> None:
+def opened_video(studio: Studio, video_id: str, query: Query) -> None:
     """Draw the video of that id, or say why it cannot be shown. `query`: what was searched when it was opened."""
     try:
-        video = opened.video(video_id)
+        video = studio.video(video_id)
     except NotFound as error:
         show_error(error)
-        if is_id(video_id) and opened.library.trash.has(video_id):
+        if is_id(video_id) and studio.library.trash.has(video_id):
             st.button("Restore it", icon=":material/restore_from_trash:", key="restore_here", on_click=bring_back,
                       args=((video_id,),), disabled=only_looking())
         return
     except DamagedVideo as error:
-        head(opened, video_id, query, None)
-        damaged_video(opened, video_id, error)
+        head(studio, video_id, query, None)
+        damaged_video(studio, video_id, error)
         return
     except ReadOnly as error:
-        head(opened, video_id, query, None, fixed=True)
-        newer_video(opened, video_id, error)
+        head(studio, video_id, query, None, fixed=True)
+        newer_video(studio, video_id, error)
         return
-    head(opened, video_id, query, video)
+    head(studio, video_id, query, video)
     with st.container(key="opened"):
         picture, facts = st.columns([6, 5], gap="large")
     with picture:
@@ -52,45 +52,45 @@ def opened_video(opened: Studio, video_id: str, query: Query) -> None:
             show_video(video, TALLEST)
         opened_keys(again=video.recipe and not only_looking(), changed=not only_looking())
         actions(video, "opened")
-        compare_with(opened, video)
+        compare_with(studio, video)
         if video.recipe and not only_looking():
-            _foreseen(opened, video)
-            _regenerations(opened, video)
-        story(opened, video)
+            _foreseen(studio, video)
+            _regenerations(studio, video)
+        story(studio, video)
     with facts:
         with st.container(key="said"):
             if video.verdict is not None:
                 show_verdict(video.verdict, video.result.num_frames)
-                if is_here(opened, video.parent):
+                if is_here(studio, video.parent):
                     st.button("Compare with its parent", icon=":material/compare:", key="compare_parent",
                               on_click=compare, args=(video.parent, video.id))
             st.code(video.request.prompt, language=None, wrap_lines=True)
-        tags_field(opened, video)
+        tags_field(studio, video)
         if not video.recipe:
             st.info(NO_RECIPE, icon=":material/info:")
         recipe(video)
 
 
-def _regenerations(opened: Studio, video: Video) -> None:
+def _regenerations(studio: Studio, video: Video) -> None:
     """Jobs that make this video again: their progress while they run, their verdict when they are done.
 
     Who watched the last of them to its end is shown both videos side by side.
     """
-    known = _made_from(opened.jobs(UNFINISHED), video)  # the newest first
+    known = _made_from(studio.jobs(UNFINISHED), video)  # the newest first
 
     @st.fragment(run_every=POLL_S if known else None)
     def live() -> None:
-        jobs = _made_from(opened.jobs(UNFINISHED), video)
+        jobs = _made_from(studio.jobs(UNFINISHED), video)
         if {job.id for job in jobs} != {job.id for job in known}:
-            if not jobs and _regenerated(opened, known[0]):
+            if not jobs and _regenerated(studio, known[0]):
                 _compare(video.id, known[0].id)
             st.rerun()
         say_in_passing()
         for job in jobs:
             job_card(job)
-        ended = [job for job in opened.jobs(ENDED, limit=50) if job.parent == video.id][:1]
+        ended = [job for job in studio.jobs(ENDED, limit=50) if job.parent == video.id][:1]
         if ended and not jobs:
-            _outcome(opened, ended[0])
+            _outcome(studio, ended[0])
 
     live()
 
@@ -99,18 +99,18 @@ def _made_from(jobs: tuple[Job, ...], video: Video) -> list[Job]:
     return [job for job in jobs if job.parent == video.id]
 
 
-def _regenerated(opened: Studio, job: Job) -> bool:
+def _regenerated(studio: Studio, job: Job) -> bool:
     """Whether that job has made its video, with a verdict on how it compares with its parent."""
     try:
-        return opened.video(job.id).verdict is not None
+        return studio.video(job.id).verdict is not None
     except StudioError:
         return False
 
 
-def _outcome(opened: Studio, job: Job) -> None:
+def _outcome(studio: Studio, job: Job) -> None:
     """What became of the last regeneration."""
     try:
-        child = opened.video(job.id)
+        child = studio.video(job.id)
     except StudioError:
         if not job.ended_well:
             ended_card(job)
@@ -131,9 +131,9 @@ def _outcome(opened: Studio, job: Job) -> None:
             st.caption(f":material/info: {plain(job.reason)}")
 
 
-def _foreseen(opened: Studio, video: Video) -> None:
+def _foreseen(studio: Studio, video: Video) -> None:
     """What will differ, said before anything runs."""
-    forecast = opened.beforehand.foresee(video.id)
+    forecast = studio.planner.foresee(video.id)
     if forecast.causes:
         listed = "\n".join(f"- {plain(cause(each))}" for each in forecast.causes)
         st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")

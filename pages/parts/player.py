@@ -7,7 +7,7 @@ from core.domain.video import Video
 from core.errors import StudioError
 from pages.parts.downloads import downloads, video_url
 from pages.parts.formatting import VERDICT_ICONS, fitting_width, plain, shorten, verdict_text, verdict_title
-from pages.parts.shell import GENERATE, only_looking, studio
+from pages.parts.shell import GENERATE, current_studio, only_looking
 from pages.parts.toasts import tell, tell_failure
 
 TALLEST = 440
@@ -50,7 +50,7 @@ def actions(video: Video, place: str) -> None:
 def regenerate(video_id: str) -> None:
     """Queue the same request again; called before the page is drawn."""
     try:
-        studio().regenerate(video_id)
+        current_studio().regenerate(video_id)
     except StudioError as error:
         tell_failure(error)
     else:

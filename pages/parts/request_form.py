@@ -17,7 +17,7 @@ from pages.parts.audition_card import audition_button, audition_settings
 from pages.parts.estimate_line import estimate_line
 from pages.parts.formatting import plain, shorten, size
 from pages.parts.scroll_to_result import accepted
-from pages.parts.shell import device_word, only_looking, show_error, studio
+from pages.parts.shell import current_studio, device_word, only_looking, show_error
 
 MOST_EXAMPLES = 6
 OTHER_SIZE = "other"
@@ -25,10 +25,10 @@ FIRST_PROMPT = "a red ball bouncing on a white background"
 KEEP: dict[str, Any] = {"persist_state": "session"}
 
 
-def request_form(opened: Studio) -> None:
+def request_form(studio: Studio) -> None:
     """Draw the form; pressing Generate queues what it says, before the page is drawn again."""
-    models = opened.models()
-    _fill_once(opened, models)
+    models = studio.models()
+    _fill_once(studio, models)
     spec = models[st.session_state.f_model]
     if _parent():
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -38,8 +38,8 @@ def request_form(opened: Studio) -> None:
             st.warning(f"Its {name} {plain(str(was))} is not offered here; the form has {plain(now)} instead.",
                        icon=":material/swap_horiz:")
     st.text_area("Prompt", key="f_prompt", height=96, placeholder="Describe the video in one sentence", **KEEP)
-    _hint(opened, spec)
-    examples = opened.beforehand.prompt_examples(spec.key)[:MOST_EXAMPLES]
+    _hint(studio, spec)
+    examples = studio.planner.prompt_examples(spec.key)[:MOST_EXAMPLES]
     if examples:
         st.pills("Try one of these", examples, format_func=lambda text: plain(shorten(text, 34)), key="f_example",
                  on_change=_take_example, label_visibility="collapsed", wrap=True)
@@ -47,7 +47,7 @@ def request_form(opened: Studio) -> None:
     with left:
         st.selectbox("Model", list(models), format_func=lambda key: models[key].title, key="f_model",
                      help=plain(spec.summary), on_change=_take_defaults, **KEEP)
-        st.caption(f"{_model_line(opened, spec)} {plain(spec.licence)}: {plain(spec.permitted_use)}")
+        st.caption(f"{_model_line(studio, spec)} {plain(spec.licence)}: {plain(spec.permitted_use)}")
     with right:
         st.number_input(_label("Frames", spec, "num_frames"), key="f_num_frames", value=None, step=1, **KEEP)
         st.caption(_length(spec))
@@ -68,8 +68,8 @@ def request_form(opened: Studio) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Generate", type="primary", icon=":material/auto_awesome:", key="generate", on_click=_submit,
                   shortcut="Ctrl+Enter", disabled=only_looking())
-        audition_button(opened, _request, spec)
-        estimate_line(opened, _request())
+        audition_button(studio, _request, spec)
+        estimate_line(studio, _request())
 
 
 def fill_from(request: VideoRequest, models: dict[str, ModelSpec]) -> None:
@@ -93,27 +93,27 @@ def fill_from(request: VideoRequest, models: dict[str, ModelSpec]) -> None:
     st.session_state.f_failure = None
 
 
-def _fill_once(opened: Studio, models: dict[str, ModelSpec]) -> None:
+def _fill_once(studio: Studio, models: dict[str, ModelSpec]) -> None:
     """Fill the form at the first visit, and again when the address names a video to start from."""
     source = st.query_params.get("from", "")
     if source and st.session_state.get("f_filled_from") != source:
         st.session_state.f_filled_from = source
         st.session_state.f_parent = None
         try:
-            fill_from(opened.video(source).asked(), models)
+            fill_from(studio.video(source).asked(), models)
             st.session_state.f_parent = source
         except StudioError as error:
             st.session_state.f_failure = error
     if st.session_state.get("f_model") not in models:
-        default = opened.default_model()
+        default = studio.default_model()
         st.session_state.f_model = default if default in models else next(iter(models))
         _take_defaults()
 
 
 def _take_defaults() -> None:
     """Set every field to what suits the chosen model; a prompt of the person's own is kept."""
-    opened = studio()
-    spec = opened.models()[st.session_state.f_model]
+    studio = current_studio()
+    spec = studio.models()[st.session_state.f_model]
     defaults = spec.defaults
     for name in ("num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height", "scheduler"):
         st.session_state[f"f_{name}"] = getattr(defaults, name)
@@ -122,9 +122,9 @@ def _take_defaults() -> None:
     st.session_state.setdefault("f_negative_prompt", NEGATIVE_PROMPT)
     st.session_state.setdefault("f_seed", "")
     st.session_state.f_failure = None
-    examples = {text for key in opened.models() for text in opened.beforehand.prompt_examples(key)}
+    examples = {text for key in studio.models() for text in studio.planner.prompt_examples(key)}
     if st.session_state.get("f_prompt", "") in examples | {"", FIRST_PROMPT}:
-        st.session_state.f_prompt = (*opened.beforehand.prompt_examples(spec.key), FIRST_PROMPT)[0]
+        st.session_state.f_prompt = (*studio.planner.prompt_examples(spec.key), FIRST_PROMPT)[0]
 
 
 def _take_example() -> None:
@@ -137,9 +137,9 @@ def _roll() -> None:
     st.session_state.f_seed = str(secrets.randbits(SEED_BITS))
 
 
-def _hint(opened: Studio, spec: ModelSpec) -> None:
+def _hint(studio: Studio, spec: ModelSpec) -> None:
     """One quiet line that is always there, so that nothing below it moves: unknown words, or what is known."""
-    unknown = opened.beforehand.unknown_words(spec.key, st.session_state.f_prompt or "")
+    unknown = studio.planner.unknown_words(spec.key, st.session_state.f_prompt or "")
     with st.container(key="hint"):
         if unknown:
             words = ", ".join(f"*{plain(word)}*" for word in unknown[:6])
@@ -149,14 +149,14 @@ def _hint(opened: Studio, spec: ModelSpec) -> None:
             st.caption(plain(spec.summary))
 
 
-def _model_line(opened: Studio, spec: ModelSpec) -> str:
+def _model_line(studio: Studio, spec: ModelSpec) -> str:
     """Whether the chosen model is loaded, or what its first use will do."""
-    status = opened.worker()
+    status = studio.worker()
     if status is not None and status.model == spec.key:
         return f"Ready on {device_word(status)}."
     if status is not None and status.device == "cpu" and spec.needs_cuda:
         return "Needs an NVIDIA GPU; this machine has none."
-    if not opened.beforehand.is_on_disk(spec.key):
+    if not studio.planner.is_on_disk(spec.key):
         return f"Downloads {size(spec.download_bytes)} at first use." if spec.download_bytes else "Not here yet."
     return "Not loaded yet: the first video loads it." if status is not None else ""
 
@@ -218,7 +218,7 @@ def _scheduler_title(key: str) -> str:
 
 def _mode_title(key: str) -> str:
     """A mode, and what making its videos again on this machine comes to."""
-    again = IDENTICAL if studio().device() in MODES[key].identical_on else EQUIVALENT
+    again = IDENTICAL if current_studio().device() in MODES[key].identical_on else EQUIVALENT
     return f"{MODES[key].title} · {again} each time"
 
 
@@ -260,7 +260,7 @@ def _use_fitting(changes: dict[str, int]) -> None:
 def _submit() -> None:
     parent = _parent()
     try:
-        accepted(studio().submit(_request(), parent=parent, kind="remix" if parent else "generate").id)
+        accepted(current_studio().submit(_request(), parent=parent, kind="remix" if parent else "generate").id)
     except StudioError as error:
         st.session_state.f_failure = error
     else:

@@ -20,15 +20,15 @@ from pages.parts.toasts import say_in_passing
 SHOWN_FAILURES, SHOWN_JOBS = 3, 6
 
 
-def stage(opened: Studio) -> None:
+def stage(studio: Studio) -> None:
     """Draw it, and keep it moving while something is being made."""
     asked = st.query_params.get("job", "")
-    known = _unfinished(opened)
+    known = _unfinished(studio)
 
     @st.fragment(run_every=POLL_S if known else None)
     def live() -> None:
         with shown_errors():
-            jobs = _unfinished(opened)
+            jobs = _unfinished(studio)
             if {job.id for job in jobs} != {job.id for job in known}:
                 st.rerun()
             say_in_passing()
@@ -37,52 +37,52 @@ def stage(opened: Studio) -> None:
                 job_card(job, TALLEST if job.state in ACTIVE or first else 0)
             if len(jobs) > SHOWN_JOBS:
                 st.caption(f"and {len(jobs) - SHOWN_JOBS} more in the queue")
-            shown = _show_ended(opened, asked, jobs)
+            shown = _show_ended(studio, asked, jobs)
             if not shown and not jobs:
-                _show_example(opened)
+                _show_example(studio)
             of = shown.request if shown is not None else jobs[0].request if jobs else None
-            audition = _audition_of(opened, of) if of is not None else None
+            audition = _audition_of(studio, of) if of is not None else None
             if audition is not None and (shown is None or shown.id != audition.id):
-                audition_card(opened, audition)
+                audition_card(studio, audition)
 
     live()
 
 
-def _unfinished(opened: Studio) -> list[Job]:
+def _unfinished(studio: Studio) -> list[Job]:
     """Jobs that run or wait, in the order in which they will end, then the paused ones."""
-    jobs = opened.jobs(UNFINISHED, limit=500)
+    jobs = studio.jobs(UNFINISHED, limit=500)
     return sorted(jobs, key=lambda job: (job.state == PAUSED, job.state == QUEUED, job.position))
 
 
-def _audition_of(opened: Studio, request: VideoRequest) -> Job | None:
+def _audition_of(studio: Studio, request: VideoRequest) -> Job | None:
     """The audition from which that request was chosen, so that its other seeds stay at hand."""
-    for job in opened.jobs((DONE,), limit=20):
+    for job in studio.jobs((DONE,), limit=20):
         if job.audition is not None and request.seed in job.audition.seeds \
                 and replace(request, seed=None) == replace(job.request, seed=None):
             return job
     return None
 
 
-def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> Job | None:
+def _show_ended(studio: Studio, asked: str, unfinished: list[Job]) -> Job | None:
     """Show the job of the address, else what ended last: failures briefly, then one result. The last one shown."""
     if is_id(asked):
-        jobs = [opened.job(asked)]
+        jobs = [studio.job(asked)]
     else:
-        jobs = list(opened.jobs(ENDED, limit=20))
+        jobs = list(studio.jobs(ENDED, limit=20))
         if unfinished:
             first = min(job.created for job in unfinished)
             jobs = [job for job in jobs if job.ended >= first]
     failures: list[Job] = []
     for job in jobs:
         if job.state == DONE and job.audition is not None:
-            audition_card(opened, job)
+            audition_card(studio, job)
             return job
         if job.state == DONE:
             try:
-                video = opened.video(job.id)
+                video = studio.video(job.id)
             except (NotFound, DamagedVideo, ReadOnly):
                 continue
-            _show_result(opened, video, job.reason)
+            _show_result(studio, video, job.reason)
             return job
         if job.state in ENDED and len(failures) < SHOWN_FAILURES:
             ended_card(job)
@@ -90,12 +90,12 @@ def _show_ended(opened: Studio, asked: str, unfinished: list[Job]) -> Job | None
     return failures[-1] if failures else None
 
 
-def _show_result(opened: Studio, video: Video, remark: str) -> None:
+def _show_result(studio: Studio, video: Video, remark: str) -> None:
     with st.container(border=True):
         show_video(video)
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
-        if video.parent is not None and is_here(opened, video.parent):
+        if video.parent is not None and is_here(studio, video.parent):
             compare_from(video.parent, video.id, "compare_stage")
         with st.container(gap=None):
             st.text(video.request.prompt)
@@ -107,8 +107,8 @@ def _show_result(opened: Studio, video: Video, remark: str) -> None:
         actions(video, "stage")
 
 
-def _show_example(opened: Studio) -> None:
-    examples = opened.examples()
+def _show_example(studio: Studio) -> None:
+    examples = studio.examples()
     with st.container(border=True):
         if not examples:
             with st.container(height=360, border=False, horizontal_alignment="center",
@@ -117,7 +117,7 @@ def _show_example(opened: Studio) -> None:
                 st.text("Your video appears here.", width="content")
                 st.caption("Press Generate: the form is filled with a prompt that works.", width="content")
             return
-        offered = opened.beforehand.prompt_examples(opened.default_model())  # the best comes first
+        offered = studio.planner.prompt_examples(studio.default_model())  # the best comes first
         ranks = {prompt: rank for rank, prompt in enumerate(offered)}
         video = min(examples, key=lambda example: ranks.get(example.request.prompt, len(ranks)))
         play(video, f"/app/static/example/{video.id}.mp4", TALLEST)

@@ -7,7 +7,7 @@ from core.library.search.query import Query
 from core.library.search.saved_searches import MAX_NAME, SavedSearch
 from pages.parts.filters import ask
 from pages.parts.formatting import plain
-from pages.parts.shell import studio
+from pages.parts.shell import current_studio
 from pages.parts.toasts import tell, tell_failure
 
 
@@ -15,7 +15,7 @@ def saved_searches(query: Query) -> None:
     """Draw the button and what it unfolds. `query`: what is searched for now."""
     with st.popover("Saved", icon=":material/bookmark:", key="saved"):
         try:
-            saved = studio().searches.all()
+            saved = current_studio().searches.all()
         except StudioError as error:
             st.warning(plain(str(error)), icon=":material/warning:")
             saved = ()
@@ -60,7 +60,7 @@ def _save(query: Query) -> None:
     if not name.strip():
         return
     try:
-        studio().searches.save(name, query)
+        current_studio().searches.save(name, query)
     except StudioError as error:
         tell_failure(error)
         return
@@ -70,7 +70,7 @@ def _save(query: Query) -> None:
 
 def _rename(name: str, key: str) -> None:
     try:
-        studio().searches.rename(name, st.session_state[key])
+        current_studio().searches.rename(name, st.session_state[key])
     except StudioError as error:
         tell_failure(error)
         return
@@ -79,7 +79,7 @@ def _rename(name: str, key: str) -> None:
 
 def _forget(search: SavedSearch) -> None:
     try:
-        studio().searches.delete(search.name)
+        current_studio().searches.delete(search.name)
     except StudioError as error:
         tell_failure(error)
         return

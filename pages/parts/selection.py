@@ -15,11 +15,11 @@ from core.errors import StudioError
 from core.library.search.entry import Entry
 from core.library.search.query import Page, Query
 from core.library.tags import MAX_COUNT
-from core.operations.bulk_actions import Many
+from core.operations.bulk_actions import BulkActions
 from core.studio import Studio
 from pages.parts.bulk_progress import begun, queued
 from pages.parts.formatting import plain, size, some
-from pages.parts.shell import only_looking, studio
+from pages.parts.shell import current_studio, only_looking
 from pages.parts.toasts import say_in_passing, tell, tell_failure
 from pages.parts.video_table import table_to_choose_from
 
@@ -44,17 +44,17 @@ def _from_address(asked: str) -> dict[str, int]:
     ids: Iterable[str] = asked.split(",")
     if re.fullmatch(r"[0-9a-f]{32}", asked):
         try:
-            ids = studio().many.packed(asked)
+            ids = current_studio().bulk_actions.packed(asked)
         except StudioError:
             tell("The studio was restarted, and what was selected is not known any more. Select it again.", "info")
             say_in_passing()
             ids = ()
-    found = (studio().library.known(video_id) for video_id in ids)
+    found = (current_studio().library.known(video_id) for video_id in ids)
     return {entry.id: entry.bytes for entry in found if entry is not None}
 
 
-def _into_address(opened: Studio, chosen: dict[str, int]) -> None:
-    asked = ",".join(chosen) if len(chosen) <= MOST_IN_ADDRESS else opened.many.pack(chosen)
+def _into_address(studio: Studio, chosen: dict[str, int]) -> None:
+    asked = ",".join(chosen) if len(chosen) <= MOST_IN_ADDRESS else studio.bulk_actions.pack(chosen)
     if st.query_params.get(IN_ADDRESS) != asked:
         st.query_params[IN_ADDRESS] = asked
 
@@ -108,10 +108,10 @@ def _elsewhere() -> None:
     st.session_state.chosen_elsewhere = st.session_state.get("chosen_elsewhere", 0) + 1
 
 
-def selection_bar(opened: Studio, query: Query, page: Page) -> None:
+def selection_bar(studio: Studio, query: Query, page: Page) -> None:
     """How many are chosen and how large they are, ways to choose more, and what to do with them."""
     chosen = picked()
-    _into_address(opened, chosen)
+    _into_address(studio, chosen)
     with st.container(border=True, key="selection", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
             large = f" · {size(sum(chosen.values()))}" if chosen else ""
@@ -126,7 +126,7 @@ def selection_bar(opened: Studio, query: Query, page: Page) -> None:
             st.button("Done", icon=":material/close:", key="picked_done", on_click=_pick, args=(False,))
         if chosen:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="deeds"):
-                _deeds(opened, chosen)
+                _deeds(studio, chosen)
 
 
 def _pick_page(page: Page) -> None:
@@ -137,7 +137,7 @@ def _pick_page(page: Page) -> None:
 
 def _pick_all(query: Query) -> None:
     _elsewhere()
-    picked().update(studio().many.found(query))
+    picked().update(current_studio().bulk_actions.found(query))
 
 
 def _pick_none() -> None:
@@ -145,16 +145,16 @@ def _pick_none() -> None:
     picked().clear()
 
 
-def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
+def _deeds(studio: Studio, chosen: dict[str, int]) -> None:
     fixed = only_looking()
     with st.popover("Tags", icon=":material/sell:", key="deed_tags", disabled=fixed):
-        _tags(opened)
+        _tags(studio)
     with st.popover("Favourite", icon=":material/star:", key="deed_favorite", disabled=fixed):
         st.button("Mark as favourites", key="deed_star", width="stretch", on_click=_change,
                   args=({"favorite": True},))
         st.button("Not favourites any more", key="deed_unstar", width="stretch", on_click=_change,
                   args=({"favorite": False},))
-    st.link_button("Download ZIP", f"/app/static/archive/{opened.many.pack(chosen)}.zip",
+    st.link_button("Download ZIP", f"/app/static/archive/{studio.bulk_actions.pack(chosen)}.zip",
                    icon=":material/download:", help="The MP4 and the settings of each, in one file of about "
                    f"{size(sum(chosen.values()))}")
     with st.popover("Regenerate", icon=":material/replay:", key="deed_regenerate", disabled=fixed):
@@ -163,7 +163,7 @@ def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
         st.button(f"Queue {some(len(chosen), 'job')}", type="primary", key="deed_queue", on_click=_regenerate)
     if len(chosen) == 2:
         st.button("Compare", icon=":material/compare:", key="deed_compare", on_click=_compare)
-    if opened.settings.trash_days:
+    if studio.settings.trash_days:
         st.button("Delete", icon=":material/delete:", key="deed_delete", on_click=_delete,
                   disabled=fixed)
         return
@@ -172,8 +172,8 @@ def _deeds(opened: Studio, chosen: dict[str, int]) -> None:
         st.button("Delete for good", type="primary", key="deed_delete", on_click=_delete)
 
 
-def _tags(opened: Studio) -> None:
-    tags = list(opened.facets().tags)
+def _tags(studio: Studio) -> None:
+    tags = list(studio.facets().tags)
     # each button stands beside its field: below it, the unfolded list would lie over it
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.multiselect("Tags to add", tags, key="deed_add", accept_new_options=True, max_selections=MAX_COUNT,
@@ -187,8 +187,8 @@ def _tags(opened: Studio) -> None:
                   on_click=_tag, args=("remove", "deed_remove"))
 
 
-def _tag(deed: str, key: str) -> None:
-    _change({deed: st.session_state[key]})
+def _tag(action: str, key: str) -> None:
+    _change({action: st.session_state[key]})
     st.session_state[key] = []
 
 
@@ -201,9 +201,9 @@ def _delete() -> None:
         _pick_none()
 
 
-def _begin(deed: Callable[[Many], int]) -> bool:
+def _begin(action: Callable[[BulkActions], int]) -> bool:
     try:
-        begun(deed(studio().many))
+        begun(action(current_studio().bulk_actions))
     except StudioError as error:
         tell_failure(error)
         return False
@@ -212,7 +212,7 @@ def _begin(deed: Callable[[Many], int]) -> bool:
 
 def _regenerate() -> None:
     try:
-        queued(studio().many.regenerate(list(picked())))
+        queued(current_studio().bulk_actions.regenerate(list(picked())))
     except StudioError as error:
         tell_failure(error)
 

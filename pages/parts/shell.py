@@ -31,8 +31,8 @@ font-weight="600" fill="{ink}">Text-to-Video Studio</text></svg>"""
 _STYLE = f"<style>{(Path(__file__).parent / 'studio.css').read_text(encoding='utf-8')}</style>"
 
 
-@st.cache_resource(show_spinner=False, on_release=lambda opened: opened.close())
-def studio() -> Studio:
+@st.cache_resource(show_spinner=False, on_release=lambda studio: studio.close())
+def current_studio() -> Studio:
     """The studio of this process: shared by every page, every person and the HTTP routes."""
     settings = Settings.from_env()
     return Studio(settings, role="run" if settings.dispatch else "visit")
@@ -43,13 +43,13 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
     """Open the studio before the first request, close it (worker, index, lock) when the server stops."""
     turn_off_page_discovery()
     try:
-        await asyncio.to_thread(studio)
+        await asyncio.to_thread(current_studio)
     except StudioError as error:  # every page will say the same sentence
         logging.getLogger("studio").critical("The studio cannot be opened. %s", error)
     try:
         yield
     finally:
-        await asyncio.to_thread(studio.clear)
+        await asyncio.to_thread(current_studio.clear)
 
 
 def show_crash(error: Exception) -> bool:
@@ -65,7 +65,7 @@ def navigate() -> None:
     st.set_page_config(page_title=TITLE, page_icon=_ICON, layout="wide")
     waiting = 0
     with suppress(StudioError):  # the page itself says it
-        counts = studio().ledger.counts()
+        counts = current_studio().ledger.counts()
         waiting = sum(counts.get(state, 0) for state in UNFINISHED)
     pages = [
         st.Page(GENERATE, title="Generate", icon=":material/auto_awesome:", default=True,
@@ -107,7 +107,7 @@ def shown_errors() -> Iterator[None]:
 
 def only_looking() -> bool:
     """Whether nothing can be made or changed here, as the banner of `top_row` says: buttons that would are off."""
-    return bool(studio().library.newer)
+    return bool(current_studio().library.newer)
 
 
 def show_error(error: StudioError) -> None:
@@ -125,23 +125,23 @@ def top_row(title: str, back: Callable[[], None] | None = None) -> None:
         st.space("stretch")
         with st.container(width="content"):
             _model_badge()
-    if studio().library.newer:
-        st.error(plain(studio().library.newer), icon=":material/lock:")
+    if current_studio().library.newer:
+        st.error(plain(current_studio().library.newer), icon=":material/lock:")
         return
-    for problem in studio().ready()["problems"]:
+    for problem in current_studio().ready()["problems"]:
         if problem != "the worker is starting":
             st.warning(f"Videos cannot be made now: {plain(problem.rstrip('.'))}.", icon=":material/warning:")
 
 
 def _model_badge() -> None:
-    opened = studio()
-    busy = bool(opened.jobs((*ACTIVE, QUEUED), limit=1))
-    settled = not _unsettled(opened.worker())
+    studio = current_studio()
+    busy = bool(studio.jobs((*ACTIVE, QUEUED), limit=1))
+    settled = not _unsettled(studio.worker())
 
     @st.fragment(run_every=1.0 if busy or not settled else None)
     def badge() -> None:
-        status = opened.worker()
-        label, icon, color = _model_state(opened, status)
+        status = studio.worker()
+        label, icon, color = _model_state(studio, status)
         st.badge(label, icon=icon, color=color)
         if not busy and not settled and not _unsettled(status):
             st.rerun()
@@ -153,16 +153,16 @@ def _unsettled(status: WorkerStatus | None) -> bool:
     return status is not None and status.state in ("starting", "loading")
 
 
-def _model_state(opened: Studio, status: WorkerStatus | None) -> tuple[str, str | None, str]:
+def _model_state(studio: Studio, status: WorkerStatus | None) -> tuple[str, str | None, str]:
     """Label, icon and colour of the model's state."""
     if status is None:
-        if opened.leads and opened.settings.dispatch:
+        if studio.leads and studio.settings.dispatch:
             return "The model starts", ":material/hourglass_top:", "gray"
-        if opened.ready()["run"]:
+        if studio.ready()["run"]:
             return "Another process runs the model", ":material/cloud:", "gray"
         return "No model runs", ":material/cloud_off:", "gray"
     place = device_word(status)
-    spec = opened.models().get(status.model)
+    spec = studio.models().get(status.model)
     name = plain(spec.title if spec else status.model)
     if status.state == "loading" or (status.progress and status.progress.phase in ("downloading", "loading")
                                      and status.state == "busy"):

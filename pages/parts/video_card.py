@@ -9,7 +9,7 @@ from core.errors import StudioError
 from core.library.search.entry import Entry
 from pages.parts.formatting import VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
 from pages.parts.player import regenerate
-from pages.parts.shell import only_looking, studio, style
+from pages.parts.shell import current_studio, only_looking, style
 from pages.parts.toasts import tell_failure
 
 TAG_LETTERS = 14
@@ -95,6 +95,6 @@ def open_video(video_id: str) -> None:
 def star(video_id: str, favorite: bool) -> None:
     """Keep in the sidecar whether the video is a favourite; called before the page is drawn."""
     try:
-        studio().change(video_id, favorite=favorite)
+        current_studio().change(video_id, favorite=favorite)
     except StudioError as error:
         tell_failure(error)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from core.jobs.dispatch.bulk_runner import BulkWork
+from core.jobs.dispatch.bulk_runner import BulkRunner
 from core.jobs.queue.ledger import Ledger
 from core.library.library import Library
 from core.web.archive import archive, members
@@ -16,7 +16,7 @@ from scripts.bench_parts.synthetic import fill
 
 COUNTS = (2000, 20_000)
 CHOSEN = 500
-DEEDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+ACTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("tag", "change", {"add": ["chosen"]}), ("delete", "delete", {}), ("restore", "restore", {}))
 
 
@@ -34,10 +34,10 @@ def measure(models_dir: Path, repeats: int, counts: tuple[int, ...] = COUNTS) ->
 
 def _deeds(data_dir: Path, ids: list[str]) -> Iterator[tuple[str, float]]:
     ledger, library = Ledger(data_dir / "jobs.sqlite"), Library(data_dir, writable=True)
-    work = BulkWork(ledger.bulks, library)
-    for name, deed, args in DEEDS:
+    work = BulkRunner(ledger.bulk_queue, library)
+    for name, action, args in ACTIONS:
         began, busy = time.perf_counter(), time.process_time()
-        ledger.bulks.add(deed, ids, args)
+        ledger.bulk_queue.add(action, ids, args)
         yield f"{name} {len(ids)}: accepted, ms", (time.perf_counter() - began) * 1000
         pieces, piece = [], time.perf_counter()
         while work.tick():

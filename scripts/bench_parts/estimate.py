@@ -50,7 +50,7 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
                 time.sleep(0.1)
             resources = _tried(studio)
             for request in (own, *chosen):
-                foreseen = studio.beforehand.estimate(request).seconds
+                foreseen = studio.planner.estimate(request).seconds
                 for job in studio.wait(studio.submit(request).id):
                     ended = job
                 took = studio.video(ended.id).runtime

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.library.folder_exchange import Step
+from core.library.folder_exchange import TransferStep
 from core.library.incoming import REFUSED
 from core.library.search.query import Query
 from core.settings import Settings
@@ -37,10 +37,10 @@ def _moved(folder: Path, models_dir: Path, count: int) -> Iterator[tuple[str, fl
     taken: dict[str, tuple[float, float]] = {}
     with open_studio(Settings.from_env(data_dir=here, models_dir=models_dir), "visit") as studio:
         for name in ("export", "export begun again"):
-            taken[name] = _time(lambda: studio.transfer.export(Query(), out), count)
+            taken[name] = _time(lambda: studio.import_export.export(Query(), out), count)
     with open_studio(Settings.from_env(data_dir=there, models_dir=models_dir), "visit") as studio:
         for name in ("import", "import begun again"):
-            taken[name] = _time(lambda: studio.transfer.import_folder(out), count)
+            taken[name] = _time(lambda: studio.import_export.import_folder(out), count)
     taken["copying the same files"] = _time(lambda: _copied(out, folder / "copy"), count)
     for name, (wall, cpu) in taken.items():
         yield f"{name}, each video, ms", wall
@@ -49,15 +49,15 @@ def _moved(folder: Path, models_dir: Path, count: int) -> Iterator[tuple[str, fl
         yield f"{name} / copying, of processor", taken[name][1] / taken["copying the same files"][1]
 
 
-def _time(deed: Callable[[], Iterable[Step]], count: int) -> tuple[float, float]:
+def _time(action: Callable[[], Iterable[TransferStep]], count: int) -> tuple[float, float]:
     """Milliseconds for each video: of the clock, and of the processor."""
     wall, cpu = time.perf_counter(), time.process_time()
-    refused = [step for step in deed() if step.outcome == REFUSED]
+    refused = [step for step in action() if step.outcome == REFUSED]
     assert not refused, refused[0]
     return (time.perf_counter() - wall) / count * 1000, (time.process_time() - cpu) / count * 1000
 
 
-def _copied(source: Path, target: Path) -> list[Step]:
+def _copied(source: Path, target: Path) -> list[TransferStep]:
     """What a copy costs that is as durable and checks nothing: each MP4 and sidecar, forced to the disk."""
     for path in sorted(source.rglob("*.*")):
         if path.is_file():

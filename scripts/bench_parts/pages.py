@@ -41,6 +41,6 @@ def measure(models_dir: Path, repeats: int) -> dict[str, float | int]:
             app.switch_page(f"pages/{page}.py").run(timeout=60)
             figures[f"{page}, ms"] = _median_ms(app, repeats * 4)
             figures[f"{page} / a page of one line"] = figures[f"{page}, ms"] / one
-        from pages.parts.shell import studio
-        studio.clear()
+        from pages.parts.shell import current_studio
+        current_studio.clear()
     return figures

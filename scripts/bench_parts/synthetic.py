@@ -21,7 +21,7 @@ from core.families.registry import MODELS
 from core.library import sidecar
 from core.library.library import Library
 from core.library.media import clip, posters
-from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Shelf
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, VideoFiles
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 APART = timedelta(minutes=10)
@@ -86,18 +86,18 @@ def fill(data_dir: Path, count: int) -> list[str]:
     data, result = shared_clip()
     frames = moving_square()
     contents = {MP4: data, POSTER: posters.poster(frames), ANIMATION: posters.animation(frames, 8)}
-    shelf = Shelf(Path(data_dir) / "library")
-    shelf.root.mkdir(parents=True)
+    video_files = VideoFiles(Path(data_dir) / "library")
+    video_files.root.mkdir(parents=True)
     ids = [video_id(number) for number in range(count)]
     with tempfile.TemporaryDirectory(dir=data_dir) as folder:
         for number, name in enumerate(ids):
             if number % LINKS == 0:
                 for suffix, content in contents.items():
                     (Path(folder) / f"{number}{suffix}").write_bytes(content)
-            beside = shelf.path(name, SIDECAR)
+            beside = video_files.path(name, SIDECAR)
             beside.parent.mkdir(exist_ok=True)
             beside.write_bytes(sidecar.dump(synthetic(number, result).document()))
             for suffix in contents:
-                os.link(Path(folder) / f"{number - number % LINKS}{suffix}", shelf.path(name, suffix))
+                os.link(Path(folder) / f"{number - number % LINKS}{suffix}", video_files.path(name, suffix))
     Library(data_dir, writable=True).close()
     return ids

@@ -40,7 +40,7 @@ from scripts.demo_model.scene_match import SceneMatch
 from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.tables import (
     QUESTIONS,
-    Rows,
+    Blocks,
     answers,
     breakdown,
     outlines,
@@ -72,7 +72,7 @@ class Evaluation:
         self.defaults = {"steps": options.steps, "guidance": options.guidance, "negative": ""}
         self.settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
         self.out, self.page = options.out, options.page
-        self.tables: dict[str, Rows] = {}
+        self.tables: dict[str, Blocks] = {}
 
     def make(self, asked: list[Asked], **settings: object) -> NDArray[np.uint8]:
         """Generate the clips of some prompts: uint8 (N, F, H, W, 3)."""
@@ -85,7 +85,7 @@ class Evaluation:
                 parts.append(generate(self.pipeline, prompts, seeds, self.recipe, **chosen))
         return np.concatenate(parts)
 
-    def keep(self, title: str, rows: Rows) -> None:
+    def keep(self, title: str, rows: Blocks) -> None:
         """Keep a table, print it, and write all there are so far to disk."""
         self.tables[title] = rows
         print(table(title, rows), flush=True)
@@ -135,7 +135,7 @@ class Evaluation:
         """How often the nearest of many rendered clips is of the scene asked for."""
         match, asked = SceneMatch(self.recipe.size), scene_prompts(each)
         made = self.make(asked)
-        rows: Rows = {}
+        rows: Blocks = {}
         for name in SCENES:
             places = [place for place, one in enumerate(asked) if one.clip.scene == name]
             drawn = [match.nearest(render(asked[place].clip, self.recipe.size)) == name for place in places]
@@ -171,7 +171,7 @@ class Evaluation:
 
     def avoided(self, each: int) -> None:
         """Prompts that leave the colour open: how often the usual one comes, and when it is named as negative."""
-        rows: Rows = {}
+        rows: Blocks = {}
         for shape in SHAPES:
             asked = [replace(one, prompt=f"a {shape} on a gray background") for one in single_prompts(each)]
             drawn = [measure(clip).colour for clip in self.make(asked)]

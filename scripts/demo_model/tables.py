@@ -10,7 +10,7 @@ from scripts.demo_model.prompts import Asked
 
 QUESTIONS = ("colour", "motion", "shape", "background")
 Row = dict[str, float]
-Rows = dict[str, Row]
+Blocks = dict[str, Row]
 
 
 def answers(asked: Asked, seen: Measured) -> dict[str, bool]:
@@ -46,9 +46,9 @@ def pair_summary(asked: list[Asked], measured: list[tuple[Measured, Measured]]) 
         "n": len(asked)}
 
 
-def outlines(drawn: list[Measured], made: list[Measured]) -> Rows:
+def outlines(drawn: list[Measured], made: list[Measured]) -> Blocks:
     """Split by the shape that was seen: how well rendered clips and made ones fill its outline, in percent."""
-    rows: Rows = {}
+    rows: Blocks = {}
     for name in sorted({seen.shape for seen in made} - {"none"}):
         fits = [[seen.fit for seen in side if seen.shape == name] for side in (drawn, made)]
         means = [round(100 * float(np.mean(each)), 1) for each in fits]
@@ -57,7 +57,7 @@ def outlines(drawn: list[Measured], made: list[Measured]) -> Rows:
     return rows
 
 
-def breakdown(asked: list[Asked], measured: list[Measured], question: str) -> Rows:
+def breakdown(asked: list[Asked], measured: list[Measured], question: str) -> Blocks:
     """Split one question by what was asked: for every colour, motion, shape or background, the share right."""
     rows = {}
     for name in sorted({getattr(one.clip, question) for one in asked}):
@@ -72,7 +72,7 @@ def breakdown(asked: list[Asked], measured: list[Measured], question: str) -> Ro
     return rows
 
 
-def table(title: str, rows: Rows) -> str:
+def table(title: str, rows: Blocks) -> str:
     """Lay rows out as a Markdown table under a heading."""
     names = list(next(iter(rows.values())))
     lines = [f"### {title}", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]

@@ -3,8 +3,8 @@
 At small sizes a GPU waits for the processor between kernels, so the launches are what a step costs. A recording
 reads and writes fixed places in memory: what a call brings is copied there, and what comes out is copied away, so
 that nothing of a run is in the next one. There is one for each kind of call (both prompts or one, whole or with
-what is kept), of each of the sizes used last (`core.diffusion.unet3d.buckets`). A size that comes anew is recorded at its
-first step. Where recording fails the call is made as ever, and the log says why; where it is for want of memory,
+what is kept), of each of the sizes used last (`core.diffusion.unet3d.buckets`). A new size is recorded at
+its first step. Where recording fails the call is made as ever, and the log says why; where it is for want of memory,
 the recordings there are make room first, so that none takes what a video needs.
 
 Not yet measured on a GPU. What is tested on a CPU is everything but the recording itself (tests/test_graphs.py).

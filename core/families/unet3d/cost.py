@@ -5,14 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from core.domain.modes import DECODED_PIXELS
 from core.families.unet3d.shape import Architecture, UNetShape, decoder_tally, text_tally, unet_tally
-
-DECODED_PIXELS = {"cuda": 1 << 18, "cpu": 1 << 17}
-"""About how many pixels the VAE decodes at once: its activations would otherwise be the peak of memory. On a
-processor few are faster, too."""
-
-REFERENCE_PIXELS = 1 << 18
-"""The same in reference mode, on every device: it decides the last bit of a frame, and stays what it was."""
 
 RESIDENT, MODEL_OFFLOAD, SEQUENTIAL_OFFLOAD = MEMORY_MODES = ("resident", "model offload", "sequential offload")
 """Where the weights are, fastest first: all on the GPU; only the part that works (text encoder, UNet, VAE); of the

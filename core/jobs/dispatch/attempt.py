@@ -10,7 +10,7 @@ ATTEMPTS = 2
 
 
 @dataclass
-class Run:
+class Attempt:
     """The attempt a worker is at, and what was last written down about it.
 
     Attributes:

@@ -4,14 +4,14 @@ import time
 
 from core.errors import DiskFull, NotFound, StudioError
 from core.faults import reach
-from core.jobs.queue.bulk_queue import Bulk, Bulks
+from core.jobs.queue.bulk_queue import BulkAction, BulkQueue
 from core.library.changes import change_library
 from core.library.library import Library
 
 PIECE_S = 0.1
 
 
-class BulkWork:
+class BulkRunner:
     """Does the bulks of a ledger to the library it owns. For one thread.
 
     Args:
@@ -19,8 +19,8 @@ class BulkWork:
             counts as done.
     """
 
-    def __init__(self, bulks: Bulks, library: Library, others_read: bool = False) -> None:
-        self._bulks = bulks
+    def __init__(self, bulks: BulkQueue, library: Library, others_read: bool = False) -> None:
+        self._bulk_queue = bulks
         self._library = library
         self._others_read = others_read
         self._videos: tuple[int, list[str]] = (0, [])
@@ -31,15 +31,15 @@ class BulkWork:
         Raises:
             DiskFull: there is no room to go on; what is done is noted.
         """
-        waiting = self._bulks.unfinished()
+        waiting = self._bulk_queue.unfinished()
         if not waiting:
             return False
         bulk = waiting[0]
         if bulk.stop_requested:
-            self._bulks.end(bulk.id)
+            self._bulk_queue.end(bulk.id)
             return True
         if self._videos[0] != bulk.id:
-            self._videos = bulk.id, self._bulks.videos(bulk.id)
+            self._videos = bulk.id, self._bulk_queue.videos(bulk.id)
         done, refused = bulk.done, []
         until = time.monotonic() + seconds
         try:
@@ -57,17 +57,17 @@ class BulkWork:
             if self._others_read and done >= bulk.total:
                 self._library.flush()
         finally:
-            self._bulks.note(bulk, done, refused)
+            self._bulk_queue.note(bulk, done, refused)
         reach("bulk:noted")
         return True
 
-    def _do(self, bulk: Bulk, video_id: str) -> None:
+    def _do(self, bulk: BulkAction, video_id: str) -> None:
         args = {**bulk.args, "id": video_id}
-        if bulk.deed == "delete":
+        if bulk.action == "delete":
             args["moment"] = bulk.created
         try:
-            change_library(self._library, bulk.deed, args)
+            change_library(self._library, bulk.action, args)
         except NotFound:
-            if bulk.deed not in ("delete", "erase"):  # it is gone already, as was wanted
+            if bulk.action not in ("delete", "erase"):  # it is gone already, as was wanted
                 raise
         reach("bulk:video")

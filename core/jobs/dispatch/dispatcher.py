@@ -12,9 +12,9 @@ from typing import Any
 
 from core.errors import BadRequest, NotFound, StudioError
 from core.jobs.dispatch.attempt import give_back
-from core.jobs.dispatch.bulk_runner import BulkWork
-from core.jobs.dispatch.worker_slot import CANCEL_GRACE_S, Lane
-from core.jobs.executors.process import Executor
+from core.jobs.dispatch.bulk_runner import BulkRunner
+from core.jobs.dispatch.worker_slot import CANCEL_GRACE_S, WorkerSlot
+from core.jobs.executors.executor import Executor
 from core.jobs.kinds.publishing import is_kept
 from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.job import ACTIVE, DONE
@@ -50,10 +50,10 @@ class Dispatcher:
         self._library = library
         self._executor = executor
         self._settings = settings
-        self._lanes = [Lane(worker, ledger, library, executor, settings, cancel_grace_s)
+        self._slots = [WorkerSlot(worker, ledger, library, executor, settings, cancel_grace_s)
                        for worker in executor.workers()]
         self._files = (previews(settings.data_dir), checkpoints(settings.data_dir))
-        self._bulk_work = BulkWork(ledger.bulks, library)
+        self._bulk_runner = BulkRunner(ledger.bulk_queue, library)
         self._recovered = False
         self._empty_at = 0.0
         self._stopping = threading.Event()
@@ -64,7 +64,7 @@ class Dispatcher:
     @property
     def status(self) -> WorkerStatus | None:
         """The worker's last sign of life, or None before the first."""
-        return self._lanes[0].status
+        return self._slots[0].status
 
     def start(self) -> None:
         """Run in a thread of its own until `close`."""
@@ -81,8 +81,8 @@ class Dispatcher:
         if self._thread.is_alive():
             self._thread.join()
         self._executor.close()
-        for lane in self._lanes:
-            lane.release()
+        for slot in self._slots:
+            slot.release()
 
     def run(self) -> None:
         """Run in the calling thread until `close`. An error nobody foresaw ends it, loudly."""
@@ -107,9 +107,9 @@ class Dispatcher:
             self._obey()
             self._tidy()
             self._empty_trash()
-            for lane in self._lanes:
-                busy = lane.tick() or busy
-            working = self._bulk_work.tick()
+            for slot in self._slots:
+                busy = slot.tick() or busy
+            working = self._bulk_runner.tick()
         except (StudioError, OSError) as error:
             if str(error) != self.trouble:
                 _LOG.warning("The jobs have to wait: %s", error)

@@ -11,8 +11,8 @@ from core.errors import BadRequest, StudioError, WorkerLost
 from core.families.catalog import catalog, folder_on_disk
 from core.families.registry import default_model
 from core.faults import reach
-from core.jobs.dispatch.attempt import Run, give_back
-from core.jobs.executors.process import Executor, Silent
+from core.jobs.dispatch.attempt import Attempt, give_back
+from core.jobs.executors.executor import Executor, Silent
 from core.jobs.kinds.publishing import is_kept, keep_audition, publish
 from core.jobs.protocol import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_text
 from core.jobs.queue.job import ACTIVE, CANCELLED, COMMITTING, DONE, FAILED, QUEUED, seconds_between
@@ -31,7 +31,7 @@ CANCEL_GRACE_S = 10.0
 _LOG = logging.getLogger(__name__)
 
 
-class Lane:
+class WorkerSlot:
     """One worker. All its methods are called by the dispatcher's thread.
 
     Attributes:
@@ -50,7 +50,7 @@ class Lane:
         self._checkpoints = checkpoints(settings.data_dir)
         self._sheets = ContactSheets(settings.data_dir)
         self._cancel_grace_s = cancel_grace_s
-        self._run: Run | None = None
+        self._attempt: Attempt | None = None
         self._silent_since: float | None = None
         self._was_ready = False
         self._down = False
@@ -68,21 +68,21 @@ class Lane:
             status = self._look()
             if status is None:
                 return True
-            if self._run is not None:
-                self._follow(self._run, status)
-            if self._run is None:
+            if self._attempt is not None:
+                self._follow(self._attempt, status)
+            if self._attempt is None:
                 self._begin(status)
         except Silent:
             self._silent_since = self._silent_since or time.monotonic()  # the next look finds out
         except WorkerLost as error:
             self._lose(str(error))
-        return self._run is not None or (self.status is not None and self.status.state in (STARTING, LOADING))
+        return self._attempt is not None or (self.status is not None and self.status.state in (STARTING, LOADING))
 
     def release(self) -> None:
         """The studio closes: the job goes back to its place, as if it had not been begun."""
-        if self._run is None:
+        if self._attempt is None:
             return
-        job, self._run = self._run.job, None
+        job, self._attempt = self._attempt.job, None
         try:
             self._ledger.requeue(job.id, job.attempt, "The studio was closed while it ran.", counts=False)
         except StudioError as error:
@@ -108,7 +108,7 @@ class Lane:
         self._was_ready = self._was_ready or status.state != STARTING
         self.status = status
         for job_id, attempt, _ in status.finished:
-            if self._run is None or (job_id, attempt) != self._run.key:
+            if self._attempt is None or (job_id, attempt) != self._attempt.key:
                 self._executor.call(self._worker, "ack", job_id, attempt)  # nobody waits for it any more
         return status
 
@@ -116,20 +116,20 @@ class Lane:
         """Replace a worker that is gone, and give its job back."""
         _LOG.warning("%s", sentence)
         was = self.status.state if self.status else STARTING
-        run, worth_a_new_one = self._run, self._was_ready
+        attempt, worth_a_new_one = self._attempt, self._was_ready
         if not self._was_ready:
             sentence += " The file worker.log in the data folder says why."
         self.status = WorkerStatus(error="" if worth_a_new_one else sentence)
         self._silent_since, self._was_ready, self._down = None, False, True
-        if was == LOADING and run is None:
+        if was == LOADING and attempt is None:
             self._may_preload = False  # loading it unasked killed the worker once
         if worth_a_new_one:
             self._executor.kill(self._worker)
             self._down = False
-        if run is not None:
-            give_back(self._ledger, run.job, sentence)
-            self._run = None
-            self._previews.forget(run.job.id)
+        if attempt is not None:
+            give_back(self._ledger, attempt.job, sentence)
+            self._attempt = None
+            self._previews.forget(attempt.job.id)
 
     def _raise_up(self) -> bool:
         """A worker that died before it was ready gets another chance when a job waits, and not sooner.
@@ -137,8 +137,8 @@ class Lane:
         The job is claimed at once: if the worker dies again it counts as the job's attempt, so that a machine on
         which no worker can start ends every job with a reason instead of trying for ever.
         """
-        if self._run is not None:  # its worker was lost, and replacing it failed half-way
-            job, self._run = self._run.job, None
+        if self._attempt is not None:  # its worker was lost, and replacing it failed half-way
+            job, self._attempt = self._attempt.job, None
             give_back(self._ledger, job, "The worker was lost.")
         if not self._ledger.counts().get(QUEUED):
             return False
@@ -165,131 +165,132 @@ class Lane:
             self._preload(status)
             return
         reach("jobs:claimed")
-        self._run = Run(job)
-        self._start(self._run)
+        self._attempt = Attempt(job)
+        self._start(self._attempt)
 
-    def _start(self, run: Run) -> None:
-        job = run.job
+    def _start(self, attempt: Attempt) -> None:
+        job = attempt.job
         head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started),
                     job.audition, job.origin or origin_of(self._library, job.parent, job.kind))
         try:
-            self._executor.call(self._worker, "start", *run.key, job.request.document(), head.document(),
+            self._executor.call(self._worker, "start", *attempt.key, job.request.document(), head.document(),
                                 as_text(self._checkpoints.read(job.id)))
         except Silent:
             return  # the next look shows whether it was heard
         except BadRequest as error:
-            self._end(run, FAILED, str(error), "BadRequest")
+            self._end(attempt, FAILED, str(error), "BadRequest")
         except WorkerLost:
             raise
         except StudioError as error:  # it holds a job we know nothing of
             raise WorkerLost(str(error)) from error
         reach("jobs:started")
 
-    def _follow(self, run: Run, status: WorkerStatus) -> None:
-        if any((job_id, attempt) == run.key for job_id, attempt, _ in status.finished):
-            self._conclude(run)
-        elif (status.job_id, status.attempt) != run.key:
-            self._start(run)  # it was never heard
+    def _follow(self, attempt: Attempt, status: WorkerStatus) -> None:
+        if any((job_id, attempt) == attempt.key for job_id, attempt, _ in status.finished):
+            self._conclude(attempt)
+        elif (status.job_id, status.attempt) != attempt.key:
+            self._start(attempt)  # it was never heard
         else:
-            self._write_down(run, status)
-            self._keep_checkpoint(run, status)
-            self._pass_wishes(run)
+            self._write_down(attempt, status)
+            self._keep_checkpoint(attempt, status)
+            self._pass_wishes(attempt)
 
-    def _write_down(self, run: Run, status: WorkerStatus) -> None:
+    def _write_down(self, attempt: Attempt, status: WorkerStatus) -> None:
         """Progress into the ledger, a changed preview beside it; a change of phase at once, steps 5 a second."""
         progress = status.progress
-        if progress is None or run.told == (progress, status.preview_seq):
+        if progress is None or attempt.told == (progress, status.preview_seq):
             return
         moment = time.monotonic()
-        same_phase = run.told is not None and run.told[0].phase == progress.phase
-        if same_phase and moment - run.told_at < PROGRESS_INTERVAL_S:
+        same_phase = attempt.told is not None and attempt.told[0].phase == progress.phase
+        if same_phase and moment - attempt.told_at < PROGRESS_INTERVAL_S:
             return
-        if status.preview_seq != run.preview:
-            image = self._executor.call(self._worker, "preview", run.job.id)
-            if image and self._previews.keep(run.job.id, image):
-                run.preview = status.preview_seq
-        self._ledger.progress(*run.key, progress, run.preview)
-        run.told, run.told_at = (progress, status.preview_seq), moment
+        if status.preview_seq != attempt.preview:
+            image = self._executor.call(self._worker, "preview", attempt.job.id)
+            if image and self._previews.keep(attempt.job.id, image):
+                attempt.preview = status.preview_seq
+        self._ledger.progress(*attempt.key, progress, attempt.preview)
+        attempt.told, attempt.told_at = (progress, status.preview_seq), moment
         reach("jobs:progress")
 
-    def _keep_checkpoint(self, run: Run, status: WorkerStatus) -> None:
-        if status.checkpoint_seq == run.checkpoint:
+    def _keep_checkpoint(self, attempt: Attempt, status: WorkerStatus) -> None:
+        if status.checkpoint_seq == attempt.checkpoint:
             return
-        data = self._executor.call(self._worker, "checkpoint", run.job.id)
+        data = self._executor.call(self._worker, "checkpoint", attempt.job.id)
         if data:
-            self._checkpoints.keep(run.job.id, data)
-            run.checkpoint = status.checkpoint_seq
+            self._checkpoints.keep(attempt.job.id, data)
+            attempt.checkpoint = status.checkpoint_seq
             reach("jobs:checkpoint")
 
-    def _pass_wishes(self, run: Run) -> None:
+    def _pass_wishes(self, attempt: Attempt) -> None:
         """Hand a person's wish to cancel or to pause on to the worker, and see that a cancel is met."""
-        if run.cancelled_at is None:
-            job = self._ledger.get(run.job.id)
+        if attempt.cancelled_at is None:
+            job = self._ledger.get(attempt.job.id)
             if job.cancel_requested:
-                self._executor.call(self._worker, "cancel", *run.key)
-                run.cancelled_at = time.monotonic()
-            elif job.pause_requested and not run.pausing:
-                self._executor.call(self._worker, "pause", *run.key)
-                run.pausing = True
-        elif time.monotonic() - run.cancelled_at > self._cancel_grace_s:
+                self._executor.call(self._worker, "cancel", *attempt.key)
+                attempt.cancelled_at = time.monotonic()
+            elif job.pause_requested and not attempt.pausing:
+                self._executor.call(self._worker, "pause", *attempt.key)
+                attempt.pausing = True
+        elif time.monotonic() - attempt.cancelled_at > self._cancel_grace_s:
             self._executor.kill(self._worker)
             self._was_ready, self.status = False, WorkerStatus()
-            self._end(run, CANCELLED, "Cancelled. The worker did not stop by itself and was replaced.")
+            self._end(attempt, CANCELLED, "Cancelled. The worker did not stop by itself and was replaced.")
 
-    def _conclude(self, run: Run) -> None:
-        outcome: Outcome | None = self._executor.call(self._worker, "take", *run.key, timeout=TAKE_TIMEOUT_S)
+    def _conclude(self, attempt: Attempt) -> None:
+        outcome: Outcome | None = self._executor.call(self._worker, "take", *attempt.key, timeout=TAKE_TIMEOUT_S)
         if outcome is None:
             return
         reach("jobs:finished")
         if outcome.kind == "lost":
             raise WorkerLost(outcome.reason)
         if outcome.kind == "done":
-            self._commit(run, outcome)
+            self._commit(attempt, outcome)
         elif outcome.kind == "paused":
-            self._set_aside(run, outcome)
+            self._set_aside(attempt, outcome)
         elif outcome.kind == "cancelled":
-            self._end(run, CANCELLED, "Cancelled while it ran.")
+            self._end(attempt, CANCELLED, "Cancelled while it ran.")
         else:
-            self._end(run, FAILED, outcome.reason, outcome.error)
-        self._executor.call(self._worker, "ack", *run.key)
+            self._end(attempt, FAILED, outcome.reason, outcome.error)
+        self._executor.call(self._worker, "ack", *attempt.key)
 
-    def _set_aside(self, run: Run, outcome: Outcome) -> None:
+    def _set_aside(self, attempt: Attempt, outcome: Outcome) -> None:
         """Pause the job where it is; back in its place at once, when the wish was withdrawn meanwhile."""
         if outcome.checkpoint:
-            self._checkpoints.keep(run.job.id, outcome.checkpoint)
-        begun = outcome if outcome.total else run.job
+            self._checkpoints.keep(attempt.job.id, outcome.checkpoint)
+        begun = outcome if outcome.total else attempt.job
         reach("jobs:pausing")
-        self._ledger.requeue(*run.key, "", counts=False, done=begun.done, total=begun.total, preview=run.preview)
-        self._run = None
+        self._ledger.requeue(*attempt.key, "", counts=False, done=begun.done, total=begun.total,
+                             preview=attempt.preview)
+        self._attempt = None
         reach("jobs:paused")
 
-    def _commit(self, run: Run, outcome: Outcome) -> None:
+    def _commit(self, attempt: Attempt, outcome: Outcome) -> None:
         """Publish: whatever stops this half-way, doing it again from the top is right."""
-        if not self._ledger.move(*run.key, ACTIVE, COMMITTING):
-            self._run = None
+        if not self._ledger.move(*attempt.key, ACTIVE, COMMITTING):
+            self._attempt = None
             return
         reach("jobs:committing")
         try:
-            if run.job.audition is not None:
-                note = keep_audition(self._ledger, self._sheets, run.job, outcome)
+            if attempt.job.audition is not None:
+                note = keep_audition(self._ledger, self._sheets, attempt.job, outcome)
             else:
-                note = publish(self._library, run.job, outcome)
+                note = publish(self._library, attempt.job, outcome)
         except (StudioError, OSError) as error:
-            if not is_kept(self._library, run.job):
+            if not is_kept(self._library, attempt.job):
                 reason = str(error) if isinstance(error, StudioError) else f"The video could not be kept: {error}."
-                self._end(run, FAILED, reason, type(error).__name__)
+                self._end(attempt, FAILED, reason, type(error).__name__)
                 return
             note = ""  # it is whole; what failed came after, and is made again at the next start
         reach("jobs:published")
-        job = self._ledger.get(run.job.id)
+        job = self._ledger.get(attempt.job.id)
         for wish, asked in (("cancel", job.cancel_requested), ("pause", job.pause_requested)):
             if asked:
                 note = f"{note} It was finished before the {wish} arrived.".strip()
-        self._end(run, DONE, note)
+        self._end(attempt, DONE, note)
         reach("jobs:done")
 
-    def _end(self, run: Run, state: str, reason: str, error: str = "") -> None:
-        self._ledger.move(*run.key, ACTIVE, state, reason, error)
-        self._run = None
-        self._previews.forget(run.job.id)
-        self._checkpoints.forget(run.job.id)
+    def _end(self, attempt: Attempt, state: str, reason: str, error: str = "") -> None:
+        self._ledger.move(*attempt.key, ACTIVE, state, reason, error)
+        self._attempt = None
+        self._previews.forget(attempt.job.id)
+        self._checkpoints.forget(attempt.job.id)

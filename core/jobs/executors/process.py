@@ -1,8 +1,4 @@
-"""Where workers run. The dispatcher knows only `Executor`: an engine of another kind is one more class here.
-
-An executor never decides anything about jobs: it carries calls, says when a worker is lost, and replaces it when
-told to.
-"""
+"""One worker in a child process, asked through two pipes."""
 
 import itertools
 import json
@@ -14,82 +10,16 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from core import errors
 from core.errors import BadRequest, StudioError, WorkerLost
-from core.jobs.protocol import METHODS, Method
-from core.jobs.worker.host import WorkerHost
+from core.jobs.executors.executor import CALL_TIMEOUT_S, Silent, known_method
 from core.settings import REPOSITORY, Settings
 
-CALL_TIMEOUT_S = 5.0
 LEAVE_TIMEOUT_S = 2.0
 LOG_LIMIT_BYTES = 4_000_000
-COMMAND = (sys.executable, "-m", "core.jobs.worker.host")
-
-
-class Silent(WorkerLost):
-    """The worker's process is there but gave no answer in time: it may be busy, or frozen."""
-
-
-class Executor(Protocol):
-    """One or more workers, each a `WorkerHost` somewhere."""
-
-    def workers(self) -> Sequence[str]:
-        """The names of the workers; they stay the same when one is replaced."""
-
-    def call(self, worker: str, method: str, *args: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
-        """Call a method of `core.jobs.protocol.METHODS`.
-
-        Raises:
-            Silent: no answer within `timeout` seconds.
-            WorkerLost: the worker is gone; it stays so until `kill`.
-            StudioError: what the method itself raised.
-        """
-
-    def kill(self, worker: str) -> None:
-        """End a worker, whatever it does, and put a fresh one in its place."""
-
-    def listen(self, on_news: Callable[[], None]) -> None:
-        """Have `on_news` called, from any thread, when something ended. A courtesy: looking is enough."""
-
-    def close(self) -> None:
-        """End every worker."""
-
-
-class InlineExecutor:
-    """One worker in a thread of this process. It cannot be killed, only asked to stop and left behind."""
-
-    def __init__(self, make: Callable[[Callable[[], None]], WorkerHost]) -> None:
-        """Start the worker; `make(on_news)` makes one, again for each replacement."""
-        self._make = make
-        self._on_news: Callable[[], None] = lambda: None
-        self._host = make(self._news)
-
-    def workers(self) -> Sequence[str]:
-        """See `Executor`."""
-        return ("inline",)
-
-    def call(self, worker: str, method: str, *args: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
-        """See `Executor`."""
-        _known(method)
-        return getattr(self._host, method)(*args)
-
-    def kill(self, worker: str) -> None:
-        """See `Executor`."""
-        self._host.close()
-        self._host = self._make(self._news)
-
-    def listen(self, on_news: Callable[[], None]) -> None:
-        """See `Executor`."""
-        self._on_news = on_news
-
-    def close(self) -> None:
-        """See `Executor`."""
-        self._host.close()
-
-    def _news(self) -> None:
-        self._on_news()
+COMMAND = (sys.executable, "-m", "core.jobs.worker")
 
 
 class ProcessExecutor:
@@ -115,7 +45,7 @@ class ProcessExecutor:
 
     def call(self, worker: str, method: str, *args: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
         """See `Executor`."""
-        return _known(method).read(self._line.ask(method, args, timeout))
+        return known_method(method).read(self._line.ask(method, args, timeout))
 
     def kill(self, worker: str) -> None:
         """See `Executor`."""
@@ -235,12 +165,6 @@ class _Answer:
     def __init__(self) -> None:
         self.here = threading.Event()
         self.document: dict[str, Any] | None = None
-
-
-def _known(method: str) -> Method:
-    if method not in METHODS:
-        raise BadRequest("method", f"{method!r} is not something a worker does.")
-    return METHODS[method]
 
 
 def _error(name: str, reason: str) -> StudioError:

@@ -14,16 +14,16 @@ from core.errors import BadRequest, NotFound
 from core.jobs.queue.database import Database
 from core.jobs.queue.job import now
 
-DEEDS = ("change", "delete", "restore", "erase")
+ACTIONS = ("change", "delete", "restore", "erase")
 SHOWN = 100  # refusals that are kept word for word
 
 
 @dataclass(frozen=True)
-class Bulk:
+class BulkAction:
     """One deed done to many videos.
 
     Attributes:
-        deed, args: a change of `core.library.changes`, without the id: one of `DEEDS`.
+        deed, args: a change of `core.library.changes`, without the id: one of `ACTIONS`.
         total, done: how many videos it is about, and how many of them it has been tried on.
         refusals: how many videos refused; refused: the first of them, as (id, sentence).
         created, ended: UTC, ISO 8601; ended is None while there is something left to do.
@@ -31,7 +31,7 @@ class Bulk:
     """
 
     id: int
-    deed: str
+    action: str
     args: dict[str, Any] = field(hash=False)
     total: int
     done: int
@@ -47,20 +47,20 @@ class Bulk:
         return self.ended is not None and self.done < self.total
 
 
-class Bulks:
+class BulkQueue:
     """The bulks of one ledger. Thread-safe; several processes may have it open."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, deed: str, video_ids: Sequence[str], args: dict[str, Any]) -> Bulk:
+    def add(self, action: str, video_ids: Sequence[str], args: dict[str, Any]) -> BulkAction:
         """Accept a deed; when this returns, it is on the disk.
 
         Raises:
             BadRequest: no such deed, no videos, or something that is not the id of one.
         """
-        if deed not in DEEDS:
-            raise BadRequest("request", f"{deed!r} cannot be done to many videos; only {', '.join(DEEDS)} can.")
+        if action not in ACTIONS:
+            raise BadRequest("request", f"{action!r} cannot be done to many videos; only {', '.join(ACTIONS)} can.")
         video_ids = list(dict.fromkeys(video_ids))
         wrong = next((each for each in video_ids if not is_id(each)), None)
         if wrong is not None or not video_ids:
@@ -69,17 +69,17 @@ class Bulks:
         written = self._database.change("INSERT INTO bulk_videos (videos) VALUES (?) RETURNING id",
                                         (" ".join(video_ids),))[0]["id"]
         self._database.write("INSERT INTO bulks (id, deed, args, total, created) VALUES (?, ?, ?, ?, ?)",
-                             (written, deed, json.dumps(args), len(video_ids), now()))
+                             (written, action, json.dumps(args), len(video_ids), now()))
         return self.get(written)
 
-    def get(self, bulk_id: int) -> Bulk:
+    def get(self, bulk_id: int) -> BulkAction:
         """One bulk. Raises NotFound: there is none, or it ended more than a day ago."""
         rows = self._database.read("SELECT * FROM bulks WHERE id = ?", (bulk_id,))
         if not rows:
             raise NotFound(f"There is no bulk {bulk_id}.")
         return _bulk(rows[0])
 
-    def unfinished(self) -> tuple[Bulk, ...]:
+    def unfinished(self) -> tuple[BulkAction, ...]:
         """Those that have something left to do, in the order in which it is done."""
         return tuple(map(_bulk, self._database.read("SELECT * FROM bulks WHERE ended IS NULL ORDER BY id")))
 
@@ -88,7 +88,7 @@ class Bulks:
         rows = self._database.read("SELECT videos FROM bulk_videos WHERE id = ?", (bulk_id,))
         return rows[0]["videos"].split(" ") if rows else []
 
-    def note(self, bulk: Bulk, done: int, refused: Sequence[tuple[str, str]]) -> None:
+    def note(self, bulk: BulkAction, done: int, refused: Sequence[tuple[str, str]]) -> None:
         """Note that it has been tried on the first `done` of its videos; `refused` since the last time."""
         kept = [*bulk.refused, *refused][:SHOWN]
         self._database.write(
@@ -111,7 +111,8 @@ class Bulks:
                              "AND id < (SELECT coalesce(max(id), 0) FROM bulk_videos)")
 
 
-def _bulk(row: Mapping[str, Any]) -> Bulk:
-    return Bulk(id=row["id"], deed=row["deed"], args=json.loads(row["args"]), total=row["total"], done=row["done"],
-                refusals=row["refusals"], refused=tuple((each, why) for each, why in json.loads(row["refused"])),
-                created=row["created"], ended=row["ended"], stop_requested=bool(row["stop_requested"]))
+def _bulk(row: Mapping[str, Any]) -> BulkAction:
+    return BulkAction(
+        id=row["id"], action=row["deed"], args=json.loads(row["args"]), total=row["total"], done=row["done"],
+        refusals=row["refusals"], refused=tuple((each, why) for each, why in json.loads(row["refused"])),
+        created=row["created"], ended=row["ended"], stop_requested=bool(row["stop_requested"]))

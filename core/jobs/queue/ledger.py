@@ -22,7 +22,7 @@ from core.domain.progress import Progress
 from core.domain.request import VideoRequest
 from core.domain.video import Origin, new_id
 from core.errors import BadRequest, NotFound, StudioError
-from core.jobs.queue.bulk_queue import Bulks
+from core.jobs.queue.bulk_queue import BulkQueue
 from core.jobs.queue.command import Command
 from core.jobs.queue.database import Database, readable_rows
 from core.jobs.queue.job import ACTIVE, COMMITTING, ENDED, PAUSED, QUEUED, RETRYABLE, STATES, UNFINISHED, Job, now
@@ -52,7 +52,7 @@ class Ledger:
             ReadOnly: it was written by a newer studio.
         """
         self._database = Database(path)
-        self.bulks = Bulks(self._database)
+        self.bulk_queue = BulkQueue(self._database)
         self.notice = ""
         if self._database.damaged:
             self.notice = self._read_back(self._database.damaged)
@@ -270,7 +270,7 @@ class Ledger:
         self._database.write("UPDATE commands SET state = 'queued' WHERE state = 'running'")
         yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="milliseconds")
         self._database.write("DELETE FROM commands WHERE state != 'queued' AND created < ?", (yesterday,))
-        self.bulks.forget(yesterday)
+        self.bulk_queue.forget(yesterday)
 
     def _read_back(self, damaged: Path) -> str:
         """Save the jobs that had not ended from a damaged file; the sentence to show."""

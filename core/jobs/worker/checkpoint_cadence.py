@@ -17,7 +17,7 @@ class Cadence:
     seconds: float = 2.0
 
 
-class Keeper:
+class LatestCheckpoint:
     """The checkpoints of one job. Not thread-safe by itself.
 
     Attributes:

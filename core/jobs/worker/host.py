@@ -1,32 +1,27 @@
 """The worker: one process that owns the model, and renders one job at a time.
 
-    python -m core.jobs.worker.host        JSON lines on stdin and stdout, messages on stderr
+    python -m core.jobs.worker        JSON lines on stdin and stdout, messages on stderr
 
-`core.jobs.worker.json_lines` says what the lines are. The main thread answers within milliseconds while the render thread
-works; the render thread alone imports torch, so that a worker answers as soon as its process is up. When stdin
+`core.jobs.worker.json_lines` says what the lines are. The main thread answers within milliseconds while the render
+thread works; the render thread alone imports torch, so that a worker answers as soon as its process is up. When stdin
 ends, so does the worker, at once: whoever started it is gone, and nothing may keep the GPU.
 """
 
 import logging
-import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from core.domain.progress import Progress
 from core.domain.request import VideoRequest
 from core.errors import Cancelled, Paused, StudioError, WorkerLost
 from core.jobs.protocol import BUSY, IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_bytes
-from core.jobs.worker.checkpoint_cadence import Cadence, Keeper
-from core.jobs.worker.json_lines import answer_lines
-from core.settings import Settings
+from core.jobs.worker.checkpoint_cadence import Cadence, LatestCheckpoint
 
 if TYPE_CHECKING:
     from core.jobs.kinds.render import Renderer
-
-__all__ = ["WorkerHost", "WorkerStatus", "serve"]
 
 OUTBOX = 4
 _LOG = logging.getLogger(__name__)
@@ -74,7 +69,7 @@ class WorkerHost:
         self._status = WorkerStatus()
         self._preview = b""
         self._cadence = cadence
-        self._keeper = Keeper(cadence)
+        self._latest_checkpoint = LatestCheckpoint(cadence)
         self._outbox: OrderedDict[tuple[str, int], Outcome] = OrderedDict()
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._thread.start()
@@ -113,7 +108,7 @@ class WorkerHost:
             state = STARTING if self._renderer is None else BUSY
             self._status = replace(self._status, state=state, job_id=job_id, attempt=attempt, error="",
                                    progress=Progress("loading"), preview_seq=0, checkpoint_seq=0)
-            self._preview, self._keeper = b"", Keeper(self._cadence)
+            self._preview, self._latest_checkpoint = b"", LatestCheckpoint(self._cadence)
             self._changed.notify_all()
 
     def cancel(self, job_id: str, attempt: int) -> None:
@@ -151,7 +146,7 @@ class WorkerHost:
     def checkpoint(self, job_id: str) -> bytes | None:
         """The latest checkpoint of the running job."""
         with self._changed:
-            return self._keeper.latest or None if self._status.job_id == job_id else None
+            return self._latest_checkpoint.latest or None if self._status.job_id == job_id else None
 
     def load(self, model: str) -> None:
         """Make a model warm, unless a job runs or waits."""
@@ -263,11 +258,11 @@ class WorkerHost:
 
     def _on_checkpoint(self, step: int, make: Callable[[], bytes]) -> None:
         pause = self._pause
-        if not pause and not self._keeper.is_due(step):
+        if not pause and not self._latest_checkpoint.is_due(step):
             return
-        self._keeper.keep(step, make)
+        self._latest_checkpoint.keep(step, make)
         with self._changed:
-            self._status = replace(self._status, checkpoint_seq=self._keeper.seq)
+            self._status = replace(self._status, checkpoint_seq=self._latest_checkpoint.seq)
         if pause:
             raise Paused
 
@@ -276,25 +271,4 @@ class WorkerHost:
         progress = self._status.progress
         if progress is None or progress.phase != "denoising":
             return Outcome("paused")
-        return Outcome("paused", checkpoint=self._keeper.latest, done=progress.done, total=progress.total)
-
-
-# The process
-
-
-def serve(build: "Callable[[], Renderer]", cadence: Cadence = Cadence()) -> NoReturn:  # noqa: B008 (frozen)
-    """Be a worker until stdin ends."""
-    answer_lines(lambda on_news: WorkerHost(build, on_news, cadence))
-
-
-def _build() -> "Renderer":
-    # Imported here, in the render thread: torch takes seconds, and the worker answers meanwhile.
-    from core.diffusion.engine import Engine
-    from core.jobs.kinds.render import Renderer
-
-    return Renderer(Engine(Settings.from_env()))
-
-
-if __name__ == "__main__":
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    serve(_build)
+        return Outcome("paused", checkpoint=self._latest_checkpoint.latest, done=progress.done, total=progress.total)

@@ -28,7 +28,7 @@ OnFrame = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Rendition:
+class ExportFormat:
     """One form: its word for people, the end of its file's name, its media type, and what makes it."""
 
     title: str
@@ -102,8 +102,8 @@ def _member(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name)  # of 1980, so that the same frames give the same file
 
 
-RENDITIONS: dict[str, Rendition] = {
-    "gif": Rendition("GIF", ".gif", "image/gif", _gif),
-    "webm": Rendition("WebM", ".webm", "video/webm", _webm),
-    "png": Rendition("Frames as PNG", ".png.zip", "application/zip", _png),
+EXPORT_FORMATS: dict[str, ExportFormat] = {
+    "gif": ExportFormat("GIF", ".gif", "image/gif", _gif),
+    "webm": ExportFormat("WebM", ".webm", "video/webm", _webm),
+    "png": ExportFormat("Frames as PNG", ".png.zip", "application/zip", _png),
 }

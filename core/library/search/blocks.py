@@ -121,14 +121,14 @@ class _Block:
         return found
 
 
-class Rows:
+class Blocks:
     """All entries at one moment; never changed. Safe in threads."""
 
     def __init__(self, blocks: tuple[_Block, ...] = ()) -> None:
         self._blocks = blocks  # none of them empty, oldest first
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> "Rows":
+    def of(cls, entries: Iterable[Entry]) -> "Blocks":
         """These entries, in whatever order they come."""
         oldest = tuple(sorted(entries, key=_order))
         blocks = tuple(_Block(oldest[at:at + BLOCK]) for at in range(0, len(oldest), BLOCK))
@@ -136,25 +136,25 @@ class Rows:
             block.words  # noqa: B018 (known from here on)
         return cls(blocks)
 
-    def added(self, entry: Entry) -> "Rows":
+    def added(self, entry: Entry) -> "Blocks":
         """These rows and one more; none of them has its id."""
         number = max(0, bisect_right(self._blocks, _order(entry), key=_first) - 1)
         old = self._blocks[number].entries if self._blocks else ()
         at = bisect_left(old, _order(entry), key=_order)
         return self._with(number, (*old[:at], entry, *old[at:]))
 
-    def without(self, entry: Entry) -> "Rows":
+    def without(self, entry: Entry) -> "Blocks":
         """These rows without one of them."""
         number = bisect_right(self._blocks, _order(entry), key=_first) - 1
         old = self._blocks[number].entries
         at = bisect_left(old, _order(entry), key=_order)
         return self._with(number, old[:at] + old[at + 1:])
 
-    def _with(self, number: int, entries: tuple[Entry, ...]) -> "Rows":
+    def _with(self, number: int, entries: tuple[Entry, ...]) -> "Blocks":
         """These rows, the block of that number made of `entries`."""
         half = len(entries) if len(entries) < 2 * BLOCK else BLOCK
         blocks = tuple(_Block(part) for part in (entries[:half], entries[half:]) if part)
-        return Rows((*self._blocks[:number], *blocks, *self._blocks[number + 1:]))
+        return Blocks((*self._blocks[:number], *blocks, *self._blocks[number + 1:]))
 
     def __len__(self) -> int:
         return sum(len(block.entries) for block in self._blocks)

@@ -12,10 +12,10 @@ from core.domain.video import Video
 from core.errors import BadRequest, DamagedVideo, NotFound, ReadOnly
 from core.library.search.damage import Damage
 from core.library.search.entry import Entry
-from core.library.search.facets import Facets, Tally
+from core.library.search.facets import FacetCount, Facets
 from core.library.search.index import Index
 from core.library.search.query import Page, Place, Query, matching
-from core.library.storage.video_files import Shelf
+from core.library.storage.video_files import VideoFiles
 
 _CACHED_ANSWERS = 32
 _REMEMBERED = 2048  # rows of sidecars that another hand has written
@@ -24,15 +24,15 @@ _REMEMBERED = 2048  # rows of sidecars that another hand has written
 class Catalogue:
     """The videos of `shelf` as `index` knows them. Safe in threads."""
 
-    def __init__(self, index: Index, shelf: Shelf) -> None:
+    def __init__(self, index: Index, video_files: VideoFiles) -> None:
         self._index = index
-        self._shelf = shelf
-        self._damage = Damage(shelf)
+        self._video_files = video_files
+        self._damage = Damage(video_files)
         self._read: dict[str, Entry] = {}
         self._children: tuple[int, dict[str, list[str]]] = -1, {}
         self._answers: dict[Query, tuple[int, Sequence[Entry], int]] = {}
         self._counting = threading.Lock()  # over the three below, and while an entry changes
-        self._tally: Tally | None = None
+        self._tally: FacetCount | None = None
         self._tallied = -1  # the generation of the index that the tally counts
         self._facets: Facets | None = None
 
@@ -64,7 +64,7 @@ class Catalogue:
         with self._counting:
             generation = self._index.generation
             if self._tally is None or self._tallied != generation:
-                self._tally, self._tallied, self._facets = Tally(self._index.all()), generation, None
+                self._tally, self._tallied, self._facets = FacetCount(self._index.all()), generation, None
             if self._facets is None:
                 self._facets = self._tally.facets()
             return self._facets
@@ -82,7 +82,7 @@ class Catalogue:
 
     def put(self, video: Video) -> None:
         """Take in a video whose sidecar has just been written."""
-        entry = Entry.of(video, self._shelf.stamp(video.id))
+        entry = Entry.of(video, self._video_files.stamp(video.id))
         with self._counting:
             old, known = self._index.get(video.id), self._index.generation
             self._index.put(entry)
@@ -126,7 +126,7 @@ class Catalogue:
         Without a sidecar that can be read here, it is what the row knows.
         """
         try:
-            stamp, size = self._shelf.stamp_and_size(entry.id)
+            stamp, size = self._video_files.stamp_and_size(entry.id)
             if stamp != abs(entry.sidecar_ns):
                 entry = self._written_since(entry, stamp)
         except (NotFound, DamagedVideo, OSError):
@@ -139,7 +139,7 @@ class Catalogue:
         if known is not None and abs(known.sidecar_ns) == stamp:
             return known
         try:
-            entry = Entry.of(self._shelf.read(entry.id), stamp)
+            entry = Entry.of(self._video_files.read(entry.id), stamp)
         except ReadOnly:
             entry = entry._replace(sidecar_ns=-stamp)
         if len(self._read) >= _REMEMBERED:

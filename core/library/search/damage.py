@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from core.errors import DamagedVideo, NotFound, ReadOnly
 from core.library.search.entry import Entry
-from core.library.storage.video_files import Shelf
+from core.library.storage.video_files import VideoFiles
 
 REMEMBERED_S = 30.0
 SETTLED_S = 1.0  # a folder that changed this little ago may change again under the same time
@@ -18,8 +18,8 @@ SETTLED_S = 1.0  # a folder that changed this little ago may change again under 
 class Damage:
     """The damaged videos of `shelf`. Safe in threads. `clock`: in seconds."""
 
-    def __init__(self, shelf: Shelf, clock: Callable[[], float] = time.monotonic) -> None:
-        self._shelf = shelf
+    def __init__(self, video_files: VideoFiles, clock: Callable[[], float] = time.monotonic) -> None:
+        self._video_files = video_files
         self._clock = clock
         self._known: tuple[object, float, frozenset[str]] | None = None
 
@@ -41,7 +41,7 @@ class Damage:
     def _stamps(self) -> tuple[tuple[str, int], ...]:
         """Every month, and when a name in it changed last."""
         stamps = []
-        for path in self._shelf.folders():
+        for path in self._video_files.folders():
             try:
                 stamps.append((path.name, path.stat().st_mtime_ns))
             except FileNotFoundError:
@@ -51,16 +51,16 @@ class Damage:
     def _damaged(self, entries: Iterable[Entry]) -> Iterable[Entry]:
         """A sidecar as old as its row is not read."""
         whole = {}
-        for path in self._shelf.folders():
-            folder = self._shelf.folder(path)
+        for path in self._video_files.folders():
+            folder = self._video_files.folder(path)
             whole |= {video_id: folder.stamps[video_id] for video_id in folder.whole}
         return [entry for entry in entries
-                if entry.id not in whole or self._shelf.size(entry.id) != entry.bytes
+                if entry.id not in whole or self._video_files.size(entry.id) != entry.bytes
                 or (whole[entry.id] != entry.sidecar_ns and not self._reads(entry.id))]
 
     def _reads(self, video_id: str) -> bool:
         try:
-            self._shelf.read(video_id)
+            self._video_files.read(video_id)
         except ReadOnly:
             return True  # a newer studio does
         except (NotFound, DamagedVideo):

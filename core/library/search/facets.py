@@ -33,7 +33,7 @@ _OF = {"models": "model", "tags": "tags", "owners": "owner", "schedulers": "sche
 _LISTS = ("tags", "loras")  # an entry has any number of these
 
 
-class Tally:
+class FacetCount:
     """How often each value occurs among `entries`, and then among those that come and go."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:

@@ -22,7 +22,7 @@ from tinydb.storages import Storage
 
 from core.errors import ReadOnly, StudioError
 from core.library.atomic_files import disk_errors, write_file
-from core.library.search.blocks import Rows
+from core.library.search.blocks import Blocks
 from core.library.search.entry import Entry
 from core.library.search.gc_pause import uncollected
 
@@ -92,7 +92,7 @@ class Index:
         self._flush_s = 0.0
         self._flushed = 0
         self._by_id: dict[str, Entry] = {}
-        self._rows = Rows()
+        self._rows = Blocks()
         self._seen: tuple[int, ...] | None = None
         self._read()
 
@@ -107,7 +107,7 @@ class Index:
         """The entry of that id, or None."""
         return self._by_id.get(video_id)
 
-    def rows(self) -> Rows:
+    def rows(self) -> Blocks:
         """Every entry, as it is now."""
         return self._rows
 
@@ -224,7 +224,7 @@ class Index:
 
     def _hold(self, entries: Iterable[Entry]) -> None:
         self._by_id = {entry.id: entry for entry in entries}
-        self._rows = Rows.of(self._by_id.values())
+        self._rows = Blocks.of(self._by_id.values())
         self.generation += 1
 
     def _take_out(self, video_id: str) -> None:

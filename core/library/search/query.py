@@ -8,7 +8,7 @@ from typing import Any
 
 from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL
 from core.errors import BadRequest
-from core.library.search.blocks import Rows
+from core.library.search.blocks import Blocks
 from core.library.search.entry import Entry, fold
 
 _TERM = re.compile(r'(-?)(?:(prompt|negative|tag):)?(?:"([^"]*)"?|(\S+))', re.IGNORECASE)
@@ -190,7 +190,7 @@ _EXACT = {name: Entry._fields.index(name) for name in (  # what is asked for by 
     "mode", "owner", "parent", "verdict", "favorite", "recipe")}
 
 
-def matching(rows: Rows, query: Query) -> Sequence[Entry]:
+def matching(rows: Blocks, query: Query) -> Sequence[Entry]:
     """The entries that match, in the order asked for. `damaged` is not looked at.
 
     Raises:

@@ -23,7 +23,7 @@ _ABANDONED_S = 3600  # a part this old was left by a process that died
 _NAME = re.compile(r"[0-9a-z][0-9a-z._-]{0,120}")
 
 
-class Derived:
+class DerivedFiles:
     """The folder of one data directory. Safe in threads and in processes.
 
     Args:

@@ -11,16 +11,16 @@ from core.domain.video import NO_RECEIPT, Result, Runtime, Video, is_id
 from core.errors import StudioError
 from core.library import sidecar
 from core.library.media import clip
-from core.library.storage.video_files import MP4, SIDECAR, Shelf
+from core.library.storage.video_files import MP4, SIDECAR, VideoFiles
 
 UNTITLED = "A video of a newer studio"
 
 
-def glimpse(shelf: Shelf, video_id: str) -> Video | None:
+def glimpse(video_files: VideoFiles, video_id: str) -> Video | None:
     """That video, as one without a recipe; None when not even its MP4 can be read."""
-    mp4 = shelf.path(video_id, MP4)
+    mp4 = video_files.path(video_id, MP4)
     try:
-        document = sidecar.load(shelf.path(video_id, SIDECAR).read_bytes())
+        document = sidecar.load(video_files.path(video_id, SIDECAR).read_bytes())
         about, size = clip.probe(mp4), mp4.stat().st_size
     except (OSError, StudioError):
         return None

@@ -22,7 +22,7 @@ from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
 from core.faults import reach
 from core.library import sidecar
 from core.library.atomic_files import disk_errors, sync_folder
-from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, SUFFIXES, Shelf, named
+from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, SUFFIXES, VideoFiles, named
 
 _MOMENT = re.compile(r"[0-9]{8}-[0-9]{6}")
 
@@ -57,9 +57,9 @@ class TrashPage:
 class Trash:
     """The trash of the videos of `shelf`. It keeps no state; only the process that owns the library changes it."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.root = shelf.root / "trash"
-        self._shelf = shelf
+    def __init__(self, video_files: VideoFiles) -> None:
+        self.root = video_files.root / "trash"
+        self._video_files = video_files
 
     def content(self) -> list[Trashed]:
         """Every video in it, what was deleted last first; sidecars are not read."""
@@ -107,7 +107,7 @@ class Trash:
             ReadOnly, StudioError: the disk said no.
         """
         folder = self.root / f"{moment.astimezone(UTC):%Y%m%d-%H%M%S}"
-        source = self._shelf.path(video_id, MP4)
+        source = self._video_files.path(video_id, MP4)
         with disk_errors(str(self.root)):
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True)
@@ -134,9 +134,9 @@ class Trash:
         folder = self._folder_of(video_id)
         if folder is None:
             raise NotFound(f"There is no video {video_id} in the trash.")
-        if self._shelf.has(video_id, MP4):
+        if self._video_files.has(video_id, MP4):
             raise StudioError(f"{video_id} is in the library already; delete the copy in the trash for good.")
-        target = self._shelf.path(video_id, MP4).parent
+        target = self._video_files.path(video_id, MP4).parent
         with disk_errors(str(target)):
             target.mkdir(parents=True, exist_ok=True)
             for suffix in (ANIMATION, POSTER, SIDECAR):
@@ -189,13 +189,13 @@ class Trash:
     # Inside
 
     def _settle(self, video_id: str, suffixes: set[str], folder: Path) -> int:
-        shelf = self._shelf.path(video_id, MP4).parent
+        video_files = self._video_files.path(video_id, MP4).parent
         if MP4 in suffixes:
-            missing = () if self._shelf.has(video_id, MP4) else sorted(SUFFIXES - suffixes)
-            return sum(self._move(video_id, suffix, shelf, folder) for suffix in missing)
+            missing = () if self._video_files.has(video_id, MP4) else sorted(SUFFIXES - suffixes)
+            return sum(self._move(video_id, suffix, video_files, folder) for suffix in missing)
         for suffix in suffixes:
-            if self._shelf.has(video_id, MP4) and not self._shelf.has(video_id, suffix):
-                self._move(video_id, suffix, folder, shelf)
+            if self._video_files.has(video_id, MP4) and not self._video_files.has(video_id, suffix):
+                self._move(video_id, suffix, folder, video_files)
             else:
                 (folder / f"{video_id}{suffix}").unlink()
         return len(suffixes)
@@ -221,7 +221,7 @@ class Trash:
             folder.rmdir()
 
     def _folder_of(self, video_id: str) -> Path | None:
-        name = self._shelf.path(video_id, MP4).name  # refuses what is not an id
+        name = self._video_files.path(video_id, MP4).name  # refuses what is not an id
         return next((folder for folder in self._folders() if (folder / name).is_file()), None)
 
     def _folders(self) -> list[Path]:

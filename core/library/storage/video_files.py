@@ -51,7 +51,7 @@ class Folder:
         return {part.name.removesuffix(PART) for part in self.parts}
 
 
-class Shelf:
+class VideoFiles:
     """The folder of the videos. All its methods are safe in any process; it keeps no state."""
 
     def __init__(self, root: Path) -> None:

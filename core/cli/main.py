@@ -1,0 +1,51 @@
+"""python -m core …: the studio without a browser. Everything the pages do, for people and for scripts.
+
+With `--json` each command prints one JSON document on stdout and nothing else; messages go to stderr.
+Exit status: 0 ok, 1 failed, 2 bad input.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from core.cli import library_commands, machine_commands, making_commands
+from core.cli.console import say
+from core.errors import BadRequest, StudioError
+from core.settings import Settings
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, as `docs/command_line.md` lists it."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS,
+                        help="print one JSON document and nothing else")
+    shared.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="the library (or T2V_DATA_DIR)")
+    root = argparse.ArgumentParser(prog="python -m core", parents=[shared],
+                                   description="The Text-to-Video Studio, without a browser.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[Settings, argparse.Namespace], int]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__, parents=[shared])
+        sub.set_defaults(run=run)
+        return sub
+
+    for group in (making_commands, library_commands, machine_commands):
+        group.add_commands(command)
+    return root
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    arguments.json = getattr(arguments, "json", False)
+    try:
+        settings = Settings.from_env(data_dir=getattr(arguments, "data_dir", None))
+        return arguments.run(settings, arguments)
+    except BadRequest as error:
+        say(f"Refused. {error}")
+        return 2
+    except StudioError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 1

@@ -1,0 +1,26 @@
+"""The worker as a process: the real engine behind a host, and the host behind two pipes."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from core.jobs.worker.checkpoint_cadence import Cadence
+from core.jobs.worker.host import WorkerHost
+from core.jobs.worker.json_lines import answer_lines
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.jobs.kinds.render import Renderer
+
+
+def serve(build: "Callable[[], Renderer]", cadence: Cadence = Cadence()) -> NoReturn:  # noqa: B008 (frozen)
+    """Be a worker until stdin ends."""
+    answer_lines(lambda on_news: WorkerHost(build, on_news, cadence))
+
+
+def build_renderer() -> "Renderer":
+    """The real engine, as the settings of the environment ask for it."""
+    # Imported here, in the render thread: torch takes seconds, and the worker answers meanwhile.
+    from core.diffusion.engine import Engine
+    from core.jobs.kinds.render import Renderer
+
+    return Renderer(Engine(Settings.from_env()))
