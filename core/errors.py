@@ -17,8 +17,11 @@ StudioError                     something the studio has a sentence for
 └── WorkerLost                  the process that runs the model ended or hangs
 
 Cancelled                       not a failure: a person asked for it. Raised by the progress callback.
-└── Paused                      as well, and the job will go on later
+└── Paused                      like Cancelled, but the job can resume
 """
+
+
+from typing import Any
 
 
 class StudioError(Exception):
@@ -103,4 +106,32 @@ class Cancelled(Exception):
 
 
 class Paused(Cancelled):
-    """Raised by a callback to stop a running job that is to go on later."""
+    """Raised by a callback to stop a running job that can resume."""
+
+
+def written(error: StudioError) -> dict[str, Any]:
+    """An error as a JSON object, for another process."""
+    return {"error": type(error).__name__, "arguments": _arguments(error)}
+
+
+def revive(document: dict[str, Any]) -> StudioError:
+    """The error that `written` wrote: of the same class, with the same sentence. Of an unknown class: a StudioError."""
+    kind = _KINDS.get(document["error"], StudioError)
+    return kind(*document["arguments"])
+
+
+def _arguments(error: StudioError) -> list[Any]:
+    if isinstance(error, DoesNotFit):
+        return [error.reason, error.fits]
+    return [error.field, error.reason] if isinstance(error, BadRequest) else [str(error)]
+
+
+def _family(kind: type[StudioError]) -> dict[str, type[StudioError]]:
+    found = {kind.__name__: kind}
+    for below in kind.__subclasses__():
+        found.update(_family(below))
+    return found
+
+
+_KINDS = _family(StudioError)
+"""Every class above, by its name."""

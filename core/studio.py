@@ -11,27 +11,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.domain.audition import audition_of
 from core.domain.models import ModelSpec
 from core.domain.receipt import Environment
 from core.domain.request import VideoRequest
-from core.domain.video import Video, is_id
-from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
+from core.domain.video import REGENERATE, REMIX, Video, is_id
+from core.errors import BadRequest, NotFound, StudioError
 from core.families.catalog import catalog
 from core.families.registry import default_model
 from core.jobs.dispatch.dispatcher import Dispatcher
+from core.jobs.kinds.audition import AskedAudition, Audition
+from core.jobs.kinds.generate import AskedVideo, Generate
+from core.jobs.kinds.registry import KINDS
 from core.jobs.protocol import WorkerStatus
-from core.jobs.queue.ledger import Job, Ledger
+from core.jobs.queue.job import Job
+from core.jobs.queue.ledger import Ledger
 from core.library.atomic_files import disk_errors
 from core.library.comparison import Comparisons
 from core.library.examples import shipped, shipped_path
 from core.library.library import Facets, Finding, Library
-from core.library.lineage import origin_of
 from core.library.search.query import Page, Query
 from core.library.search.saved_searches import SavedSearches
 from core.library.storage.contact_sheets import ContactSheets
 from core.library.storage.derived_files import DerivedFiles
-from core.operations.acceptance import accepted
+from core.operations.acceptance import Acceptance
 from core.operations.bulk_actions import BulkActions
 from core.operations.import_export import ImportExport
 from core.operations.leadership import Leadership
@@ -65,8 +67,8 @@ class Studio:
             self.comparisons = Comparisons(lambda: self.library, self.derived)
             self.bulk_actions = BulkActions(settings, self.ledger, self._leadership, self.regenerate)
             undo.pop_all()
-        self.planner = Planner(settings, self.worker, lambda: self.library,
-                                     self.device)
+        self.planner = Planner(settings, self.worker, lambda: self.library, self.device)
+        self._acceptance = Acceptance(settings, self.planner, lambda: self.library, self.device, self.default_model)
 
     @property
     def leads(self) -> bool:
@@ -106,29 +108,36 @@ class Studio:
         return "cuda" if asked.startswith("cuda") or asked == "auto" and shutil.which("nvidia-smi") else "cpu"
 
     def submit(self, request: VideoRequest, owner: str = "", parent: str | None = None,
-               kind: str = "generate") -> Job:
-        """Accept a request: check it, then queue it. The id is returned only after the commit.
+               relation: str = REMIX) -> Job:
+        """Queue a video; the id is returned only after the commit.
+
+        Args:
+            parent: id of the video it comes from; relation: how, "regenerate" or "remix".
 
         Raises:
             BadRequest: refused, with the field and the reason; nothing is left behind.
             DiskFull: less disk is free than `T2V_MIN_FREE_MB`.
         """
-        resolved = self._accepted(request)
-        job = self.ledger.add(resolved, owner=owner, parent=parent, kind=kind, max_queued=self.settings.max_queued,
-                              origin=origin_of(self.library, parent, kind))
+        return self.accept(Generate.kind, AskedVideo(request, parent, relation), owner)
+
+    def accept(self, kind: str, asked: object, owner: str = "") -> Job:
+        """Accept work of any kind: check it, then queue it.
+
+        Args:
+            kind: a key of `core.jobs.kinds.registry.KINDS`; asked: what that kind's `check` takes.
+
+        Raises:
+            BadRequest, DiskFull: refused; nothing is left behind.
+        """
+        self._acceptance.may_change()
+        job = self.ledger.add(KINDS[kind].check(asked, self._acceptance), owner, self.settings.max_queued)
         self._wake()
         return job
 
-    def _accepted(self, request: VideoRequest) -> VideoRequest:
-        if self.library.newer:
-            raise NewerLibrary(self.library.newer)
-        resolved = accepted(request, self.models(), self.default_model(), self.device() == "cuda", self.settings)
-        self.planner.must_fit(resolved)
-        return resolved
-
     def regenerate(self, video_id: str, owner: str = "") -> Job:
-        """Queue the same request again, seed included; the video it becomes carries the verdict."""
-        return self.submit(self.video(video_id).asked(), owner, parent=video_id, kind="regenerate")
+        """Queue the same recipe again, seed included; the video it becomes carries the verdict."""
+        request = self.video(video_id).known_recipe().request()
+        return self.submit(request, owner, parent=video_id, relation=REGENERATE)
 
     def audition(self, request: VideoRequest, seeds: int = 6, num_inference_steps: int | None = None,
                  owner: str = "") -> Job:
@@ -140,25 +149,25 @@ class Studio:
         Raises:
             BadRequest, DiskFull: as `submit`.
         """
-        resolved = self._accepted(request)
-        job = self.ledger.add(resolved, owner=owner, kind="audition", max_queued=self.settings.max_queued,
-                              audition=audition_of(resolved, seeds, num_inference_steps))
-        self._wake()
-        return job
+        return self.accept(Audition.kind, AskedAudition(request, seeds, num_inference_steps), owner)
 
     def finish(self, job_id: str, seed: int, owner: str = "") -> Job:
         """Queue the video of one seed of an audition: the same noise, all the steps."""
-        job = self.job(job_id)
-        if job.audition is None or seed not in job.audition.seeds:
+        task = self.job(job_id).task
+        if not isinstance(task, Audition) or seed not in task.seeds:
             raise BadRequest("seed", f"{seed} was not tried by the job {job_id}.")
-        return self.submit(replace(job.request, seed=seed), owner)
+        return self.submit(replace(task.recipe.request(), seed=seed), owner)
 
     def forget_audition(self, job_id: str) -> None:
         """Remove an audition that has ended, and its sheet; its videos stay. Raises NotFound, NewerLibrary."""
-        if self.library.newer:
-            raise NewerLibrary(self.library.newer)
-        if not self.ledger.forget_audition(job_id):
-            raise NotFound(f"{job_id} is no audition that has ended; it may have been deleted already.")
+        self._acceptance.may_change()
+        gone = NotFound(f"{job_id} is no audition that has ended; it may have been deleted already.")
+        try:
+            job = self.ledger.get(job_id)
+        except NotFound as error:
+            raise gone from error
+        if not isinstance(job.task, Audition) or not self.ledger.forget(job_id):
+            raise gone
         # after the row: a sheet that a crash leaves here goes with the oldest, a row without its sheet would stay
         ContactSheets(self.settings.data_dir).forget(job_id)
 
@@ -181,8 +190,10 @@ class Studio:
         return job
 
     def retry(self, job_id: str) -> Job:
-        """Queue an ended job again, as a new job with the same request; refused as `submit` refuses."""
-        self._accepted(self.ledger.get(job_id).request)
+        """Queue an ended job again, as a new job with the same task; refused as `submit` refuses."""
+        task = self.ledger.get(job_id).task
+        self._acceptance.may_change()
+        KINDS[task.kind].check(KINDS[task.kind].asked(task), self._acceptance)
         job = self.ledger.retry(job_id, max_queued=self.settings.max_queued)
         self._wake()
         return job

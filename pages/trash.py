@@ -44,7 +44,7 @@ def card(trashed: Trashed, days: int) -> None:
         with st.container(key=f"poster_{trashed.id}"):
             st.image(f"/app/static/poster/{trashed.id}.webp", width="stretch", alt="")
         with st.container(key=f"words_{trashed.id}"):
-            st.text(shorten(trashed.video.request.prompt, 72) if trashed.video else "Its settings cannot be read.")
+            st.text(shorten(trashed.video.title, 72) if trashed.video else "Its settings cannot be read.")
         goes = datetime.fromisoformat(trashed.deleted) + timedelta(days=days)
         st.caption(f"Deleted {age(trashed.deleted)}  \nKept until {goes:%Y-%m-%d}")
         with st.container(horizontal=True, gap="xsmall"):

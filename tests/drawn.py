@@ -16,7 +16,7 @@ import numpy as np
 
 from core.domain.progress import OnCheckpoint, OnFrames, OnProgress, Progress
 from core.domain.receipt import Environment, LoadedModel, Receipt
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.resources import Resources
 from core.domain.video import Runtime, new_id
 from core.errors import InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
@@ -24,7 +24,7 @@ from core.jobs.worker.checkpoint_cadence import Cadence
 
 AT_ONCE = Cadence(steps=1, seconds=0.0)
 MACHINE = Environment("cpu", "A drawing hand", "float32", "none", "resident", 1, {"studio": "0.1.0"})
-REQUEST = VideoRequest("a drawing", "", "drawn", 4, 3, 5.0, 8, 7, 32, 32, "ddim", "exact")
+RECIPE = Recipe("a drawing", "", "drawn", 4, 3, 5.0, 8, 7, 32, 32, "ddim", "exact")
 
 
 @dataclass(frozen=True)
@@ -72,43 +72,43 @@ class DrawnEngine:
             (self._folder / "preparing").touch()
             time.sleep(0.01)
 
-    def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes = b"",
+    def generate(self, recipe: Recipe, on_progress: OnProgress, checkpoint: bytes = b"",
                  on_checkpoint: OnCheckpoint = lambda step, make: None,
                  on_frames: OnFrames = lambda frames: None) -> Drawing:
-        self.load(request.model, on_progress)
-        begun, remark = self._go_on(request, checkpoint)
-        for step in range(begun + 1, request.num_inference_steps + 1):
+        self.load(recipe.model, on_progress)
+        begun, remark = self._go_on(recipe, checkpoint)
+        for step in range(begun + 1, recipe.num_inference_steps + 1):
             if step == 2:
-                self._misbehave(request.prompt)
-            self._count(request, step)
-            on_progress(Progress("denoising", step, request.num_inference_steps, b"RIFF picture %d" % step))
-            on_checkpoint(step, lambda step=step: f"{request.seed} {step}".encode())
-            time.sleep(0.05 if "slowly" in request.prompt else 0.002)
-        count = request.num_frames + ("one frame more" in request.prompt)
-        steps = np.random.default_rng(request.seed).integers(1, 5, (count, 1, 1, 3))
-        ramp = np.add.outer(np.arange(request.height), np.arange(request.width))[None, :, :, None]
+                self._misbehave(recipe.prompt)
+            self._count(recipe, step)
+            on_progress(Progress("denoising", step, recipe.num_inference_steps, b"RIFF picture %d" % step))
+            on_checkpoint(step, lambda step=step: f"{recipe.seed} {step}".encode())
+            time.sleep(0.05 if "slowly" in recipe.prompt else 0.002)
+        count = recipe.num_frames + ("one frame more" in recipe.prompt)
+        steps = np.random.default_rng(recipe.seed).integers(1, 5, (count, 1, 1, 3))
+        ramp = np.add.outer(np.arange(recipe.height), np.arange(recipe.width))[None, :, :, None]
         frames = (ramp * steps % 256).astype(np.uint8)
-        if "badly" in request.prompt:
+        if "badly" in recipe.prompt:
             frames = frames * np.float32(np.nan)
         for part in (frames[:0], frames[:1], frames[1:]):
             on_frames(part)
         digest = hashlib.sha256(frames.tobytes()).hexdigest()
-        receipt = Receipt(digest, digest, request.model, "folder", "", "0" * 64, {"seed": request.seed}, MACHINE)
-        notes = ("The prompt is a joke.",) if "joke" in request.prompt else ()
+        receipt = Receipt(digest, digest, recipe.model, "folder", "", "0" * 64, {"seed": recipe.seed}, MACHINE)
+        notes = ("The prompt is a joke.",) if "joke" in recipe.prompt else ()
         return Drawing(frames, receipt, Runtime(denoise_s=0.01, total_s=0.01), (*notes, *remark))
 
-    def _go_on(self, request: VideoRequest, checkpoint: bytes) -> tuple[int, tuple[str, ...]]:
+    def _go_on(self, recipe: Recipe, checkpoint: bytes) -> tuple[int, tuple[str, ...]]:
         if not checkpoint:
             return 0, ()
         seed, _, step = checkpoint.decode("ascii", "replace").partition(" ")
-        if seed != str(request.seed) or not step.isdigit():
+        if seed != str(recipe.seed) or not step.isdigit():
             return 0, ("The job began again with its first step: its checkpoint was damaged.",)
         return int(step), (f"Continued after step {step}.",)
 
-    def _count(self, request: VideoRequest, step: int) -> None:
+    def _count(self, recipe: Recipe, step: int) -> None:
         """Every step ever made, in the order they were made, whoever made it."""
         if self._folder.is_dir():
-            with (self._folder / f"steps of {request.seed}").open("a") as file:
+            with (self._folder / f"steps of {recipe.seed}").open("a") as file:
                 file.write(f"{step}\n")
 
     def _misbehave(self, prompt: str) -> None:
@@ -137,8 +137,8 @@ class DrawnEngine:
 
 
 def main() -> None:
-    from core.jobs.kinds.render import Renderer
     from core.jobs.worker.process import serve
+    from core.jobs.worker.renderer import Renderer
     from core.settings import Settings
 
     serve(lambda: Renderer(DrawnEngine(Settings.from_env().data_dir)), AT_ONCE)
@@ -151,7 +151,7 @@ def command() -> tuple[str, ...]:
 
 
 def head(**changes: object) -> dict[str, object]:
-    """What `start` wants to know besides the request."""
+    """What `start` wants to know besides the recipe."""
     return {"id": new_id(), "created": "2026-11-22T08:13:01.000+00:00", **changes}
 
 

@@ -5,8 +5,9 @@ from functools import cache
 
 import numpy as np
 
-from core.domain.receipt import Environment, Receipt, Verdict
-from core.domain.request import VideoRequest
+from core.domain.receipt import Environment, Receipt
+from core.domain.recipe import Recipe
+from core.domain.verdict import Verdict
 from core.domain.video import Result, Runtime, Video, new_id
 from core.library import sidecar
 from core.library.library import Library
@@ -45,16 +46,16 @@ def mp4(count: int = 8, height: int = 32, width: int = 32, comment: str = "") ->
 
 def video(prompt: str = "a red ball", *, id: str | None = None, created: str = "2026-11-22T08:13:01+00:00",
           **changes: object) -> Video:
-    """A video whose file is `mp4()`; `changes` go to the request where it has such a field, else to the video."""
-    request = VideoRequest(
+    """A video whose file is `mp4()`; `changes` go to the recipe where it has such a field, else to the video."""
+    recipe = Recipe(
         prompt=prompt, negative_prompt="blurry", model="demo", num_frames=8, num_inference_steps=20,
         guidance_scale=5.0, fps=8, seed=1234, width=32, height=32, scheduler="dpmsolver++",
         mode="exact")
-    asked = {name: changes.pop(name) for name in list(changes) if name in VideoRequest.__dataclass_fields__}
+    asked = {name: changes.pop(name) for name in list(changes) if name in Recipe.__dataclass_fields__}
     environment = Environment("cpu", "a processor", "float32", "math", "resident", 1, {"torch": "2.13.0"})
     receipt = Receipt("n" * 64, "f" * 64, "demo", "folder", "", "w" * 64, {"solver_order": 2}, environment)
     whole = Video(
-        id=id or new_id(), created=created, owner="", parent=None, request=replace(request, **asked),
+        id=id or new_id(), created=created, owner="", parent=None, recipe=replace(recipe, **asked),
         receipt=receipt, result=mp4()[1], runtime=Runtime(total_s=1.5, denoise_s=1.25))
     return replace(whole, **changes)
 
@@ -72,9 +73,9 @@ def with_recipe(plain: Video, frames: np.ndarray | None = None) -> tuple[Video, 
     """The video with an MP4 of its own that carries its settings, as a worker makes it."""
     frames = moving() if frames is None else frames
     count, height, width, _ = frames.shape
-    before = replace(plain, result=Result(count, width, height, plain.request.fps,
-                                          round(count / plain.request.fps, 6), 0, ""))
-    data, result = clip.encode_bytes(frames, plain.request.fps, sidecar.comment_of(before))
+    before = replace(plain, result=Result(count, width, height, plain.recipe.fps,
+                                          round(count / plain.recipe.fps, 6), 0, ""))
+    data, result = clip.encode_bytes(frames, plain.recipe.fps, sidecar.comment_of(before))
     return replace(plain, result=result), data
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from test_dispatcher import House, house, process_house  # noqa: F401 (fixtures)
 
 from core.domain.audition import Audition, audition_of, short_steps
-from core.domain.request import SEED_BITS, VideoRequest
+from core.domain.recipe import SEED_BITS
+from core.domain.request import VideoRequest
 from core.domain.video import new_id
 from core.errors import BadRequest, ClipError, NotFound
 from core.jobs.kinds.publishing import keep_audition
@@ -22,7 +23,7 @@ from core.library.storage.contact_sheets import ContactSheets
 from core.settings import Settings
 from core.studio import open_studio
 
-REQUEST = drawn.REQUEST
+REQUEST = drawn.RECIPE
 TINY = VideoRequest("a red ball", "", "tiny", 4, 9, 5.0, 8, 7, 32, 32, "dpmsolver++", "exact")
 
 
@@ -184,8 +185,8 @@ def test_seeds_that_become_no_picture_leave_an_empty_place_and_a_note(tmp_path):
             return super().generate(request, *rest)
 
     from core.jobs.executors.inline import InlineExecutor
-    from core.jobs.kinds.render import Renderer
     from core.jobs.worker.host import WorkerHost
+    from core.jobs.worker.renderer import Renderer
 
     home = House(tmp_path, executor=InlineExecutor(
         lambda on_news: WorkerHost(lambda: Renderer(Sometimes(tmp_path)), on_news)))
@@ -208,7 +209,7 @@ def test_a_retried_audition_tries_the_same_seeds(house):  # noqa: F811
     job = add(house)
     house.ledger.request_cancel(job.id)
     again = house.ledger.retry(job.id)
-    assert (again.kind, again.audition, again.request) == ("audition", job.audition, job.request)
+    assert (again.kind, again.audition, again.recipe) == ("audition", job.audition, job.request)
 
 
 # The promise

@@ -330,7 +330,7 @@ def test_a_queued_child_knows_its_parent_from_the_moment_it_is_asked_for(studio)
     studio.bulk_actions.regenerate([parent.id])
     studio.bulk_actions.delete_one(parent.id, for_good=True)
     (job,) = studio.jobs()
-    assert job.origin == Origin("regenerate", parent.created, parent.request)
+    assert job.origin == Origin("regenerate", parent.created, parent.recipe)
 
 
 def test_a_ledger_of_the_schema_before_gets_its_tables(tmp_path):

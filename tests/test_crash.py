@@ -23,9 +23,9 @@ from core.domain.video import Video
 from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.executors.inline import InlineExecutor
 from core.jobs.executors.process import ProcessExecutor
-from core.jobs.kinds.render import Renderer
 from core.jobs.queue.ledger import Ledger
 from core.jobs.worker.host import WorkerHost
+from core.jobs.worker.renderer import Renderer
 from core.library.library import Library
 from core.library.media import clip
 from core.library.search.query import Query
@@ -82,7 +82,7 @@ def check_promises(folder, ids, parents=(), attempts=(1, 2)):
             job, video = ledger.get(job_id), library.get(job_id)
             made = clip.read(library.mp4_path(job_id))
             assert job.attempt in attempts
-            assert video.request == job.request
+            assert video.recipe == job.request
             assert made.frames.shape == (job.request.num_frames, job.request.height, job.request.width, 3)
             assert Video.from_document(json.loads(library.sidecar_path(job_id).read_text())) == video
             if job.kind == "regenerate":
@@ -97,7 +97,7 @@ def template(tmp_path_factory):
     """A library with one video, made once, and its id."""
     folder = tmp_path_factory.mktemp("template")
     ledger = Ledger(folder / "jobs.sqlite")
-    parent = ledger.add(replace(drawn.REQUEST, num_inference_steps=2))
+    parent = ledger.add(replace(drawn.RECIPE, num_inference_steps=2))
     ledger.close()
     run_all(folder)
     return folder, parent.id
@@ -111,8 +111,8 @@ def folder(template, tmp_path):
     shutil.copytree(template[0] / "library", tmp_path / "library")
     shutil.copy(template[0] / "index.json", tmp_path)
     ledger = Ledger(tmp_path / "jobs.sqlite")
-    ledger.add(replace(drawn.REQUEST, num_inference_steps=2), parent=template[1], kind="regenerate")
-    ledger.add(replace(drawn.REQUEST, prompt="slowly", seed=8, num_frames=6, num_inference_steps=10))
+    ledger.add(replace(drawn.RECIPE, num_inference_steps=2), parent=template[1], kind="regenerate")
+    ledger.add(replace(drawn.RECIPE, prompt="slowly", seed=8, num_frames=6, num_inference_steps=10))
     ledger.close()
     return tmp_path
 
@@ -144,7 +144,7 @@ def test_without_a_fault_the_same_process_ends_well(folder, template):
 
 def test_a_studio_killed_again_and_again_sets_a_job_aside_with_a_reason(tmp_path):
     ledger = Ledger(tmp_path / "jobs.sqlite")
-    job = ledger.add(drawn.REQUEST)
+    job = ledger.add(drawn.RECIPE)
     for _ in range(2):
         process = child("test_crash.run_all(pathlib.Path(sys.argv[1]))", tmp_path, T2V_FAULT="jobs:started")
         process.communicate(timeout=60)

@@ -17,10 +17,11 @@ from core.diffusion.frames import decode
 from core.diffusion.report import ProgressReport
 from core.diffusion.unet3d.loader import settle
 from core.diffusion.unet3d.prediction import Reference
-from core.domain.models import SCHEDULERS
 from core.domain.modes import DECODED_PIXELS
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.families.catalog import catalog
+from core.families.registry import SCHEDULERS
 from core.settings import Settings
 
 ZERO_SNR = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
@@ -118,9 +119,9 @@ def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypa
     latents = noise.draw(3, 7, 4, 6, 5)
     seen = []
     with torch.inference_mode():
-        whole = decode(engine._pipeline, latents, lambda *_: None)
+        whole = decode(engine._model, latents, lambda *_: None)
         monkeypatch.setitem(DECODED_PIXELS, "cpu", 2 * 48 * 40)
-        pieces = decode(engine._pipeline, latents, lambda frames, done: seen.append((frames, done)))
+        pieces = decode(engine._model, latents, lambda frames, done: seen.append((frames, done)))
     # the processor may sum a batch of two in another order than one of seven: the last level, here and there
     difference = np.abs(whole.astype(int) - pieces)
     assert difference.max() <= 1
@@ -131,7 +132,7 @@ def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypa
 
 def test_every_scheduler_names_what_it_believes_the_clean_latents_to_be(engine):
     engine.load("tiny", lambda _: None)
-    pipeline = engine._pipeline
+    pipeline = engine._model
     for key in SCHEDULERS:
         seen = []
         with torch.inference_mode():
@@ -191,7 +192,7 @@ def test_previews_take_at_most_a_fiftieth_of_the_time(engine, costs_s, with_pict
         now[0] += costs_s
         return now[0] - costs_s
 
-    report = ProgressReport(engine._pipeline, seen.append, clock=clock)
+    report = ProgressReport(engine._model, seen.append, clock=clock)
     latents = torch.zeros(4, 4, 4, 4)
     for step in range(1, 21):
         now[0] = 100.0 + step * 0.1
@@ -210,7 +211,7 @@ def test_waiting_for_a_gpu_is_no_cost_of_a_preview(engine):
             now[0] += 9.0
             return self.as_subclass(torch.Tensor)
 
-    report = ProgressReport(engine._pipeline, seen.append, clock=lambda: now[0])
+    report = ProgressReport(engine._model, seen.append, clock=lambda: now[0])
     latents = torch.zeros(4, 4, 4, 4)
     for step in range(1, 5):
         now[0] += 0.3

@@ -15,8 +15,10 @@ from core.diffusion.device import has_kernels
 from core.diffusion.engine import Engine
 from core.diffusion.failures import meaning
 from core.domain.models import NEGATIVE_PROMPT
-from core.domain.receipt import Environment, environment_causes
-from core.domain.request import VideoRequest, resolve
+from core.domain.receipt import Environment
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
+from core.domain.verdict import environment_causes
 from core.errors import BadRequest, Cancelled, InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
 from core.families.catalog import catalog
 from core.settings import REPOSITORY, Settings
@@ -243,7 +245,7 @@ def test_a_gpu_that_is_lost_while_a_model_makes_way_for_another_loses_the_worker
 
     engine = Lost(Settings.from_env({}, device="cpu", models_dir=models_dir))
     engine.load("tiny", lambda _: None)
-    engine._pipeline = replace(engine._pipeline, spec=replace(engine._pipeline.spec, key="another"))
+    engine._model = replace(engine._model, spec=replace(engine._model.spec, key="another"))
     with pytest.raises(WorkerLost, match="while loading"):
         engine.load("tiny", lambda _: None)
 

@@ -23,9 +23,9 @@ from core.families.registry import MODELS
 from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.executors.inline import InlineExecutor
 from core.jobs.executors.process import ProcessExecutor
-from core.jobs.kinds.render import Renderer
 from core.jobs.queue.ledger import Ledger
 from core.jobs.worker.host import WorkerHost
+from core.jobs.worker.renderer import Renderer
 from core.library.library import Library
 from core.library.lineage import lineage, origin_of
 from core.library.media import clip
@@ -33,7 +33,7 @@ from core.library.search.query import Query
 from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUEST = drawn.REQUEST
+REQUEST = drawn.RECIPE
 
 
 def settings_for(data_dir, models_dir=None, **changes):
@@ -100,7 +100,7 @@ def test_a_job_becomes_a_video_of_the_library(house):
     job = house.finish(house.add("a drawing with a joke", owner="ada"))
     assert (job.state, job.reason, job.attempt, job.phase) == ("done", "The prompt is a joke.", 1, "publishing")
     video = house.library.get(job.id)
-    assert (video.request, video.owner, video.created, video.verdict) == (job.request, "ada", job.created, None)
+    assert (video.recipe, video.owner, video.created, video.verdict) == (job.request, "ada", job.created, None)
     assert clip.read(house.library.mp4_path(job.id)).frames.shape == (4, 32, 32, 3)
     assert [found.id for found in samples.found(house.library, Query(text="joke"))] == [job.id]
     assert house.library.verify() == []
@@ -165,8 +165,8 @@ def test_what_was_known_of_a_parent_when_it_was_asked_is_kept_though_it_is_erase
     house.ledger.request_cancel(child.id)
     child = house.ledger.retry(child.id)
     video = house.library.get(house.finish(child).id)
-    assert video.origin == Origin("remix", parent.created, parent.request, ())
-    assert lineage(house.library, video).ancestors[0].request == parent.request
+    assert video.origin == Origin("remix", parent.created, parent.recipe, ())
+    assert lineage(house.library, video).ancestors[0].request == parent.recipe
     assert clip.read(house.library.mp4_path(video.id)).comment.count(parent.created) == 1
 
 
@@ -438,7 +438,7 @@ import sys, time, pathlib
 from core.errors import BadRequest, NotFound
 from core.jobs.queue.ledger import Ledger
 sys.path.insert(0, "tests")
-from drawn import REQUEST, until
+from drawn import RECIPE, until
 ledger = Ledger(pathlib.Path(sys.argv[1]))
 job = ledger.add(REQUEST)
 until(lambda: ledger.get(job.id).has_ended)

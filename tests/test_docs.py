@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import parser
-from core.domain.models import SCHEDULERS
 from core.domain.modes import MODES
-from core.families.registry import MODELS
+from core.families.registry import MODELS, SCHEDULERS
 from core.jobs.queue import ledger
 from core.settings import SETTINGS
 

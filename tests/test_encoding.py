@@ -15,11 +15,12 @@ from samples import moving
 
 from core.diffusion.engine import Engine
 from core.domain.modes import DECODED_PIXELS
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.errors import Cancelled, ClipError
 from core.families.catalog import catalog
-from core.jobs.kinds.render import Renderer
 from core.jobs.protocol import Head
+from core.jobs.worker.renderer import Renderer
 from core.library.media import clip
 from core.library.media.encoding import Encoding
 from core.settings import Settings
@@ -112,7 +113,7 @@ def by_two(monkeypatch):
 def test_frames_are_handed_on_before_the_next_are_decoded_and_not_copied(engine, models_dir, by_two):
     engine.load("tiny", lambda _: None)
     events, parts = [], []
-    hook = engine._pipeline.vae.decoder.register_forward_hook(lambda *_: events.append("decoded"))
+    hook = engine._model.vae.decoder.register_forward_hook(lambda *_: events.append("decoded"))
 
     def receive(frames):
         events.append(len(frames))
@@ -204,7 +205,7 @@ def test_a_decoder_that_fails_leaves_nothing_of_what_was_encoded(folder, tmp_pat
             raise drawn.InvalidFrames("The model produced a clip of one flat colour.")
 
     with pytest.raises(drawn.InvalidFrames):
-        rendered(Renderer(Failing(tmp_path / "none")), drawn.REQUEST)
+        rendered(Renderer(Failing(tmp_path / "none")), drawn.RECIPE)
     assert not ffmpegs() and not list(folder.iterdir())
 
 

@@ -9,10 +9,11 @@ import torch
 from core.diffusion.engine import Engine
 from core.diffusion.report import ProgressReport
 from core.diffusion.unet3d.graphs import cuda_graph
-from core.domain.models import SCHEDULERS
 from core.domain.modes import DECODED_PIXELS, EXACT, FAST, MODES, REFERENCE
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.families.catalog import catalog
+from core.families.registry import SCHEDULERS
 from core.families.unet3d import cost
 from core.settings import Settings
 
@@ -50,7 +51,7 @@ def test_the_noise_is_that_of_the_cpu_and_the_frames_are_near(engine, models_dir
 
 def test_peak_memory_is_measured_and_given_back(engine, models_dir):
     assert made(engine, models_dir).runtime.peak_memory_bytes > 0
-    parts = (engine._pipeline.text_encoder, engine._pipeline.unet, engine._pipeline.vae)
+    parts = (engine._model.text_encoder, engine._model.unet, engine._model.vae)
     weights = sum(tensor.nbytes for part in parts for tensor in part.parameters())
     before = torch.cuda.memory_allocated()  # with workspaces of cuBLAS, which stay
     del parts
@@ -137,7 +138,7 @@ def test_weights_that_were_in_main_memory_make_the_same_bits_when_they_are_back(
 
 def test_a_gpu_is_at_most_one_step_behind_what_is_said(engine, models_dir):
     engine.load("tiny", lambda _: None)
-    report = ProgressReport(engine._pipeline, lambda _: None, clock=lambda: 0.0)
+    report = ProgressReport(engine._model, lambda _: None, clock=lambda: 0.0)
     latents, steps = torch.zeros(3, 4, 4, 4, device="cuda"), []
     for step in range(2, 8):
         torch.cuda._sleep(100_000_000)

@@ -12,7 +12,8 @@ from core.diffusion.unet3d.buckets import Buckets
 from core.diffusion.unet3d.graphs import Graphed, Recorded
 from core.diffusion.unet3d.network import Network, lay_out
 from core.domain.modes import EXACT, FAST, REFERENCE
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.errors import Cancelled
 from core.families.catalog import catalog
 from core.families.unet3d import cost
@@ -23,8 +24,8 @@ from core.settings import Settings
 def network(models_dir):
     engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
     engine.load("tiny", lambda _: None)
-    lay_out(engine._pipeline.unet, True)
-    return Network(engine._pipeline.unet)
+    lay_out(engine._model.unet, True)
+    return Network(engine._model.unet)
 
 
 class Recorder:

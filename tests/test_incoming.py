@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import moving, mp4, video, with_recipe
 
-from core.domain.video import NO_RECEIPT, Video
+from core.domain.receipt import NO_RECEIPT
+from core.domain.video import Video
 from core.errors import ClipError, DamagedVideo, Foreign, NoRecipe, ReadOnly
 from core.library import sidecar
 from core.library.incoming import NAME_LENGTH, ImportResult, clean_name
@@ -58,7 +59,7 @@ def test_a_foreign_video_is_refused_and_kept_only_when_that_is_wanted(library, t
     assert library.search(Query()).total == 0
     made = kept_unknown(library, path)
     assert library.get(made.id) == made and library.verify() == []
-    assert (made.recipe, made.request.prompt, made.owner) == (False, "holiday.mp4", "ann")
+    assert (made.recipe, made.recipe.prompt, made.owner) == (False, "holiday.mp4", "ann")
     assert (made.result.num_frames, made.result.width, made.result.fps, made.result.codec) == (8, 32, 8, "h264")
     assert library.mp4_path(made.id).read_bytes() == path.read_bytes()
     assert library.poster_path(made.id).is_file() and library.animation_path(made.id).is_file()
@@ -72,7 +73,7 @@ def test_its_sidecar_says_that_nothing_is_known_and_nothing_else(library, tmp_pa
     assert (document["recipe"], document["name"]) == (False, "a.mp4")
     for unknown in ("request", "receipt", "runtime", "verdict", "parent"):
         assert document[unknown] is None, unknown
-    assert made.receipt == NO_RECEIPT and set(vars(made.request).values()) == {"a.mp4", None}
+    assert made.receipt == NO_RECEIPT and set(vars(made.recipe).values()) == {"a.mp4", None}
 
 
 @pytest.mark.parametrize("change", [
@@ -96,7 +97,7 @@ def test_the_index_knows_it_after_a_rebuild_and_finds_it_by_what_it_is(library, 
     made = kept_unknown(library, foreign(tmp_path / "Sea at night.mp4", rate="30000/1001"))
     ours = library.publish(video(), mp4()[0])
     assert made.result.fps == 29.97 and made.result.duration_s == round(8 / 29.97, 6)
-    assert Entry.of(made, 0).recipe is False and Entry.of(made, 0).prompt == made.request.prompt
+    assert Entry.of(made, 0).recipe is False and Entry.of(made, 0).prompt == made.recipe.prompt
     library.close()
     (tmp_path / "data" / "index.json").unlink()
     again = Library(tmp_path / "data", writable=True)

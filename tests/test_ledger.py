@@ -153,8 +153,8 @@ def test_trying_again_makes_a_new_job_of_the_same_request_and_keeps_the_old(ledg
     ledger.request_cancel(old.id)
     new = ledger.retry(old.id)
     assert new.id != old.id
-    assert (new.request, new.owner, new.parent, new.kind, new.attempt) == (
-        old.request, old.owner, old.parent, old.kind, 0)
+    assert (new.recipe, new.owner, new.parent, new.kind, new.attempt) == (
+        old.recipe, old.owner, old.parent, old.kind, 0)
     assert ledger.get(old.id).state == "cancelled"
 
 

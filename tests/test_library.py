@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from samples import HOSTILE, IDENTICAL, moving, mp4, video, with_recipe
 from tinydb import TinyDB
 
-from core.domain.receipt import Verdict
 from core.domain.request import VideoRequest
+from core.domain.verdict import Verdict
 from core.domain.video import Video, new_id
 from core.errors import BadRequest, ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly, StudioError
 from core.library import sidecar
@@ -306,7 +306,7 @@ def test_a_missing_or_damaged_file_is_shown_as_such_and_breaks_no_page(library):
     opened = Library(library.data_dir, writable=False)
     page = opened.search(Query())
     assert page.total == 4 and set(page.damaged) == {each.id for each in kept[:3]}
-    assert [each.prompt for each in page.entries] == [each.request.prompt for each in kept[::-1]]
+    assert [each.prompt for each in page.entries] == [each.recipe.prompt for each in kept[::-1]]
     for each, problem in zip(kept, ("MP4", "damaged|whole", "sidecar", None), strict=True):
         if problem:
             with pytest.raises(DamagedVideo, match=problem):
@@ -451,7 +451,7 @@ def test_a_video_whose_settings_are_in_neither_file_stays_in_sight_as_damaged(li
     library.sidecar_path(kept[0].id).unlink()
     opened = again(library)
     page = opened.search(Query(sort="oldest"))
-    assert [entry.prompt for entry in page.entries] == [each.request.prompt for each in kept]
+    assert [entry.prompt for entry in page.entries] == [each.recipe.prompt for each in kept]
     assert page.damaged == (kept[0].id,) and "Damaged only" in opened.report.sentences[-1]
     opened.close()
 
@@ -809,7 +809,7 @@ def test_an_mp4_that_was_remuxed_by_another_tool_with_its_comment_is_still_ours(
                 packet.stream = stream
                 after.mux(packet)
     kept = library.import_mp4(target).video
-    assert kept.request == made.request and kept.receipt == made.receipt and kept.id == made.id
+    assert kept.recipe == made.recipe and kept.receipt == made.receipt and kept.id == made.id
     assert kept.result.mp4_sha256 != made.result.mp4_sha256 and library.verify() == []
     assert library.import_mp4(source) == ImportResult(kept, "here")  # the same pictures in another packing
 

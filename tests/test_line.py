@@ -12,7 +12,8 @@ import samples
 from drawn import until
 from filelock import FileLock
 
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.domain.resources import Resources
 from core.errors import BadRequest, DiskFull, DoesNotFit, NotFound, StudioError
 from core.jobs.queue.ledger import Job
@@ -56,9 +57,9 @@ def test_a_prompt_becomes_a_video_in_the_gallery(studio, video_id):
     found = samples.found(studio, Query(text='"red ball"'))
     made = clip.read(studio.library.mp4_path(video_id))
     assert video_id in [one.id for one in found]
-    assert made.frames.shape == (4, 32, 32, 3) and made.fps == video.request.fps
+    assert made.frames.shape == (4, 32, 32, 3) and made.fps == video.recipe.fps
     asked = {name: value for name, value in REQUEST.document().items() if value is not None}
-    assert asked.items() <= video.request.document().items() and None not in video.request.document().values()
+    assert asked.items() <= video.recipe.document().items() and None not in video.recipe.document().values()
     assert video.result.num_frames == 4 and video.runtime.denoise_s > 0
     assert video.receipt.environment.versions["torch"] and len(video.receipt.weights_sha256) == 64
     assert studio.library.poster_path(video_id).stat().st_size > 0
@@ -146,7 +147,7 @@ def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
     document["receipt"]["environment"]["device_name"] = "NVIDIA H200"
     document["runtime"].update(denoise_s=5000.0)
     path.write_text(json.dumps(document), encoding="utf-8")
-    estimate = studio.planner.estimate(here.request)
+    estimate = studio.planner.estimate(here.recipe)
     known = {run.denoise_s for run in studio.planner.runs("tiny")}
     assert here.runtime.denoise_s in known and 5000.0 not in known
     assert 0 < estimate.seconds < 1000 and estimate.runs == len(known) and estimate.load_s == 0

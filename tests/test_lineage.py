@@ -8,7 +8,7 @@ import pytest
 import samples
 from samples import with_recipe
 
-from core.domain.receipt import Verdict
+from core.domain.verdict import Verdict
 from core.domain.video import ANCESTORS, Origin, Video
 from core.errors import DamagedVideo
 from core.jobs.protocol import Head
@@ -30,9 +30,9 @@ def library(tmp_path: Path):
 def born(library: Library, number: int, parent: Video | None = None, kind: str = "remix",
          **changes: object) -> Video:
     """Keep a video made from `parent` as the studio does."""
-    request = {} if parent is None else {name: value for name, value in parent.request.document().items()
+    request = {} if parent is None else {name: value for name, value in parent.recipe.document().items()
                                          if name != "prompt"}
-    prompt = changes.pop("prompt", parent.request.prompt if parent else "a red ball")
+    prompt = changes.pop("prompt", parent.recipe.prompt if parent else "a red ball")
     origin = origin_of(library, parent.id, kind) if parent else None
     plain = samples.video(prompt, id=ID(number), created=f"2026-11-22T08:13:{number:02d}+00:00",
                           parent=parent.id if parent else None, origin=origin, **{**request, **changes})
@@ -72,7 +72,7 @@ def test_a_deleted_parent_is_still_told_of_and_its_own_parent_found(library):
     found = lineage(library, library.get(video.id))
     assert ids(found.ancestors) == [root.id, parent.id] and ids(found.siblings) == [brother.id]
     gone = found.ancestors[1]
-    assert gone.video is None and gone.request == parent.request and gone.created == parent.created
+    assert gone.video is None and gone.request == parent.recipe and gone.created == parent.created
     assert [c.name for c in gone.changes] == ["seed"] and [c.name for c in found.itself.changes] == ["prompt"]
     assert found.itself.kind == "remix"
 
@@ -83,7 +83,7 @@ def test_a_parent_in_the_trash_is_told_of_whole_and_remembered_by_who_is_made_me
     parent = born(library, 2, root, seed=2)
     video = born(library, 3, parent)
     library.delete(parent.id)
-    assert origin_of(library, parent.id, "remix") == Origin("remix", parent.created, parent.request, (root.id,))
+    assert origin_of(library, parent.id, "remix") == Origin("remix", parent.created, parent.recipe, (root.id,))
     assert origin_of(library, "no id", "remix") == Origin("remix")
     there = lineage(library, video).ancestors
     assert ids(there) == [root.id, parent.id] and [one.state for one in there] == [HERE, TRASHED]

@@ -14,11 +14,12 @@ from tiny import make_checkpoint
 from core.diffusion import sampler
 from core.diffusion.engine import Engine
 from core.diffusion.loop_state import LoopState, StateOrigin, pack, unpack
-from core.domain.models import SCHEDULERS
 from core.domain.modes import EXACT, MODES
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.errors import Paused
 from core.families.catalog import catalog
+from core.families.registry import SCHEDULERS
 from core.settings import REPOSITORY, Settings
 
 STEPS = 6
@@ -233,7 +234,7 @@ def test_a_checkpoint_of_another_format_is_not_used(engine, models_dir, monkeypa
 def loop(engine, models_dir, key="unipc", shape=(4, 4, 4, 5)):
     """A state and its origin, made without the model."""
     engine.load("tiny", lambda _: None)
-    scheduler = sampler.scheduler(key, engine._pipeline.scheduler_config)
+    scheduler = sampler.scheduler(key, engine._model.scheduler_config)
     scheduler.set_timesteps(STEPS)
     latents = torch.randn(shape)
     for timestep in scheduler.timesteps[:3]:

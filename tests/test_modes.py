@@ -6,13 +6,15 @@ import torch
 
 from core.diffusion.engine import Engine
 from core.diffusion.unet3d.network import Network, lay_out
-from core.domain.models import SCHEDULERS
 from core.domain.modes import EXACT, FAST, MODES, REFERENCE, ModeSpec, Step, mode_of, plan
-from core.domain.receipt import Receipt, causes
-from core.domain.request import VideoRequest, resolve
+from core.domain.receipt import Receipt
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
+from core.domain.verdict import causes
 from core.domain.video import Video
 from core.errors import BadRequest, Paused
 from core.families.catalog import catalog
+from core.families.registry import SCHEDULERS
 from core.settings import REPOSITORY, Settings
 
 MODELS_DIR = REPOSITORY / "data" / "models"
@@ -115,7 +117,7 @@ def test_fast_frames_differ_from_exact_ones_and_the_receipt_says_why(engine, mod
 def test_a_step_that_takes_over_what_has_not_changed_equals_a_whole_one_at_any_depth(
         engine, models_dir, guidance_scale):
     engine.load("tiny", lambda _: None)
-    unet = engine._pipeline.unet
+    unet = engine._model.unet
     lay_out(unet, True)
     network = Network(unet)
     embeds = torch.randn(2 if guidance_scale > 1 else 1, 77, 16, generator=torch.Generator().manual_seed(1))
@@ -160,6 +162,6 @@ def test_what_is_older_than_modes_was_made_by_the_reference():
     document["request"].pop("mode", None)
     document["receipt"].pop("method", None)
     video = Video.from_document(document)
-    assert mode_of(None).key == video.request.mode == video.receipt.method["mode"] == REFERENCE
-    assert resolve(video.request, catalog(MODELS_DIR)).mode == REFERENCE
+    assert mode_of(None).key == video.recipe.mode == video.receipt.method["mode"] == REFERENCE
+    assert resolve(video.recipe, catalog(MODELS_DIR)).mode == REFERENCE
     assert Receipt.from_document(document["receipt"]).method == MODES[REFERENCE].document("cpu")

@@ -23,7 +23,7 @@ FRAMES, STEPS, GUIDANCE = 3, 4, 6.0
 def pipeline(models_dir):
     engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
     engine.load("tiny", lambda _: None)
-    return engine._pipeline
+    return engine._model
 
 
 def embeds():

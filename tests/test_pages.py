@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.domain.modes import MODES
 from core.domain.progress import Progress
-from core.domain.receipt import Environment, Receipt, Verdict
+from core.domain.receipt import Environment, Receipt
 from core.domain.request import VideoRequest
+from core.domain.verdict import Verdict
 from core.errors import NotFound
 from core.jobs.queue.job import Job
 from core.library.search.query import Query
@@ -204,7 +205,7 @@ def test_remix_fills_the_form_and_remembers_where_it_came_from(studio):
     press(at, "generate")
     (job,) = studio.jobs()
     assert (job.kind, job.parent) == ("remix", video.id)
-    assert job.request == replace(video.request, prompt="a green square")
+    assert job.request == replace(video.recipe, prompt="a green square")
 
 
 def test_a_remix_of_a_video_that_is_gone_says_so_and_the_form_still_works(studio):
@@ -248,7 +249,7 @@ def test_a_failed_job_says_what_happened_and_has_the_button_that_mends_it(studio
     assert at.button(key=f"retry_{job.id}").label == label
     press(at, f"retry_{job.id}")
     (again,) = studio.jobs(("queued",))
-    assert again.request == replace(job.request, num_frames=frames)
+    assert again.recipe == replace(job.request, num_frames=frames)
 
 
 def test_the_example_that_plays_is_of_the_prompt_the_form_begins_with(studio, tmp_path, monkeypatch):
@@ -309,7 +310,7 @@ def test_a_finished_video_plays_from_its_address_and_offers_what_comes_next(stud
                      "JSON": f"/app/static/video/{video.id}.json?download=1"}
     press(at, "regenerate_stage")
     assert (studio.jobs()[0].kind, studio.jobs()[0].parent) == ("regenerate", video.id)
-    assert studio.jobs()[0].request == video.request
+    assert studio.jobs()[0].request == video.recipe
 
 
 def test_a_large_form_is_made_in_sight_before_it_is_offered(studio, monkeypatch):

@@ -90,7 +90,7 @@ def test_a_seed_of_the_sheet_is_finished_with_all_its_steps_while_the_sheet_stay
     assert offered(at) == BUTTONS and "4 seeds at 7 of 20 steps" in said(at)
     press(at, f"finish_{job.id}_3")
     made, = studio.jobs(("queued",))
-    assert (made.kind, made.request) == ("generate", replace(job.request, seed=9))
+    assert (made.kind, made.recipe) == ("generate", replace(job.request, seed=9))
     assert offered(page()) == BUTTONS
     studio.cancel(made.id)
     assert offered(page()) == BUTTONS
@@ -100,7 +100,7 @@ def test_other_seeds_are_tried_after_those_of_the_sheet(studio):  # noqa: F811
     job = tried(studio)
     press(page(), f"others_{job.id}")
     again, = studio.jobs(("queued",))
-    assert again.audition == Audition((11, 12, 13, 14), 7) and again.request == replace(job.request, seed=11)
+    assert again.audition == Audition((11, 12, 13, 14), 7) and again.recipe == replace(job.request, seed=11)
 
 
 def test_an_ended_audition_is_opened_from_the_queue(studio):  # noqa: F811
@@ -116,7 +116,7 @@ def test_a_sheet_that_was_cleared_is_said_to_be_gone_and_its_seeds_can_still_be_
     at = page()
     assert "only the newest 20 are kept" in said(at) and "can still be finished" in said(at)
     press(at, f"finish_{job.id}_1")
-    assert [made.request.seed for made in studio.jobs(("queued",))] == [7]
+    assert [made.recipe.seed for made in studio.jobs(("queued",))] == [7]
 
 
 def test_what_a_person_wrote_is_shown_as_text_under_the_sheet(studio):  # noqa: F811

@@ -7,7 +7,7 @@ import pytest
 import samples
 from test_pages import HOSTILE, at_button, page, press, run, said, studio  # noqa: F401
 
-from core.domain.receipt import Verdict
+from core.domain.verdict import Verdict
 from core.library.lineage import origin_of
 from core.studio import Studio
 

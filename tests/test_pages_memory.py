@@ -49,4 +49,4 @@ def test_an_audition_that_ran_out_of_memory_is_tried_again_with_what_fits(studio
     assert at.button(key=f"retry_{job.id}").label == "Use 8 frames" and "The memory ran out" in said(at)
     press(at, f"retry_{job.id}")
     again, = studio.jobs(("queued",))
-    assert (again.request, again.audition) == (replace(job.request, num_frames=8), job.audition)
+    assert (again.recipe, again.audition) == (replace(job.request, num_frames=8), job.audition)

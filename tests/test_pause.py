@@ -16,22 +16,22 @@ from drawn import AT_ONCE, head, until
 from test_dispatcher import House, settings_for
 
 from core import faults
-from core.domain.models import SCHEDULERS
 from core.domain.progress import Progress
 from core.domain.request import VideoRequest
+from core.families.registry import SCHEDULERS
 from core.jobs.executors.inline import InlineExecutor
 from core.jobs.executors.process import ProcessExecutor
-from core.jobs.kinds.render import Renderer
 from core.jobs.protocol import as_text
 from core.jobs.queue.database import SCHEMA
 from core.jobs.queue.job_files import JobFiles
 from core.jobs.queue.ledger import Ledger
 from core.jobs.worker.checkpoint_cadence import Cadence, LatestCheckpoint
 from core.jobs.worker.host import WorkerHost
+from core.jobs.worker.renderer import Renderer
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 60
-SLOW = replace(drawn.REQUEST, prompt="slowly", num_inference_steps=STEPS)
+SLOW = replace(drawn.RECIPE, prompt="slowly", num_inference_steps=STEPS)
 
 
 def inline(folder, cadence=AT_ONCE):
@@ -446,7 +446,7 @@ def ledger(tmp_path):
 
 
 def test_pausing_gives_the_attempt_back_and_keeps_how_far_the_job_is(ledger):
-    job = ledger.add(drawn.REQUEST)
+    job = ledger.add(drawn.RECIPE)
     for _ in range(3):
         assert ledger.claim("worker").attempt == 1
         ledger.progress(job.id, 1, Progress("denoising", 2, 9), preview=4)
@@ -460,7 +460,7 @@ def test_pausing_gives_the_attempt_back_and_keeps_how_far_the_job_is(ledger):
 
 
 def test_the_pace_of_a_job_that_goes_on_is_measured_from_where_it_went_on(ledger):
-    job = ledger.add(drawn.REQUEST)
+    job = ledger.add(drawn.RECIPE)
     ledger.claim("worker")
     for done in (12, 13, 14):
         ledger.progress(job.id, 1, Progress("denoising", done, 25))
@@ -472,7 +472,7 @@ def test_the_pace_of_a_job_that_goes_on_is_measured_from_where_it_went_on(ledger
 def test_a_ledger_of_schema_1_is_taken_over_with_every_job(tmp_path):
     path = tmp_path / "jobs.sqlite"
     ledger = Ledger(path)
-    jobs = [ledger.add(replace(drawn.REQUEST, seed=seed)) for seed in range(3)]
+    jobs = [ledger.add(replace(drawn.RECIPE, seed=seed)) for seed in range(3)]
     ledger.claim("worker")
     before = ledger.list()
     ledger.close()
@@ -489,7 +489,7 @@ def test_a_ledger_of_schema_1_is_taken_over_with_every_job(tmp_path):
         ledger.close()
     ledger = Ledger(path)
     assert ledger.request_pause(jobs[1].id).state == "paused"
-    assert ledger.add(drawn.REQUEST).position == 2
+    assert ledger.add(drawn.RECIPE).position == 2
     ledger.close()
     again = sqlite3.connect(path)
     assert again.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
@@ -499,7 +499,7 @@ def test_a_ledger_of_schema_1_is_taken_over_with_every_job(tmp_path):
 def test_a_paused_job_is_read_back_from_a_damaged_ledger_as_paused(tmp_path):
     path = tmp_path / "jobs.sqlite"
     ledger = Ledger(path)
-    ids = [ledger.add(drawn.REQUEST).id for _ in range(100)]
+    ids = [ledger.add(drawn.RECIPE).id for _ in range(100)]
     held = set(ids[::2])
     for job_id in held:
         ledger.request_pause(job_id)

@@ -9,11 +9,12 @@ import torch
 from core.diffusion.engine import Engine
 from core.diffusion.placement import free_bytes, rest_on, visiting
 from core.diffusion.unet3d.network import lay_out
-from core.domain.models import SCHEDULERS
 from core.domain.modes import EXACT, FAST, MODES, REFERENCE
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.errors import Cancelled, OutOfMemory
 from core.families.catalog import catalog
+from core.families.registry import SCHEDULERS
 from core.families.unet3d import cost
 from core.settings import Settings
 
@@ -94,7 +95,7 @@ def test_weights_come_back_when_a_job_is_cancelled_in_the_middle(engines, models
     engine = engines[cost.MODEL_OFFLOAD]
     engine.load("tiny", lambda _: None)
     calm = engine.generate(asked(models_dir), lambda _: None)
-    before = [parameter.data_ptr() for parameter in engine._pipeline.unet.parameters()]
+    before = [parameter.data_ptr() for parameter in engine._model.unet.parameters()]
 
     def stop(progress):
         if progress.phase == "denoising" and progress.done == 2:
@@ -102,7 +103,7 @@ def test_weights_come_back_when_a_job_is_cancelled_in_the_middle(engines, models
 
     with pytest.raises(Cancelled):
         engine.generate(asked(models_dir), stop)
-    assert [parameter.data_ptr() for parameter in engine._pipeline.unet.parameters()] == before
+    assert [parameter.data_ptr() for parameter in engine._model.unet.parameters()] == before
     assert engine.generate(asked(models_dir), lambda _: None).receipt == calm.receipt
 
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.domain.receipt import Environment, Receipt, Verdict, causes, environment_causes, verdict
-from core.domain.request import VideoRequest, resolve
+from core.domain.receipt import Environment, Receipt
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
+from core.domain.verdict import Verdict, causes, environment_causes, verdict
 from core.domain.video import Result, Runtime, Video, is_id, new_id
 from core.errors import DamagedVideo, ReadOnly
 from core.families.registry import MODELS

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.models import NEGATIVE_PROMPT, SCHEDULERS, Range
-from core.domain.request import PROMPT_LIMIT, VideoRequest, resolve
+from core.domain.models import NEGATIVE_PROMPT, Range
+from core.domain.recipe import PROMPT_LIMIT, resolve
+from core.domain.request import VideoRequest
 from core.errors import BadRequest
 from core.families.catalog import catalog
-from core.families.registry import MODELS
+from core.families.registry import MODELS, SCHEDULERS
 
 
 def test_a_prompt_alone_gets_every_default_of_the_model():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from core.diffusion.engine import Engine
-from core.domain.models import SCHEDULERS
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.families.catalog import catalog
+from core.families.registry import SCHEDULERS
 from core.settings import Settings
 
 

@@ -21,8 +21,8 @@ from core.errors import BadRequest, ModelUnavailable, StudioError, WorkerLost
 from core.jobs.executors.executor import Silent
 from core.jobs.executors.inline import InlineExecutor
 from core.jobs.executors.process import ProcessExecutor
-from core.jobs.kinds.render import Renderer
 from core.jobs.worker.host import WorkerHost
+from core.jobs.worker.renderer import Renderer
 from core.library.media import clip
 from core.settings import Settings
 
@@ -98,7 +98,7 @@ def test_a_request_becomes_an_mp4_with_its_whole_recipe_inside(worker):
     video = Video.from_document(outcome.document)
     made = clip.read(outcome.file)
     assert made.frames.shape == (4, 32, 32, 3)
-    assert (video.request, video.owner, video.parent) == (REQUEST, "ada", "20261122-081301-a1b2c3")
+    assert (video.recipe, video.owner, video.parent) == (REQUEST, "ada", "20261122-081301-a1b2c3")
     assert (video.result.bytes, video.result.num_frames, video.runtime.queued_s) == (len(outcome.file), 4, 1.5)
     inside = json.loads(made.comment)
     assert (inside["id"], inside["created"]) == (video.id, video.created)
@@ -188,7 +188,7 @@ def test_an_engine_that_cannot_be_built_is_said_fails_the_jobs_and_is_tried_agai
     kinds = []
     for _ in range(2):
         about = head()
-        host.start(about["id"], 1, drawn.REQUEST.document(), about)
+        host.start(about["id"], 1, drawn.RECIPE.document(), about)
         until(lambda about=about: host.take(about["id"], 1))
         kinds.append((host.take(about["id"], 1).kind, host.take(about["id"], 1).reason))
     assert kinds == [("failed", "This machine has no CUDA GPU."), ("done", "")]
@@ -206,7 +206,7 @@ def test_a_device_that_does_not_answer_stops_no_worker(tmp_path):
     assert (host.status().error, host.status().device, host.status().resources) == ("", "cpu", Resources())
     for _ in range(2):
         about = head()
-        host.start(about["id"], 1, drawn.REQUEST.document(), about)
+        host.start(about["id"], 1, drawn.RECIPE.document(), about)
         until(lambda about=about: host.take(about["id"], 1))
         assert host.take(about["id"], 1).kind == "done"
     host.close()
@@ -228,7 +228,7 @@ def ready(process):
 
 def begin(process, prompt="slowly", steps=400):
     about = head()
-    request = replace(drawn.REQUEST, prompt=prompt, num_inference_steps=steps)
+    request = replace(drawn.RECIPE, prompt=prompt, num_inference_steps=steps)
     process.call("worker", "start", about["id"], 1, request.document(), about)
     until(lambda: (s := process.call("worker", "status")).progress and s.progress.done)
     return about["id"]
@@ -291,7 +291,7 @@ def test_what_a_library_prints_never_disturbs_the_answers(process, tmp_path):
 def test_an_unforeseen_error_fails_the_job_calmly_and_is_in_the_log(process, tmp_path):
     ready(process)
     about = head()
-    process.call("worker", "start", about["id"], 1, replace(drawn.REQUEST, prompt="raise").document(), about)
+    process.call("worker", "start", about["id"], 1, replace(drawn.RECIPE, prompt="raise").document(), about)
     until(lambda: process.call("worker", "status").finished)
     outcome = process.call("worker", "take", about["id"], 1)
     assert (outcome.kind, outcome.error) == ("failed", "RuntimeError")
@@ -305,7 +305,7 @@ def test_a_model_loaded_for_nobody_makes_way_for_a_job(process):
     process.call("worker", "load", "large")
     until(lambda: process.call("worker", "status").state == "loading")
     about = head()
-    process.call("worker", "start", about["id"], 1, drawn.REQUEST.document(), about)
+    process.call("worker", "start", about["id"], 1, drawn.RECIPE.document(), about)
     until(lambda: process.call("worker", "status").finished)
     assert process.call("worker", "status").model == "drawn"
 
@@ -328,7 +328,7 @@ def say(process, method, *args):
 def test_a_worker_leaves_at_once_in_the_middle_of_a_job_when(tmp_path, ending):
     with popen(tmp_path) as process:
         about = head()
-        request = replace(drawn.REQUEST, prompt="slowly", num_inference_steps=400)
+        request = replace(drawn.RECIPE, prompt="slowly", num_inference_steps=400)
         assert "error" not in say(process, "start", about["id"], 1, request.document(), about)
         until(lambda: (say(process, "status")["result"]["progress"] or {}).get("done"))
         began = time.monotonic()
@@ -405,7 +405,7 @@ def test_a_worker_that_prepares_for_nobody_is_idle_and_makes_way_for_a_job(tmp_p
         until((tmp_path / "preparing").exists)
         status = call("status")
         assert (status.state, status.model, status.progress, status.error) == ("idle", "prepared", None, "")
-        outcome = run(call, replace(drawn.REQUEST, model="prepared"))
+        outcome = run(call, replace(drawn.RECIPE, model="prepared"))
         assert (outcome.kind, outcome.reason) == ("done", "")
     finally:
         executor.close()

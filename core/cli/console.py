@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from core.jobs.kinds.registry import KINDS
 from core.jobs.queue.bulk_queue import BulkAction
-from core.jobs.queue.ledger import Job
+from core.jobs.queue.job import Job
 from core.library.folder_exchange import TransferStep
 from core.library.incoming import REFUSED
 from core.library.storage.trash import TrashPage
@@ -35,8 +36,8 @@ def follow(studio: Studio, job: Job) -> Job:
             job = now
             doing = job.state if job.state == "paused" else job.phase or job.state
             line = doing + (f" {job.done} of {job.total}" if job.total else "")
-            if job.audition is not None and job.phase == "denoising":
-                line += f" steps of {len(job.audition.seeds)} seeds"
+            if job.phase == "denoising":
+                line += KINDS[job.kind].words.steps_of(job.task)
             if terminal:
                 print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
             elif line != last:
@@ -99,7 +100,7 @@ def follow_bulk(studio: Studio, bulk: BulkAction, as_json: bool, last: bool = Tr
         say(f"{video_id}: {reason}")
     status = 1 if bulk.refusals or bulk.stopped else 0
     if last or status:
-        document = {"deed": bulk.action, "total": bulk.total, "done": bulk.done - bulk.refusals,
+        document = {"action": bulk.action, "total": bulk.total, "done": bulk.done - bulk.refusals,
                     "refused": [{"id": video_id, "reason": reason} for video_id, reason in bulk.refused]}
         words = f"{bulk.done - bulk.refusals:,} of {bulk.total:,} done{', then stopped' if bulk.stopped else ''}."
         show(document, [words], as_json)
@@ -109,7 +110,7 @@ def follow_bulk(studio: Studio, bulk: BulkAction, as_json: bool, last: bool = Tr
 def show_trash(page: TrashPage, as_json: bool) -> None:
     """What is in the trash: a line, or an object, for each video."""
     rows = [{"id": each.id, "deleted": each.deleted, "bytes": each.bytes,
-             "prompt": each.video.request.prompt if each.video else None} for each in page.videos]
+             "prompt": each.video.title if each.video else None} for each in page.videos]
     lines = [f"{row['id']}  deleted {row['deleted'][:16].replace('T', ' ')} UTC  {(row['prompt'] or '')[:60]}"
              for row in rows]
     show({"total": page.total, "bytes": page.bytes, "videos": rows}, lines or ["The trash is empty."], as_json)

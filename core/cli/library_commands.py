@@ -48,7 +48,7 @@ def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_studio(settings, "visit") as studio:
         video = studio.video(arguments.id)
         path = studio.library.mp4_path(arguments.id)
-        known = video.request.document() if video.recipe else {"name": video.request.prompt, "recipe": "none"}
+        known = video.recipe.document() if video.recipe else {"name": video.name, "recipe": "none"}
         lines = [str(path)] + [f"{name}: {value}" for name, value in known.items()]
         show({**video.document(), "path": str(path)}, lines, arguments.json)
     return 0

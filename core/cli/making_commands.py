@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from core.cli.console import follow, say, show
-from core.domain.models import SCHEDULERS
 from core.domain.modes import MODES
 from core.domain.request import VideoRequest
-from core.jobs.queue.ledger import Job
+from core.families.registry import SCHEDULERS
+from core.jobs.kinds.audition import Audition
+from core.jobs.queue.job import Job
 from core.settings import Settings
 from core.studio import Studio, open_studio
 
@@ -26,7 +27,7 @@ def _made(studio: Studio, job: Job, as_json: bool) -> int:
     video = studio.video(job.id)
     path = studio.library.mp4_path(job.id)
     document: dict[str, Any] = {**video.document(), "path": str(path)}
-    lines = [str(path), f"seed {video.request.seed} · {video.runtime.total_s:.1f} s · id {video.id}"]
+    lines = [str(path), f"seed {video.known_recipe().seed} · {video.runtime.total_s:.1f} s · id {video.id}"]
     if video.verdict is not None:
         document.update(verdict=video.verdict.verdict, causes=list(video.verdict.causes),
                         psnr_db=video.verdict.psnr_db)
@@ -46,7 +47,7 @@ def generate(settings: Settings, arguments: argparse.Namespace) -> int:
 def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
     """Make a video again with the same seed, and say whether it is the same."""
     with open_studio(settings) as studio:
-        studio.video(arguments.id).asked()
+        studio.video(arguments.id).known_recipe()
         forecast = studio.planner.foresee(arguments.id)
         for cause in forecast.causes:
             say(f"This machine differs: {cause}.")
@@ -63,10 +64,11 @@ def audition(settings: Settings, arguments: argparse.Namespace) -> int:
         if not job.ended_well:
             say(f"{job.state}: {job.reason}")
             return 1
-        path = studio.contact_sheet_path(job.id)
-        show({"id": job.id, **job.audition.document(), "request": job.request.document(), "reason": job.reason,
+        task, path = job.task, studio.contact_sheet_path(job.id)
+        assert isinstance(task, Audition)
+        show({"id": job.id, **task.tried(), "request": task.recipe.document(), "reason": job.reason,
               "path": str(path)},
-             [str(path), *(f"{place}: seed {seed}" for place, seed in enumerate(job.audition.seeds, start=1)),
+             [str(path), *(f"{place}: seed {seed}" for place, seed in enumerate(task.seeds, start=1)),
               *filter(None, [job.reason]), f"Finish one: python -m core finish {job.id} SEED"], arguments.json)
     return 0
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from core.diffusion.device import dtype_of
-from core.diffusion.placement import free_bytes, needs
-from core.domain.request import VideoRequest
+from core.diffusion.placement import free_bytes
+from core.domain.recipe import Recipe, Size
 from core.domain.resources import Resources, main_memory
-from core.families.unet3d import cost
-from core.families.unet3d.shape import architecture
+from core.families import cost
+from core.families.family import Shape
 from core.planning.estimate import first_guess
 
 _SIDE = {"cpu": 768, "cuda": 4096}
@@ -41,28 +41,26 @@ def speed(device: torch.device) -> float:
     return 2 * side**3 / best
 
 
-def to_be_tried(folder: Path, request: VideoRequest, device: torch.device) -> int:
-    """Operations of one step of a request, or 0 where it would probably take longer than `LONGEST_TRIAL_S`."""
-    step = cost.work(architecture(folder), request.num_frames, request.height, request.width, 1,
-                     request.guidance_scale)
+def to_be_tried(shape: Shape, recipe: Recipe, device: torch.device) -> int:
+    """Operations of one step of a recipe, or 0 where it would probably take longer than `LONGEST_TRIAL_S`."""
+    step = shape.work(recipe.size, 1, recipe.guided)
     guess = first_guess(step, resources(device), device.type, warm=False)
     return step.denoising if guess and guess <= LONGEST_TRIAL_S else 0
 
 
-def offers(folder: Path, request: VideoRequest, device: torch.device) -> str:
-    """What should fit in place of a request that ran out of memory: a sentence behind a space, or "" if unknown.
-
-    Args:
-        folder: of the model.
-    """
+def offers(shape: Shape, recipe: Recipe, device: torch.device) -> str:
+    """What should fit in place of a recipe that ran out of memory: a sentence behind a space, or "" if unknown."""
     free = free_bytes(device)
     if not free:
         return ""
-    changes = cost.nearest_that_fits(
-        architecture(folder), request.num_frames, request.height, request.width, request.guidance_scale,
-        device.type, cost.after_failure(needs(folder, request, device), free))
-    listed = " or ".join(f"{frames} frame{'s' * (frames > 1)} of {width}×{height}"
-                         for frames, height, width in changes)
+
+    def needs(size: Size) -> cost.Memory:
+        return shape.memory(size, recipe.guided, device.type)
+
+    limit = cost.after_failure(needs(recipe.size), free)
+    fitting = cost.nearest_that_fits(recipe.size, shape.pixels_per_latent, needs, device.type, limit)
+    listed = " or ".join(f"{size.num_frames} frame{'s' * (size.num_frames > 1)} of {size.width}×{size.height}"
+                         for size in fitting)
     return f" About {free / 1e9:.1f} GB are free; {listed} should fit." if listed else ""
 
 

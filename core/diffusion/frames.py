@@ -1,14 +1,14 @@
 """Latents become frames, handed on while the next ones are decoded; and what is no picture is found."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from core.diffusion.unet3d.loader import Pipeline
-from core.domain.modes import DECODED_PIXELS
+from core.diffusion.model import OnDecoded
+from core.domain.recipe import Size
 from core.errors import InvalidFrames
 
 FLAT_LEVELS = 2
@@ -16,10 +16,6 @@ FLAT_LEVELS = 2
 
 AHEAD = 1
 """So many chunks are launched before the first of them must have arrived: a GPU then never waits for the next."""
-
-OnDecoded = Callable[[np.ndarray, int], None]
-"""Called with the frames of a chunk, uint8 (n, H, W, 3), and how many there are now. May raise to stop."""
-
 
 @dataclass(frozen=True)
 class _Chunk:
@@ -46,29 +42,23 @@ class _Chunk:
         return self.frames.numpy()
 
 
-def decode(pipeline: Pipeline, latents: torch.Tensor, on_decoded: OnDecoded,
-           pixels: int | None = None) -> np.ndarray:
-    """Latents (1, C, F, h, w) as frames (F, H, W, 3) uint8, a few frames at a time.
+def gather(images: Iterable[torch.Tensor], size: Size, device: torch.device, on_decoded: OnDecoded) -> np.ndarray:
+    """Decoded images, chunk after chunk, as frames (F, H, W, 3) uint8.
 
-    The rounding is that of the stock pipeline: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest; done
+    The rounding is that of the stock pipelines: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest; done
     where the model is, so that few bytes leave a GPU, which goes on with the next chunk meanwhile.
 
     Args:
-        pixels: about so many at a time; None: `DECODED_PIXELS` of the device.
+        images: (n, 3, H, W) each, asked for one by one.
     """
-    scaled = (1 / pipeline.vae.config.scaling_factor * latents)[0].permute(1, 0, 2, 3)
-    num_frames, _, height, width = scaled.shape
-    sides = height * pipeline.pixels_per_latent, width * pipeline.pixels_per_latent
-    count = max(1, (pixels or DECODED_PIXELS[latents.device.type]) // (sides[0] * sides[1]))
-    on_gpu = latents.device.type == "cuda"
-    frames = torch.empty((num_frames, *sides, 3), dtype=torch.uint8, pin_memory=on_gpu)
+    on_gpu = device.type == "cuda"
+    frames = torch.empty((size.num_frames, size.height, size.width, 3), dtype=torch.uint8, pin_memory=on_gpu)
     coming: deque[_Chunk] = deque()
-    done = 0
-    for start in range(0, num_frames, count):
-        image = pipeline.vae.decode(scaled[start:start + count], return_dict=False)[0].float()
-        coming.append(_leaving(image, frames[start:start + count]))
-        last = start + count >= num_frames
-        while coming and (last or len(coming) > AHEAD or coming[0].has_arrived()):
+    launched = done = 0
+    for image in images:
+        coming.append(_leaving(image.float(), frames[launched:launched + len(image)]))
+        launched += len(image)
+        while coming and (launched >= size.num_frames or len(coming) > AHEAD or coming[0].has_arrived()):
             chunk = coming.popleft().wait()
             done += len(chunk)
             on_decoded(chunk, done)

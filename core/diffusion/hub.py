@@ -31,15 +31,16 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from core.domain.models import ModelSpec
 from core.domain.progress import OnProgress, Progress
 from core.errors import DiskFull, ModelUnavailable
-from core.families import model_folder as checkpoint
+from core.families import model_folder
+from core.families.catalog import hub_repository
+from core.families.model_folder import Layout
 
 ATTEMPTS = 5
 TIMEOUT_S = 10.0
 REPORT_INTERVAL_S = 0.2
 SPARE_BYTES = 200_000_000
 
-_SINGLE_FILES = ("model_index.json", "preview.json", "scheduler/scheduler_config.json",
-                 *(f"{part}/config.json" for part in checkpoint.STEMS))
+_SINGLE_FILES = ("model_index.json", "preview.json")
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,15 @@ class Hub:
 
     def repository(self, spec: ModelSpec) -> Path:
         """The cache's folder of one repository: `blobs/` by hash, `snapshots/<commit>/` of links to them."""
-        return self.cache / f"models--{spec.repo_id.replace('/', '--')}"
+        folder = hub_repository(self.cache, spec)
+        assert folder is not None, f"{spec.key} is not on the hub"
+        return folder
 
 
 HUB = Hub()
 
 
-def fetch(spec: ModelSpec, offline: bool, on_progress: OnProgress, place: Hub = HUB) -> Path:
+def fetch(spec: ModelSpec, layout: Layout, offline: bool, on_progress: OnProgress, place: Hub = HUB) -> Path:
     """The folder of `spec`'s pinned commit, with what is missing fetched.
 
     Args:
@@ -75,7 +78,7 @@ def fetch(spec: ModelSpec, offline: bool, on_progress: OnProgress, place: Hub = 
         DiskFull: there is less room than the download needs.
     """
     folder = place.repository(spec) / "snapshots" / spec.revision
-    if is_whole(folder):
+    if is_whole(folder, layout):
         return folder
     if offline:
         raise ModelUnavailable(f"{spec.title} is not on this machine, and the studio is offline (T2V_OFFLINE=1). "
@@ -84,24 +87,24 @@ def fetch(spec: ModelSpec, offline: bool, on_progress: OnProgress, place: Hub = 
         index = get_session().get(hf_hub_url(spec.repo_id, "model_index.json", revision=spec.revision,
                                              endpoint=place.endpoint), headers=_headers(), timeout=TIMEOUT_S)
         hf_raise_for_status(index)
-        checkpoint.check_index(index.json(), spec.title)
+        model_folder.check_index(index.json(), spec.title, layout)
         on_progress(Progress("downloading"))
-        files = wanted(spec, HfApi(endpoint=place.endpoint).list_repo_tree(
+        files = wanted(spec, layout, HfApi(endpoint=place.endpoint).list_repo_tree(
             spec.repo_id, recursive=True, revision=spec.revision))
         _Download(spec, place, files, on_progress).run()
     return folder
 
 
-def is_whole(folder: Path) -> bool:
+def is_whole(folder: Path, layout: Layout) -> bool:
     """Whether a snapshot holds everything that loading needs."""
     try:
-        checkpoint.check(folder)
+        model_folder.check(folder, layout)
     except ModelUnavailable:
         return False
     return True
 
 
-def wanted(spec: ModelSpec, listing: Iterator[object]) -> list[RepoFile]:
+def wanted(spec: ModelSpec, layout: Layout, listing: Iterator[object]) -> list[RepoFile]:
     """The files of a repository that are loaded: configurations, tokenizer, and one set of safetensors a part.
 
     Raises:
@@ -109,11 +112,15 @@ def wanted(spec: ModelSpec, listing: Iterator[object]) -> list[RepoFile]:
     """
     files = {file.path: file for file in listing if isinstance(file, RepoFile)}
     names = [name for name in _SINGLE_FILES if name in files]
-    names += [name for name in files if name.startswith("tokenizer/") and name.endswith((".json", ".txt"))
-              and name.count("/") == 1]
-    for part in checkpoint.STEMS:
+    for part, component in layout.components.items():
         inside = {name.removeprefix(f"{part}/") for name in files if name.startswith(f"{part}/")}
-        variants = checkpoint.variants_of(part, inside)
+        if component.folder_decides:
+            names += [f"{part}/{name}" for name in inside if name.endswith((".json", ".txt")) and "/" not in name]
+            continue
+        names += [f"{part}/{component.config}"] if component.config in inside else []
+        if not component.stem:
+            continue
+        variants = model_folder.variants_of(component.stem, inside)
         chosen = variants.get(spec.variant) or variants.get(None)
         if not chosen:
             raise ModelUnavailable(f"The hub holds no safetensors of {spec.title}'s {part}, and other formats can "

@@ -16,8 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from core.domain.receipt import Environment, environment_causes
-from core.domain.request import VideoRequest
+from core.domain.receipt import Environment
+from core.domain.recipe import Recipe
+from core.domain.verdict import environment_causes
 
 FORMAT = 1
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -44,15 +45,18 @@ class LoopState:
 class StateOrigin:
     """What decides the frames: a state may only be gone on with where all of it is the same."""
 
-    request: VideoRequest
+    recipe: Recipe
     weights_sha256: str
     scheduler_config: dict[str, Any]
     environment: Environment
     method: dict[str, Any]
 
     def document(self) -> dict[str, Any]:
-        """The origin as a JSON object."""
-        return asdict(self)
+        """The origin as a JSON object. The studio's own version is left out: `FORMAT` says how it makes a step."""
+        document = asdict(self)
+        document["request"] = document.pop("recipe")
+        document["environment"]["versions"].pop("studio", None)
+        return document
 
 
 def pack(state: LoopState, origin: StateOrigin) -> bytes:
@@ -99,6 +103,7 @@ def _header(data: bytes) -> dict[str, Any]:
 def _difference(before: dict[str, Any], now: StateOrigin) -> str:
     """In what the origin of a state differs from the present one, in words; "" when in nothing."""
     after = json.loads(json.dumps(now.document()))
+    before.get("environment", {}).get("versions", {}).pop("studio", None)  # written by 0.1.0
     if before == after:
         return ""
     if before["environment"] != after["environment"]:

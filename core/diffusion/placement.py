@@ -10,10 +10,6 @@ from pathlib import Path
 
 import torch
 
-from core.domain.request import VideoRequest
-from core.families.unet3d.cost import Memory, memory
-from core.families.unet3d.shape import architecture
-
 Around = Callable[..., contextlib.AbstractContextManager[None]]
 """Called with modules, before they are: a context in which their weights are where they must be."""
 
@@ -63,9 +59,3 @@ def free_bytes(device: torch.device) -> int | None:
     except (OSError, ValueError):
         pass  # not a Linux, or one that does not say
     return None
-
-
-def needs(folder: Path, request: VideoRequest, device: torch.device) -> Memory:
-    """What a resolved request needs with the model of that folder."""
-    return memory(architecture(folder), request.num_frames, request.height, request.width, request.guidance_scale,
-                  device.type)

@@ -4,11 +4,9 @@ A preview is a courtesy: where it cannot be made there is none, and the job goes
 """
 
 import io
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,9 +15,6 @@ from PIL import Image
 LONG_SIDE = 128
 FRAME_MS = 125
 
-_SD1_FACTORS = ((0.3512, 0.2297, 0.3227), (0.3250, 0.4974, 0.2350),
-                (-0.2829, 0.1762, 0.2721), (-0.2120, -0.2616, -0.7177))
-
 
 @dataclass(frozen=True)
 class Factors:
@@ -27,22 +22,6 @@ class Factors:
 
     matrix: tuple[tuple[float, float, float], ...]
     bias: tuple[float, float, float] = (0.5, 0.5, 0.5)
-
-
-def factors_for(folder: Path, channels: int, scaling_factor: float) -> Factors:
-    """The map of a checkpoint: its own `preview.json`; that of Stable Diffusion; else shades of grey."""
-    try:
-        document = json.loads((folder / "preview.json").read_text(encoding="utf-8"))
-        own = Factors(tuple(tuple(float(v) for v in row) for row in document["factors"]),
-                      tuple(float(v) for v in document["bias"]))
-        if len(own.matrix) == channels and {len(row) for row in (*own.matrix, own.bias)} == {3}:
-            return own
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no map of its own, or none that can be read
-    if channels == 4 and abs(scaling_factor - 0.18215) < 1e-6:
-        # ComfyUI's latent_formats.py: rgb = (latents · F + 1) / 2
-        return Factors(tuple(tuple(value / 2 for value in row) for row in _SD1_FACTORS))
-    return Factors(((0.25 / channels,) * 3,) * channels)
 
 
 def strip(latents: torch.Tensor, factors: Factors, decoded: Sequence[np.ndarray] = ()) -> bytes | None:

@@ -10,6 +10,7 @@ from core.diffusion.device import device_of, environment, quiet
 from core.errors import StudioError
 from core.families.catalog import catalog, folder_on_disk
 from core.families.model_folder import check
+from core.families.registry import family_of
 from core.settings import Settings, hub_cache
 
 
@@ -29,7 +30,7 @@ def main() -> int:
         if folder is None:
             continue
         try:
-            check(folder)
+            check(folder, family_of(spec).layout)
             problems[key] = ""
         except StudioError as error:
             problems[key] = str(error)

@@ -8,8 +8,9 @@ import torch
 
 from core.diffusion import preview
 from core.diffusion.frames import check_finite
-from core.diffusion.unet3d.loader import Pipeline
+from core.diffusion.model import Model
 from core.domain.progress import OnFrames, OnProgress, Progress
+from core.domain.recipe import Size
 
 PREVIEW_INTERVAL_S = 0.25
 PREVIEW_COST = 50
@@ -19,9 +20,10 @@ PREVIEW_COST = 50
 class ProgressReport:
     """Of one video: its steps, then the frames of each decoded chunk."""
 
-    def __init__(self, pipeline: Pipeline, on_progress: OnProgress, on_frames: OnFrames = lambda frames: None,
+    def __init__(self, model: Model, size: Size, on_progress: OnProgress, on_frames: OnFrames = lambda frames: None,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._pipeline = pipeline
+        self._model = model
+        self._size = size
         self._on_progress = on_progress
         self._on_frames = on_frames
         self._clock = clock
@@ -32,7 +34,7 @@ class ProgressReport:
 
     def step(self, done: int, total: int, latents: torch.Tensor, clean: torch.Tensor) -> None:
         """`core.diffusion.sampler.OnStep`."""
-        if self._pipeline.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
+        if self._model.source.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
             check_finite(latents)
         else:
             self._wait_for_the_step_before()
@@ -42,14 +44,13 @@ class ProgressReport:
     def decoding(self, latents: torch.Tensor) -> None:
         """The steps are over, and these are the latents (1, C, F, h, w)."""
         self._clean = latents[0].permute(1, 0, 2, 3).cpu()  # now, when a GPU has nothing else to do first
-        height, width = (side * self._pipeline.pixels_per_latent for side in latents.shape[-2:])
-        self._on_frames(np.empty((0, height, width, 3), np.uint8))
+        self._on_frames(np.empty((0, self._size.height, self._size.width, 3), np.uint8))
 
     def decoded(self, frames: np.ndarray, done: int) -> None:
-        """`core.diffusion.frames.OnDecoded`: the frames go on first, and then it is said."""
+        """`core.diffusion.model.OnDecoded`: the frames go on first, and then it is said."""
         self._on_frames(frames)
         self._decoded.extend(frames)
-        total = len(self._clean)
+        total = self._size.num_frames
         picture = self._preview() if done < total else None  # after the last ones comes the video itself
         self._on_progress(Progress("decoding", done, total, picture))
 
@@ -60,7 +61,7 @@ class ProgressReport:
         is made, and whoever cancels would wait for the last.
         """
         before, self._launched = self._launched, torch.cuda.Event(blocking=True)
-        self._launched.record(torch.cuda.current_stream(self._pipeline.device))
+        self._launched.record(torch.cuda.current_stream(self._model.source.device))
         if before is not None:
             before.synchronize()
 
@@ -69,7 +70,7 @@ class ProgressReport:
             return None
         clean = self._clean.cpu()  # waits until a GPU has made the step, which is no cost of a preview
         started = self._clock()
-        picture = preview.strip(clean, self._pipeline.preview_factors, self._decoded)
+        picture = preview.strip(clean, self._model.preview_factors, self._decoded)
         ended = self._clock()
         self._next_preview = ended + max(PREVIEW_INTERVAL_S, PREVIEW_COST * (ended - started))
         return picture

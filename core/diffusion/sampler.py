@@ -16,8 +16,8 @@ import diffusers
 import torch
 
 from core.diffusion.loop_state import LoopState
-from core.diffusion.unet3d.prediction import Prediction
-from core.domain.models import SCHEDULERS
+from core.diffusion.prediction import Prediction
+from core.domain.models import SchedulerSpec
 
 OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
 """Called after each step with: steps done, steps in all, the latents (1, C, F, h, w), and the predicted clean
@@ -28,13 +28,12 @@ OnState = Callable[[LoopState], None]
 next one uses what is kept from an earlier one, before that earlier one. May raise to stop."""
 
 
-def scheduler(key: str, config: dict[str, Any]) -> Any:
-    """A fresh diffusers scheduler: row `key` of `core.domain.models.SCHEDULERS` over the checkpoint's own `config`.
+def scheduler(row: SchedulerSpec, config: dict[str, Any]) -> Any:
+    """A fresh diffusers scheduler: a row of the model's family over the checkpoint's own `config`.
 
     What the checkpoint was trained with (betas, prediction type, spacing) comes from `config`; the row's options
     win.
     """
-    row = SCHEDULERS[key]
     kind = getattr(diffusers, row.class_name)
     known = inspect.signature(kind).parameters
     return kind(**{**{name: value for name, value in config.items() if name in known}, **row.options})

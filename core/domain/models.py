@@ -1,7 +1,6 @@
-"""The models and schedulers, as rows: what each is, needs, allows, and may be used for.
+"""A model and a scheduler as rows of a table: what each is, needs, allows, and may be used for.
 
-A new model is one row here. A folder of the models directory that holds a `model_index.json` is a model
-too, with the generic limits of its family; a folder named like a row is used instead of the hub.
+The rows themselves stand in their families (`core.families`).
 """
 
 from dataclasses import dataclass, field
@@ -54,6 +53,7 @@ class ModelSpec:
 
     Attributes:
         key: its name everywhere: request, sidecar, command line, folder name.
+        family: the key of its family; schedulers, modes: the keys of those that it can be asked for with.
         repo_id, revision, variant: where the hub keeps it; repo_id None: only a folder.
         recommended: ranges that work best, by field name; shown where the person chooses.
         licence, permitted_use: shown before the first use.
@@ -68,6 +68,9 @@ class ModelSpec:
     limits: Limits
     licence: str
     permitted_use: str
+    family: str
+    schedulers: tuple[str, ...]
+    modes: tuple[str, ...]
     repo_id: str | None = None
     revision: str | None = None
     variant: str | None = None
@@ -89,19 +92,8 @@ class SchedulerSpec:
     deterministic: bool = True
 
 
-SCHEDULERS: dict[str, SchedulerSpec] = {
-    row.key: row
-    for row in (
-        SchedulerSpec("dpmsolver++", "DPM-Solver++ 2M", "DPMSolverMultistepScheduler",
-                      {"algorithm_type": "dpmsolver++", "solver_order": 2}),
-        SchedulerSpec("unipc", "UniPC", "UniPCMultistepScheduler"),
-        # diffusers clips to [-1, 1] unless told not to, which is meant for pixels and ruins latents
-        SchedulerSpec("ddim", "DDIM", "DDIMScheduler", {"clip_sample": False}),
-        SchedulerSpec("euler", "Euler", "EulerDiscreteScheduler"),
-    )
-}
-
 NEGATIVE_PROMPT = "blurry, low quality, distorted, artifacts, flicker, jitter"
+
 
 def find(models: dict[str, ModelSpec], key: str) -> ModelSpec:
     """The row of `key`.

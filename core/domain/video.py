@@ -1,20 +1,21 @@
-"""A video that is kept: its sidecar, as one frozen value."""
+"""A video that is stored: its sidecar, as one frozen value."""
 
 import re
 import secrets
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from core.domain.documents import read
 from core.domain.modes import REFERENCE
-from core.domain.receipt import Environment, Receipt, Verdict
-from core.domain.request import VideoRequest
-from core.errors import DamagedVideo, NoRecipe, ReadOnly
+from core.domain.receipt import NO_RECEIPT, Receipt
+from core.domain.recipe import Recipe
+from core.domain.verdict import Verdict
+from core.errors import NoRecipe
 
 SCHEMA = 1
-NO_RECEIPT = Receipt("", "", "", "", "", "", {}, Environment("", "", "", "", "", 0))
 ANCESTORS = 64  # how many generations a sidecar remembers
-INCOMPLETE = "The sidecar is damaged: values are missing from it, or are not what they must be."
+REGENERATE, REMIX = "regenerate", "remix"
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # ASCII digits only
 
 
@@ -64,125 +65,133 @@ class Origin:
     """What a video knows of the one it was made from, so that its story outlives that one.
 
     Attributes:
-        kind: "regenerate" or "remix"; a newer studio may write others.
-        created: of the parent, "" when it was gone already; request: what the parent was asked for, else None.
+        kind: `REGENERATE` or `REMIX`; a newer studio may write others.
+        created: of the parent, "" when it was gone already; recipe: the parent's, where it is known.
         ancestors: ids of the parent's parent and of those before, nearest first, at most `ANCESTORS`.
     """
 
     kind: str
     created: str = ""
-    request: VideoRequest | None = None
+    recipe: Recipe | None = None
     ancestors: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The origin as a JSON object."""
         return {"kind": self.kind, "created": self.created, "ancestors": list(self.ancestors),
-                "request": self.request.document() if self.request else None}
+                "request": self.recipe.document() if self.recipe else None}
 
     @classmethod
-    def from_document(cls, document: dict[str, Any]) -> "Origin":
-        """Read what `document` wrote; raises KeyError, TypeError or AttributeError when it is something else."""
-        request = document.get("request")
-        return cls(document["kind"], document.get("created", ""),
-                   _request(request) if request else None,
-                   tuple(document.get("ancestors", ())))
+    def from_document(cls, document: Any) -> "Origin":
+        """Read what `document` wrote. Raises WrongValue: it is something else."""
+        found = read(cls, document, "origin")
+        recipe = document.get("request")
+        return cls(found.kind, found.created, read_recipe(recipe) if recipe else None, found.ancestors)
 
 
 @dataclass(frozen=True)
 class Video:
-    """One kept video: the content of its sidecar.
+    """One stored video: the content of its sidecar.
 
     Attributes:
         id: of the job that made it, and of its files.
         created: UTC, ISO 8601.
         owner: a user's name; "" when nobody signs in.
         parent: id of the video it regenerates or remixes, or None.
-        origin: what it knows of that video; None without one, and in sidecars older than this field.
+        recipe: how it was made; None for a video from outside. The sidecar calls it "request".
+        receipt, runtime: of a video from outside empty (`NO_RECEIPT`).
+        origin: what it knows of its parent; None without one, and in sidecars older than this field.
         verdict: how it compares with its parent, when it is a regeneration.
-        recipe: False for a video from outside, of which nobody knows how it was made: its request holds the name
-            of its file as the prompt and nothing else, and its receipt and runtime are empty.
+        name: of the file, for a video from outside; else "".
     """
 
     id: str
     created: str
     owner: str
     parent: str | None
-    request: VideoRequest
+    recipe: Recipe | None
     receipt: Receipt
     result: Result
     runtime: Runtime
     tags: tuple[str, ...] = ()
     favorite: bool = False
     verdict: Verdict | None = None
-    recipe: bool = True
     origin: Origin | None = None
-    schema: int = field(default=SCHEMA)
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its prompt, or the name of its file."""
+        return self.recipe.prompt if self.recipe else self.name
+
+    def known_recipe(self) -> Recipe:
+        """How it was made. Raises NoRecipe for a video from outside."""
+        if self.recipe is None:
+            raise NoRecipe(f"{self.name} came from outside and has no recipe: how it was made is not "
+                           "known, so it cannot be generated again.")
+        return self.recipe
 
     def document(self) -> dict[str, Any]:
         """The sidecar as a JSON object, in the order of `docs/sidecar.md`."""
-        if not self.recipe:
+        if self.recipe is None:
             return {
-                "schema": self.schema, "recipe": False, "id": self.id, "created": self.created,
+                "schema": SCHEMA, "recipe": False, "id": self.id, "created": self.created,
                 "owner": self.owner, "parent": None, "tags": list(self.tags), "favorite": self.favorite,
-                "name": self.request.prompt, "request": None, "receipt": None, "result": asdict(self.result),
+                "name": self.name, "request": None, "receipt": None, "result": asdict(self.result),
                 "runtime": None, "verdict": None,
             }
         return {
-            "schema": self.schema, "id": self.id, "created": self.created, "owner": self.owner,
+            "schema": SCHEMA, "id": self.id, "created": self.created, "owner": self.owner,
             "parent": self.parent, "tags": list(self.tags), "favorite": self.favorite,
-            "request": self.request.document(), "receipt": self.receipt.document(),
+            "request": self.recipe.document(), "receipt": self.receipt.document(),
             "result": asdict(self.result), "runtime": asdict(self.runtime),
             "verdict": self.verdict.document() if self.verdict else None,
             "origin": self.origin.document() if self.origin else None,
         }
 
-    def asked(self) -> VideoRequest:
-        """The request it was made by. Raises NoRecipe for a video from outside."""
-        if not self.recipe:
-            raise NoRecipe(f"{self.request.prompt} came from outside and has no recipe: how it was made is not "
-                           "known, so it cannot be generated again.")
-        return self.request
-
     @classmethod
-    def from_document(cls, document: Any) -> "Video":
-        """Read a sidecar.
+    def from_document(cls, document: dict[str, Any]) -> "Video":
+        """Read what `document` wrote; every value has the type that its class says.
 
         Raises:
-            DamagedVideo: not a sidecar, or values missing.
-            ReadOnly: written by a newer studio.
+            WrongValue: a value is missing, or of another type.
         """
-        if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
-            raise DamagedVideo("This is not a sidecar of the studio.")
-        if document["schema"] > SCHEMA:
-            raise ReadOnly(f"This video was written by a newer studio (schema {document['schema']}); "
-                           f"this one reads schema {SCHEMA}. Update the studio.")
-        try:
-            if not is_id(document["id"]):
-                raise DamagedVideo(f"The sidecar's id {document['id']!r} is not an id.")
-            verdict, origin = document.get("verdict"), document.get("origin")
-            kept = {"id": document["id"], "created": document["created"], "owner": document["owner"],
-                    "tags": tuple(document["tags"]), "favorite": bool(document["favorite"]),
-                    "result": Result(**_known(Result, document["result"]))}
-            if document.get("recipe") is False:
-                return cls(**kept, parent=None, request=VideoRequest(document["name"]), receipt=NO_RECEIPT,
-                           runtime=Runtime(), recipe=False)
-            return cls(
-                **kept, parent=document["parent"],
-                request=_request(document["request"]),
-                receipt=Receipt.from_document(document["receipt"]),
-                runtime=Runtime(**_known(Runtime, document["runtime"])),
-                verdict=Verdict.from_document(verdict) if verdict else None,
-                origin=Origin.from_document(origin) if origin else None,
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DamagedVideo(INCOMPLETE) from error
+        outside = document.get("recipe") is False
+        verdict, origin = document.get("verdict"), document.get("origin")
+        head = read(_Head, document)
+        return cls(
+            **vars(head),
+            parent=None if outside else read(_Parent, document).parent,
+            recipe=None if outside else read_recipe(document.get("request")),
+            receipt=NO_RECEIPT if outside else read(Receipt, document.get("receipt"), "receipt"),
+            runtime=Runtime() if outside else read(Runtime, document.get("runtime"), "runtime"),
+            verdict=None if outside or not verdict else read(Verdict, verdict, "verdict"),
+            origin=None if outside or not origin else Origin.from_document(origin),
+            name=read(_Name, document).name if outside else "")
 
 
-def _request(document: dict[str, Any]) -> VideoRequest:
-    """A request of a sidecar; one that is older than modes means the reference."""
-    return VideoRequest(**{"mode": REFERENCE, **_known(VideoRequest, document)})
+@dataclass(frozen=True)
+class _Head:
+    """What the sidecars of all videos have."""
+
+    id: str
+    created: str
+    owner: str
+    tags: tuple[str, ...]
+    favorite: bool
+    result: Result
 
 
-def _known(kind: type, document: dict[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in fields(kind)}
-    return {name: value for name, value in document.items() if name in names}
+@dataclass(frozen=True)
+class _Parent:
+    parent: str | None
+
+
+@dataclass(frozen=True)
+class _Name:
+    name: str
+
+
+def read_recipe(document: Any) -> Recipe:
+    """A recipe of a sidecar or a job; one that is older than modes means the reference. Raises WrongValue."""
+    older = isinstance(document, dict) and document.get("mode") is None
+    return read(Recipe, {**document, "mode": REFERENCE} if older else document, "request")

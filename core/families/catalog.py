@@ -1,18 +1,23 @@
-"""The models on this machine."""
+"""The models on this machine: the rows, and the folders that hold a model."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
-from core.domain.models import Defaults, Limits, ModelSpec, Range
-from core.families.registry import MODELS
-from core.families.unet3d.shape import architecture
+from core.domain.models import ModelSpec
+from core.families.configurations import read_configuration
+from core.families.registry import FAMILIES, MODELS, family_of, family_of_index
+
+INDEX = "model_index.json"
 
 
 def model_folder(models_dir: Path, key: str) -> Path | None:
     """The folder that holds model `key` on this machine, or None."""
     folder = models_dir / key
-    return folder if (folder / "model_index.json").is_file() else None
+    return folder if (folder / INDEX).is_file() else None
+
+
+def hub_repository(hub_cache: Path, spec: ModelSpec) -> Path | None:
+    """The folder of the hub's cache for the model's repository, there or not; None where the hub has none."""
+    return hub_cache / f"models--{spec.repo_id.replace('/', '--')}" if spec.repo_id else None
 
 
 def folder_on_disk(models_dir: Path, hub_cache: Path, spec: ModelSpec) -> Path | None:
@@ -21,13 +26,13 @@ def folder_on_disk(models_dir: Path, hub_cache: Path, spec: ModelSpec) -> Path |
     A commit in the cache counts when its index is there and each part with weights has some: the cache's links
     are made when a file has arrived whole.
     """
-    folder = model_folder(models_dir, spec.key)
-    if folder is not None or spec.repo_id is None:
+    folder, repository = model_folder(models_dir, spec.key), hub_repository(hub_cache, spec)
+    if folder is not None or repository is None:
         return folder
-    snapshot = hub_cache / f"models--{spec.repo_id.replace('/', '--')}" / "snapshots" / (spec.revision or "")
-    whole = (snapshot / "model_index.json").is_file() and all(
+    snapshot = repository / "snapshots" / (spec.revision or "")
+    whole = (snapshot / INDEX).is_file() and all(
         any(path.is_file() for path in (snapshot / part).glob("*.safetensors"))
-        for part in ("text_encoder", "unet", "vae"))
+        for part in family_of(spec).layout.weighed)
     return snapshot if whole else None
 
 
@@ -36,26 +41,12 @@ def catalog(models_dir: Path) -> dict[str, ModelSpec]:
     found = dict(MODELS)
     if models_dir.is_dir():
         for folder in sorted(models_dir.iterdir()):
-            if folder.name not in found and (folder / "model_index.json").is_file():
-                found[folder.name] = _local(folder)
+            if folder.name not in found and (folder / INDEX).is_file():
+                found[folder.name] = _row_of(folder)
     return found
 
 
-def _local(folder: Path) -> ModelSpec:
-    """A row for a model folder that has none: generic limits, sizes as its own configurations name them."""
-    try:
-        config = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        config = None
-    size = config.get("sample_size") if isinstance(config, dict) else None
-    step = architecture(folder).pixels_per_latent
-    side = size * step if isinstance(size, int) and 0 < size * step <= 1024 else 256
-    return replace(
-        MODELS["modelscope-1.7b"],
-        key=folder.name, title=folder.name, summary="A model folder on this machine.",
-        defaults=Defaults(16, 25, 9.0, 8, side, side),
-        limits=Limits(width=Range(step, 1024, step), height=Range(step, 1024, step)),
-        licence="unknown", permitted_use="See the licence of the checkpoint.",
-        repo_id=None, revision=None, variant=None, examples=(), needs_cuda=False,
-        download_bytes=0, memory_bytes=0,
-    )
+def _row_of(folder: Path) -> ModelSpec:
+    """A row for a folder that has none; one of no family here is refused when it is loaded, with a sentence."""
+    family = family_of_index(read_configuration(folder / INDEX) or {}) or next(iter(FAMILIES.values()))
+    return family.row_of(folder)

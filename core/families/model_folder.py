@@ -8,61 +8,80 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import ModelUnavailable
 
-PIPELINE = "TextToVideoSDPipeline"
-COMPONENTS: dict[str, tuple[str, frozenset[str]]] = {
-    "unet": ("diffusers", frozenset({"UNet3DConditionModel"})),
-    "vae": ("diffusers", frozenset({"AutoencoderKL"})),
-    "text_encoder": ("transformers", frozenset({"CLIPTextModel"})),
-    "tokenizer": ("transformers", frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})),
-    "scheduler": ("diffusers", frozenset({
-        "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",
-        "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler",
-        "HeunDiscreteScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "UniPCMultistepScheduler"})),
-}
-"""Component of `model_index.json` → its library, and the classes that are loaded."""
 
-STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
-"""Component with weights → how its safetensors files begin."""
+@dataclass(frozen=True)
+class Component:
+    """One part of a model: the library and the classes that may be loaded, and its files.
 
-_CONFIGS = {"unet": "config.json", "vae": "config.json", "text_encoder": "config.json",
-            "tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
+    Attributes:
+        config: the file with its configuration.
+        stem: how its safetensors files begin; "" where it has no weights.
+        folder_decides: every JSON and text file of its folder decides the frames, as with a tokenizer.
+    """
+
+    library: str
+    classes: frozenset[str]
+    config: str
+    stem: str = ""
+    folder_decides: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a model folder of a family must hold: the pipeline its index names, and its parts by name.
+
+    Attributes:
+        known_as: models of the family that a person may know.
+    """
+
+    pipeline: str
+    known_as: str
+    components: dict[str, Component]
+
+    @property
+    def weighed(self) -> tuple[str, ...]:
+        """The parts that have weights, in their order."""
+        return tuple(name for name, part in self.components.items() if part.stem)
+
+
 _CODE = (".py", ".pyc", ".so", ".dll", ".dylib", ".pyd")
 _BLOCK = 1 << 20
 
 
-def check(folder: Path) -> None:
-    """Refuse a folder that is not a whole, plain checkpoint of the UNet3D family.
+def check(folder: Path, layout: Layout) -> None:
+    """Refuse a folder that is not a whole, plain model of that layout.
 
     Raises:
         ModelUnavailable: with what is wrong with it, and what to do.
     """
-    check_index(read_json(folder / "model_index.json"), folder.name)
+    check_index(read_json(folder / "model_index.json"), folder.name, layout)
     _check_files(folder)
-    for component, name in _CONFIGS.items():
-        _check_config(component, read_json(folder / component / name), folder)
-    for component in STEMS:
-        weight_variant(folder, component, None)
+    for name, component in layout.components.items():
+        _check_config(name, component, read_json(folder / name / component.config), folder)
+    for name in layout.weighed:
+        weight_variant(folder, name, layout, None)
 
 
-def check_index(index: dict[str, Any], title: str) -> None:
-    """Refuse a `model_index.json` that names anything but the classes of `COMPONENTS`."""
-    if index.get("_class_name") != PIPELINE:
+def check_index(index: dict[str, Any], title: str, layout: Layout) -> None:
+    """Refuse a `model_index.json` that names anything but the classes of the layout."""
+    if index.get("_class_name") != layout.pipeline:
         raise ModelUnavailable(f"{title} is a {index.get('_class_name')!r} checkpoint; this studio runs "
-                               f"{PIPELINE} ones (ModelScope, Zeroscope and their like).")
+                               f"{layout.pipeline} ones ({layout.known_as}).")
     for name, value in index.items():
         if name.startswith("_"):
             continue
-        allowed = COMPONENTS.get(name)
+        allowed = layout.components.get(name)
         if allowed is None or not isinstance(value, list) or len(value) != 2 \
-                or value[0] != allowed[0] or value[1] not in allowed[1]:
+                or value[0] != allowed.library or value[1] not in allowed.classes:
             raise ModelUnavailable(f"{title} wants to load {value!r} as its {name}, which is not allowed. "
                                    "Use a checkpoint made of the standard parts only.")
-    missing = [name for name in COMPONENTS if name not in index]
+    missing = [name for name in layout.components if name not in index]
     if missing:
         raise ModelUnavailable(f"{title} is not a whole checkpoint: its model_index.json has no "
                                f"{', '.join(missing)}.")
@@ -82,16 +101,15 @@ def _check_files(folder: Path) -> None:
                                    "Replace it by the file itself.")
 
 
-def _check_config(component: str, config: dict[str, Any], folder: Path) -> None:
+def _check_config(name: str, component: Component, config: dict[str, Any], folder: Path) -> None:
     for key in ("auto_map", "quantization_config", "custom_pipelines"):
         if config.get(key):
-            raise ModelUnavailable(f"{folder.name}: the {component}'s configuration has {key!r}, which is not "
+            raise ModelUnavailable(f"{folder.name}: the {name}'s configuration has {key!r}, which is not "
                                    "allowed. Use a plain checkpoint.")
-    allowed = COMPONENTS[component][1]
     named = config.get("_class_name") or config.get("tokenizer_class")
-    if named is not None and named not in allowed:
-        raise ModelUnavailable(f"{folder.name}: its {component} is a {named!r}, not a "
-                               f"{' or '.join(sorted(allowed))}.")
+    if named is not None and named not in component.classes:
+        raise ModelUnavailable(f"{folder.name}: its {name} is a {named!r}, not a "
+                               f"{' or '.join(sorted(component.classes))}.")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -117,14 +135,14 @@ def damaged(path: Path, reason: str) -> ModelUnavailable:
     return ModelUnavailable(f"{path} is damaged ({reason.rstrip('.')}). Remove it and fetch the model again.")
 
 
-def weight_variant(folder: Path, component: str, preferred: str | None) -> str | None:
+def weight_variant(folder: Path, component: str, layout: Layout, preferred: str | None) -> str | None:
     """The variant ("fp16", or None for plain) of `component` to load: the preferred one where it is there.
 
     Raises:
         ModelUnavailable: there are no safetensors of that component.
     """
     present = {path.name for path in (folder / component).glob("*.safetensors*")}
-    variants = variants_of(component, present)
+    variants = variants_of(layout.components[component].stem, present)
     if not variants:
         hint = " (only a .bin, which can hide a program; convert it to safetensors once)" \
             if any((folder / component).glob("*.bin")) else ""
@@ -136,9 +154,9 @@ def weight_variant(folder: Path, component: str, preferred: str | None) -> str |
     raise AssertionError("unreachable: one of the variants is in itself")
 
 
-def variants_of(component: str, names: set[str]) -> dict[str | None, set[str]]:
+def variants_of(stem: str, names: set[str]) -> dict[str | None, set[str]]:
     """The variants that file `names` of a component hold: variant → its files (weights and shard index)."""
-    pattern = re.compile(rf"{STEMS[component]}(?:\.safetensors\.index)?(?:\.(?P<variant>[a-z0-9_]+))??"
+    pattern = re.compile(rf"{stem}(?:\.safetensors\.index)?(?:\.(?P<variant>[a-z0-9_]+))??"
                          r"(?:-\d{5}-of-\d{5})?\.(?:safetensors|json)")
     found: dict[str | None, set[str]] = {}
     for name in names:
@@ -148,16 +166,22 @@ def variants_of(component: str, names: set[str]) -> dict[str | None, set[str]]:
     return {variant: files for variant, files in found.items() if any(f.endswith(".safetensors") for f in files)}
 
 
-def weight_files(folder: Path, component: str, variant: str | None) -> list[Path]:
+def weight_files(folder: Path, component: str, layout: Layout, variant: str | None) -> list[Path]:
     """The safetensors files that a component of that variant consists of, sorted by name."""
-    names = variants_of(component, {path.name for path in (folder / component).glob("*.safetensors*")})
+    names = variants_of(layout.components[component].stem,
+                        {path.name for path in (folder / component).glob("*.safetensors*")})
     return sorted(folder / component / name for name in names[variant] if name.endswith(".safetensors"))
 
 
-def configurations(folder: Path) -> list[Path]:
+def configurations(folder: Path, layout: Layout) -> list[Path]:
     """The files besides the weights that decide the frames: of each part its configuration, and the tokenizer."""
-    named = [folder / component / name for component, name in _CONFIGS.items() if component != "tokenizer"]
-    return named + [path for path in (folder / "tokenizer").iterdir() if path.suffix in (".json", ".txt")]
+    found = []
+    for name, component in layout.components.items():
+        if component.folder_decides:
+            found += [path for path in (folder / name).iterdir() if path.suffix in (".json", ".txt")]
+        else:
+            found.append(folder / name / component.config)
+    return found
 
 
 def sha256(folder: Path, files: list[Path], alive: Callable[[], None]) -> str:

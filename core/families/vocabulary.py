@@ -1,12 +1,12 @@
 """The words a model knows, where it ships a list of them, and prompts that suit it."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from core.domain.models import ModelSpec
 from core.families.catalog import model_folder
+from core.families.configurations import read_configuration
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 
@@ -32,11 +32,8 @@ def _vocabulary(models_dir: Path, model: str) -> dict[str, list[str]] | None:
     folder = model_folder(models_dir, model)
     if folder is None:
         return None
-    try:
-        document = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(document, dict) or not _is_texts(document.get("words")) \
+    document = read_configuration(folder / "vocabulary.json")
+    if document is None or not _is_texts(document.get("words")) \
             or not _is_texts(document.get("examples", [])):
         return None
     return document

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.domain.progress import OnCheckpoint, OnFrames, OnProgress
 from core.domain.receipt import Environment, LoadedModel, Receipt
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.resources import Resources
 from core.domain.video import Runtime
 
@@ -21,7 +21,7 @@ class Made(Protocol):
     notes: tuple[str, ...]
 
 
-class Model(Protocol):
+class Engine(Protocol):
     """What a worker needs of an engine; `core.diffusion.engine.Engine` is the real one."""
 
     @property
@@ -44,6 +44,6 @@ class Model(Protocol):
     def prepare(self, alive: Callable[[], None]) -> None:
         """Make the first video of the warm model quicker; `alive` is called now and then and may raise to stop."""
 
-    def generate(self, request: VideoRequest, on_progress: OnProgress, checkpoint: bytes,
+    def generate(self, recipe: Recipe, on_progress: OnProgress, checkpoint: bytes,
                  on_checkpoint: OnCheckpoint, on_frames: OnFrames = lambda frames: None) -> Made:
-        """Make the frames of a resolved request, or go on with them from a checkpoint that is not empty."""
+        """Make the frames of a recipe, or go on with them from a checkpoint that is not empty."""

@@ -5,43 +5,37 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from core.domain.audition import Audition
 from core.domain.progress import Progress
 from core.domain.receipt import Environment, LoadedModel
 from core.domain.resources import Resources
-from core.domain.video import Origin
 
 STARTING, IDLE, LOADING, BUSY = "starting", "idle", "loading", "busy"
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a worker must know of a job besides its request, so that the MP4's own comment is whole.
+    """What a worker must know of a job besides its task.
 
     Attributes:
-        id, created, owner, parent, origin: of the video to be.
+        id, created, owner: of the video to be.
+        model: that the task needs, or "".
         queued_s: seconds the job waited before it was claimed.
-        audition: what is to be tried, when no video is to be made.
     """
 
     id: str
     created: str
     owner: str = ""
-    parent: str | None = None
+    model: str = ""
     queued_s: float = 0.0
-    audition: Audition | None = None
-    origin: Origin | None = None
 
     def document(self) -> dict[str, Any]:
         """The head as a JSON object."""
-        return {**asdict(self), "origin": self.origin.document() if self.origin else None}
+        return asdict(self)
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Head":
         """Read what `document` wrote."""
-        asked, origin = document.get("audition"), document.get("origin")
-        return cls(**{**document, "audition": Audition.from_document(asked) if asked else None,
-                      "origin": Origin.from_document(origin) if origin else None})
+        return cls(**document)
 
 
 @dataclass(frozen=True)
@@ -104,8 +98,7 @@ class Outcome:
         kind: "done", "failed", "cancelled", "paused", or "lost" (the worker must be replaced and the job run
             again).
         error, reason: class name and sentence when it failed or was lost.
-        document: when done: the sidecar of the video, without its verdict; of an audition `Audition.document`.
-        file: when done: the bytes of the MP4, or of the contact sheet.
+        document, file: when done: as in `core.jobs.kinds.kind.Rendered`.
         checkpoint, done, total: from where it can go on, and how far that is, when paused; empty and 0 when it was
             paused before its first step.
     """

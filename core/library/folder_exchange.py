@@ -145,10 +145,10 @@ class Twins:
 
     def of(self, video: Video | None) -> str | None:
         """The id of a twin of the video here; None when there is none, or the video itself is here."""
-        if video is None or not video.recipe or self._library.has(video.id):
+        if video is None or video.recipe is None or self._library.has(video.id):
             return None
         for video_id in self._alike.get((video.result.num_frames, video.result.width, video.result.height,
-                                         video.request.seed or 0), ()):
+                                         video.recipe.seed), ()):
             try:
                 here = self._library.get(video_id)
             except StudioError:

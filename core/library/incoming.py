@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.domain.request import VideoRequest
-from core.domain.video import NO_RECEIPT, Result, Runtime, Video, new_id
+from core.domain.receipt import NO_RECEIPT
+from core.domain.video import Result, Runtime, Video, new_id
 from core.errors import ClipError, DamagedVideo, Foreign
 from core.library import sidecar
 from core.library.media import clip
@@ -106,8 +106,7 @@ def without_recipe(path: Path, name: str = "", owner: str = "") -> Incoming:
                         f"it to {', '.join(PLAYABLE.values())} with 8 bits (yuv420p) first.")
     decoded, now = clip.read(data), datetime.now(UTC)
     video = Video(id=new_id(now), created=now.isoformat(timespec="milliseconds"), owner=owner, parent=None,
-                  request=VideoRequest(named), receipt=NO_RECEIPT, result=_result(about, data), runtime=Runtime(),
-                  recipe=False)
+                  recipe=None, receipt=NO_RECEIPT, result=_result(about, data), runtime=Runtime(), name=named)
     return Incoming(video, data, decoded)
 
 

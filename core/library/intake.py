@@ -61,6 +61,6 @@ def _stored(video_files: VideoFiles, video_id: str) -> Video | None:
 
 def _repacked(here: Video, here_sha256: str, video_files: VideoFiles, incoming: Incoming) -> bool:
     """Whether the arrival is only another packing of the video that is here, whose file is whole."""
-    if here_sha256 != here.result.mp4_sha256 or here.request != incoming.video.request:
+    if here_sha256 != here.result.mp4_sha256 or here.recipe != incoming.video.recipe:
         return False
     return clip.read(video_files.path(here.id, MP4)).video_sha256 == incoming.decoded.video_sha256 != ""

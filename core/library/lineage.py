@@ -1,6 +1,6 @@
 """Where a video came from and what was made from it: the family of one video, as far as it is known.
 
-A sidecar names the parent, and remembers what the parent was asked for and who came before it (`Origin`). So the
+A sidecar names the parent, and remembers the recipe of the parent and who came before it (`Origin`). So the
 story goes on where a video in between is gone. Damaged data may name a video its own ancestor: nobody is named
 twice.
 """
@@ -8,12 +8,11 @@ twice.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from core.domain.request import Change, VideoRequest, changes
-from core.domain.video import ANCESTORS, Origin, Video, is_id
+from core.domain.recipe import Change, Recipe, changes
+from core.domain.video import ANCESTORS, REGENERATE, REMIX, Origin, Video, is_id
 from core.errors import DamagedVideo, ReadOnly, StudioError
 from core.library.library import Library
 
-REGENERATE, REMIX = "regenerate", "remix"
 HERE, TRASHED, NEWER, DAMAGED, GONE = "here", "trashed", "newer", "damaged", "gone"
 SHOWN = 12  # siblings and children; more are counted
 
@@ -26,8 +25,8 @@ class Kin:
         video: None when it is not in the library, or cannot be read.
         state: HERE, TRASHED, NEWER (a newer studio wrote it), DAMAGED (a file is missing or unreadable), GONE.
         kind: how it came from its parent, "" when that is not known or it has none.
-        request, created: of the video, as far as its children remember them; None and "" when they do not.
-        changes: from the request of its parent to its own; None when one of the two is not known.
+        recipe, created: of the video, as far as its children remember them; None and "" when they do not.
+        changes: from the recipe of its parent to its own; None when one of the two is not known.
         children: how many videos were made from it.
         prompt: as far as anything here says it.
     """
@@ -35,7 +34,7 @@ class Kin:
     id: str
     video: Video | None
     kind: str = ""
-    request: VideoRequest | None = None
+    recipe: Recipe | None = None
     created: str = ""
     changes: tuple[Change, ...] | None = None
     children: int = 0
@@ -74,7 +73,7 @@ def origin_of(library: Library, parent_id: str | None, kind: str) -> Origin | No
         return Origin(kind)
     before = (parent.parent,) if parent.parent else ()
     earlier = parent.origin.ancestors if parent.origin else ()
-    return Origin(kind, parent.created, parent.request if parent.recipe else None, (*before, *earlier)[:ANCESTORS])
+    return Origin(kind, parent.created, parent.recipe, (*before, *earlier)[:ANCESTORS])
 
 
 def lineage(library: Library, video: Video) -> Lineage:
@@ -83,11 +82,11 @@ def lineage(library: Library, video: Video) -> Lineage:
     parent = line[0] if line else None
     siblings = [one for one in library.made_from(video.parent) if one != video.id] if video.parent else []
     children = [one for one in library.made_from(video.id) if one != video.id]
-    itself = _kin(library, video, parent.request if parent else None)
+    itself = _kin(library, video, parent.recipe if parent else None)
     return Lineage(
         ancestors=tuple(reversed(_with_changes(line))), itself=itself,
-        siblings=tuple(_known(library, siblings[:SHOWN], parent.request if parent else None)),
-        children=tuple(_known(library, children[:SHOWN], video.request)),
+        siblings=tuple(_known(library, siblings[:SHOWN], parent.recipe if parent else None)),
+        children=tuple(_known(library, children[:SHOWN], video.recipe)),
         more_siblings=max(0, len(siblings) - SHOWN), more_children=max(0, len(children) - SHOWN))
 
 
@@ -105,9 +104,9 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
             here = _read(library, video_id)
             found = here or _in_trash(library, video_id)
             if found is not None:
-                yield Kin(video_id, here, _kind(found, None), found.request, found.created,
+                yield Kin(video_id, here, _kind(found, None), found.recipe, found.created,
                           children=len(library.made_from(video_id)), state=HERE if here else TRASHED,
-                          prompt=found.request.prompt)
+                          prompt=found.title)
                 below = found
                 break
             yield _unread(library, video_id, None if number else origin)  # of others only the id is remembered
@@ -115,13 +114,13 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
 
 def _with_changes(line: list[Kin]) -> list[Kin]:
     """Each with how it came from the one above it, and what changed; the youngest first."""
-    requests = [*(kin.request for kin in line[1:]), None]
+    recipes = [*(kin.recipe for kin in line[1:]), None]
     return [replace(kin, kind=_kind(kin.video, before) if kin.video else kin.kind,
-                    changes=_changed(before, kin.request))
-            for kin, before in zip(line, requests, strict=False)]
+                    changes=_changed(before, kin.recipe))
+            for kin, before in zip(line, recipes, strict=False)]
 
 
-def _known(library: Library, ids: Iterable[str], parent: VideoRequest | None) -> Iterator[Kin]:
+def _known(library: Library, ids: Iterable[str], parent: Recipe | None) -> Iterator[Kin]:
     for video_id in ids:
         found = _read(library, video_id)
         if found is None:
@@ -130,11 +129,11 @@ def _known(library: Library, ids: Iterable[str], parent: VideoRequest | None) ->
             yield _kin(library, found, parent)
 
 
-def _kin(library: Library, video: Video, parent: VideoRequest | None) -> Kin:
-    before = parent or (video.origin.request if video.origin else None)
-    return Kin(video.id, video, _kind(video, before), video.request, video.created,
-               _changed(before, video.request) if video.parent else None, len(library.made_from(video.id)),
-               prompt=video.request.prompt)
+def _kin(library: Library, video: Video, parent: Recipe | None) -> Kin:
+    before = parent or (video.origin.recipe if video.origin else None)
+    return Kin(video.id, video, _kind(video, before), video.recipe, video.created,
+               _changed(before, video.recipe) if video.parent else None, len(library.made_from(video.id)),
+               prompt=video.title)
 
 
 def _unread(library: Library, video_id: str, origin: Origin | None) -> Kin:
@@ -144,19 +143,19 @@ def _unread(library: Library, video_id: str, origin: Origin | None) -> Kin:
         library.get(video_id)
     except ReadOnly:
         state, seen = NEWER, library.glimpse(video_id)
-        prompt, created = (seen.request.prompt, seen.created) if seen else ("", "")
+        prompt, created = (seen.title, seen.created) if seen else ("", "")
     except DamagedVideo:
         state, known = DAMAGED, library.known(video_id)
         prompt, created = (known.prompt, known.created) if known else ("", "")
     except StudioError:
         pass  # it is not here
-    request = origin.request if origin else None
-    return Kin(video_id, None, request=request, state=state, prompt=request.prompt if request else prompt,
+    recipe = origin.recipe if origin else None
+    return Kin(video_id, None, recipe=recipe, state=state, prompt=recipe.prompt if recipe else prompt,
                created=origin.created if origin and origin.created else created,
                children=len(library.made_from(video_id)))
 
 
-def _kind(video: Video, parent: VideoRequest | None) -> str:
+def _kind(video: Video, parent: Recipe | None) -> str:
     """How a video came from its parent. Sidecars older than `Origin` show it by verdict or request."""
     if video.parent is None:
         return ""
@@ -164,10 +163,10 @@ def _kind(video: Video, parent: VideoRequest | None) -> str:
         return video.origin.kind
     if video.verdict is not None:
         return REGENERATE
-    return "" if parent is None else REGENERATE if parent == video.request else REMIX
+    return "" if parent is None else REGENERATE if parent == video.recipe else REMIX
 
 
-def _changed(before: VideoRequest | None, after: VideoRequest | None) -> tuple[Change, ...] | None:
+def _changed(before: Recipe | None, after: Recipe | None) -> tuple[Change, ...] | None:
     return None if before is None or after is None else changes(before, after)
 
 

@@ -1,47 +1,22 @@
 """A video as text: the sidecar beside the MP4, and the `comment` tag inside it. See docs/sidecar.md."""
 
 import math
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import MISSING
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import orjson
 
-from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
-from core.domain.request import VideoRequest
-from core.domain.video import INCOMPLETE, SCHEMA, Origin, Result, Runtime, Video, is_id
-from core.errors import ClipError, DamagedVideo, Foreign
+from core.domain.documents import WrongValue
+from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL
+from core.domain.video import SCHEMA, Video, is_id
+from core.errors import ClipError, DamagedVideo, Foreign, ReadOnly
 
+INCOMPLETE = "The sidecar is damaged: values are missing from it, or are not what they must be."
 MAX_BYTES = 2**20
 _BINDING = '"video_sha256":"{}"'  # in the comment's result; a quote inside a text of JSON never stands bare
 _UNBOUND = "0" * 64
-
-_NUMBER = (int, float)
-_TEXT_OR_NONE = (str, NoneType)
-_TYPES: dict[type, dict[str, Any]] = {
-    Video: {"created": str, "owner": str, "parent": _TEXT_OR_NONE},
-    VideoRequest: {
-        "prompt": str, "negative_prompt": str, "model": str, "num_frames": int, "num_inference_steps": int,
-        "guidance_scale": _NUMBER, "fps": int, "seed": int, "width": int, "height": int, "scheduler": str,
-        "mode": str,
-    },
-    Receipt: {
-        "noise_sha256": str, "frames_sha256": str, "model": str, "model_source": str, "model_revision": str,
-        "weights_sha256": str, "scheduler_config": dict, "method": dict,
-    },
-    Environment: {
-        "device": str, "device_name": str, "dtype": str, "attention_backend": str, "memory_mode": str,
-        "num_threads": int, "versions": dict, "cpu_capability": str,
-    },
-    Result: {
-        "num_frames": int, "width": int, "height": int, "fps": _NUMBER, "duration_s": _NUMBER, "bytes": int,
-        "mp4_sha256": str, "codec": str,
-    },
-    Runtime: {f.name: _NUMBER for f in fields(Runtime)},
-    Verdict: {"psnr_db": (*_NUMBER, NoneType)},
-    Origin: {"kind": str, "created": str},
-}
 
 
 def dump(document: dict[str, Any]) -> bytes:
@@ -78,57 +53,45 @@ def video_of(document: dict[str, Any]) -> Video:
     """The video a sidecar describes, every value of its type.
 
     Raises:
-        DamagedVideo: values missing or of the wrong type.
+        DamagedVideo: not a sidecar, or values missing or of the wrong type.
         ReadOnly: written by a newer studio.
     """
+    schema = document.get("schema")
+    if not isinstance(schema, int):
+        raise DamagedVideo("This is not a sidecar of the studio.")
+    if schema > SCHEMA:
+        raise ReadOnly(f"This video was written by a newer studio (schema {schema}); "
+                       f"this one reads schema {SCHEMA}. Update the studio.")
     try:
         video = Video.from_document(document)
-    except ValueError as error:
-        raise DamagedVideo(INCOMPLETE) from error
-    if not video.recipe:
-        _check_without_recipe(video)
-    known = (video, video.request, video.receipt, video.receipt.environment, video.result, video.runtime,
-             video.verdict, video.origin, video.origin and video.origin.request)
-    for part in known if video.recipe else (video, video.result):
-        for name, kind in _TYPES.get(type(part), {}).items():
-            value = getattr(part, name)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise DamagedVideo(f"The sidecar is damaged: {name} is {value!r:.40}.")
-    result = video.result
-    steps = video.request.num_inference_steps if video.recipe else 1
-    if min(result.num_frames, result.width, result.height, steps) < 1 or not 0 < result.fps < math.inf:
-        raise DamagedVideo("The sidecar is damaged: a size, length or speed in it is less than 1.")
-    if video.recipe and not isinstance(result.fps, int):
-        raise DamagedVideo(f"The sidecar is damaged: fps is {result.fps!r:.40}, not whole.")
-    if not all(isinstance(tag, str) for tag in video.tags) or document["schema"] < SCHEMA:
-        raise DamagedVideo("The sidecar is damaged: its tags or its schema are not what they must be.")
-    if not all(isinstance(lora, dict) for lora in video.receipt.loras):
-        raise DamagedVideo("The sidecar is damaged: its list of LoRAs is not one.")
-    said = (*video.receipt.environment.versions.values(), video.receipt.method.get("mode", ""))
-    if video.recipe and not all(isinstance(text, str) for text in said):
-        raise DamagedVideo("The sidecar is damaged: a version or a mode in it is no text.")
-    _check_verdict(document.get("verdict"))
-    if video.parent is not None and not is_id(video.parent):
-        raise DamagedVideo(f"The sidecar is damaged: parent is {video.parent!r:.40}.")
-    for ancestor in video.origin.ancestors if video.origin else ():
-        if not isinstance(ancestor, str) or not is_id(ancestor):
-            raise DamagedVideo(f"The sidecar is damaged: an ancestor is {ancestor!r:.40}.")
+    except WrongValue as error:
+        raise DamagedVideo(INCOMPLETE if error.value is MISSING else f"The sidecar is damaged: {error}.") from error
+    for problem in _problems(video, schema):
+        raise DamagedVideo(f"The sidecar is damaged: {problem}.")
     return video
 
 
-def _check_without_recipe(video: Video) -> None:
-    if not isinstance(video.request.prompt, str):
-        raise DamagedVideo(f"The sidecar is damaged: name is {video.request.prompt!r:.40}.")
-
-
-def _check_verdict(verdict: dict[str, Any] | None) -> None:
-    if not verdict:
-        return
-    word, causes = verdict["verdict"], verdict.get("causes", [])
-    if word not in (IDENTICAL, EQUIVALENT, DRIFTED):
-        raise DamagedVideo(f"The sidecar is damaged: {word!r:.40} is no verdict.")
-    if not isinstance(causes, list) or not all(isinstance(cause, str) for cause in causes):
-        raise DamagedVideo("The sidecar is damaged: the causes of its verdict are not text.")
+def _problems(video: Video, schema: int) -> Iterator[str]:
+    """What is wrong with values that have the right type."""
+    recipe, result, origin = video.recipe, video.result, video.origin
+    if not is_id(video.id):
+        yield f"{video.id!r:.40} is not an id"
+    if schema < SCHEMA:
+        yield f"its schema is {schema}"
+    steps = recipe.num_inference_steps if recipe else 1
+    if min(result.num_frames, result.width, result.height, steps) < 1 or not 0 < result.fps < math.inf:
+        yield "a size, length or speed in it is less than 1"
+    if recipe and not isinstance(result.fps, int):
+        yield f"fps is {result.fps!r:.40}, not whole"
+    if recipe and not isinstance(video.receipt.method.get("mode", ""), str):
+        yield "its mode is no text"
+    if video.verdict and video.verdict.verdict not in (IDENTICAL, EQUIVALENT, DRIFTED):
+        yield f"{video.verdict.verdict!r:.40} is no verdict"
+    if video.parent is not None and not is_id(video.parent):
+        yield f"parent is {video.parent!r:.40}"
+    for ancestor in origin.ancestors if origin else ():
+        if not is_id(ancestor):
+            yield f"an ancestor is {ancestor!r:.40}"
 
 
 def comment_of(video: Video) -> str:

@@ -1,29 +1,59 @@
 """The door of the queue: what a request must fulfil here before it is accepted."""
 
 import shutil
+from collections.abc import Callable
 
-from core.domain.models import ModelSpec, find
-from core.domain.request import VideoRequest, resolve
-from core.errors import BadRequest, DiskFull
+from core.domain.models import find
+from core.domain.recipe import Recipe, resolve
+from core.domain.request import VideoRequest
+from core.domain.video import Origin
+from core.errors import BadRequest, DiskFull, NewerLibrary
+from core.families.catalog import catalog
+from core.library.library import Library
+from core.library.lineage import origin_of
+from core.operations.planner import Planner
 from core.settings import Settings
 
 
-def accepted(request: VideoRequest, models: dict[str, ModelSpec], default_model: str, has_cuda: bool,
-             settings: Settings) -> VideoRequest:
-    """The request as it will run.
+class Acceptance:
+    """What every kind of work asks before it accepts something; see `core.jobs.kinds.kind.Checks`."""
 
-    Raises:
-        BadRequest: refused, with the field and the reason.
-        DiskFull: less disk is free than `T2V_MIN_FREE_MB`.
-    """
-    resolved = resolve(request, models, default_model)
-    spec = find(models, resolved.model)
-    if spec.needs_cuda and not has_cuda:
-        raise BadRequest("model", f"{spec.title} needs an NVIDIA GPU and this machine has none. "
-                                  "Choose the demo model, or run the studio on a machine with a GPU.")
-    free_mb = shutil.disk_usage(settings.data_dir).free // 10**6
-    if free_mb < settings.min_free_mb:
-        raise DiskFull(f"Only {free_mb:,} MB are free where the videos are kept ({settings.data_dir}); "
-                       f"{settings.min_free_mb:,} MB must stay free. "
-                       "Delete videos and empty the trash, or choose another folder with T2V_DATA_DIR.")
-    return resolved
+    def __init__(self, settings: Settings, planner: Planner, library: Callable[[], Library],
+                 device: Callable[[], str], default_model: Callable[[], str]) -> None:
+        """Each of these is asked again every time."""
+        self._settings = settings
+        self._planner = planner
+        self._library = library
+        self._device = device
+        self._default_model = default_model
+
+    def may_change(self) -> None:
+        """Raises NewerLibrary: a newer studio wrote this library."""
+        newer = self._library().newer
+        if newer:
+            raise NewerLibrary(newer)
+
+    def recipe(self, request: VideoRequest) -> Recipe:
+        """The request as it will run.
+
+        Raises:
+            BadRequest: refused, with the field and the reason.
+            DiskFull: less disk is free than `T2V_MIN_FREE_MB`.
+        """
+        models = catalog(self._settings.models_dir)
+        recipe = resolve(request, models, self._default_model())
+        spec = find(models, recipe.model)
+        if spec.needs_cuda and self._device() != "cuda":
+            raise BadRequest("model", f"{spec.title} needs an NVIDIA GPU and this machine has none. "
+                                      "Choose the demo model, or run the studio on a machine with a GPU.")
+        free_mb = shutil.disk_usage(self._settings.data_dir).free // 10**6
+        if free_mb < self._settings.min_free_mb:
+            raise DiskFull(f"Only {free_mb:,} MB are free where the videos are kept ({self._settings.data_dir}); "
+                           f"{self._settings.min_free_mb:,} MB must stay free. "
+                           "Delete videos and empty the trash, or choose another folder with T2V_DATA_DIR.")
+        self._planner.must_fit(recipe, spec)
+        return recipe
+
+    def origin(self, parent: str | None, relation: str) -> Origin | None:
+        """What a video made from `parent` is to remember of it."""
+        return origin_of(self._library(), parent, relation)

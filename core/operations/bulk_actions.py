@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.domain.video import Video, is_id
 from core.errors import BadRequest, NewerLibrary, NotFound, StudioError
+from core.families.catalog import hub_repository
 from core.families.registry import MODELS
 from core.jobs.queue.bulk_queue import BulkAction
 from core.jobs.queue.job import QUEUED, Job
@@ -169,8 +170,7 @@ class BulkActions:
 
     def disk(self) -> DiskUse:
         """What the disk is used for, measured now."""
-        cached = (hub_cache() / f"models--{spec.repo_id.replace('/', '--')}" for spec in MODELS.values()
-                  if spec.repo_id)
+        cached = filter(None, (hub_repository(hub_cache(), spec) for spec in MODELS.values()))
         data = self._settings.data_dir
         return disk_use(data / "library", data / "derived", [self._settings.models_dir, *cached])
 

@@ -4,31 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from core.domain.audition import Audition
 from core.domain.models import ModelSpec, find
 from core.domain.modes import mode_of
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import Recipe, resolve
+from core.domain.request import VideoRequest
 from core.domain.resources import Resources, main_memory
 from core.domain.video import Video
 from core.errors import BadRequest, DoesNotFit, StudioError
+from core.families import cost
 from core.families.catalog import catalog, folder_on_disk
-from core.families.unet3d import cost
-from core.families.unet3d.shape import Architecture, architecture
+from core.families.family import Shape
+from core.families.registry import family_of
 from core.families.vocabulary import prompt_examples, unknown_words
 from core.jobs.protocol import WorkerStatus
 from core.library.library import Library
 from core.library.search.query import Query
 from core.planning.differences import Forecast, expected_causes
-from core.planning.estimate import (
-    Estimate,
-    PastRun,
-    first_guess,
-    in_words,
-    loading,
-    of_mode,
-    seconds,
-    what_changes,
-)
+from core.planning.estimate import Estimate, PastRun, first_guess, in_words, loading, of_mode, seconds, what_changes
 from core.settings import Settings, hub_cache
 
 LOOKED_AT = 20
@@ -40,7 +32,7 @@ class Planner:
 
     def __init__(self, settings: Settings, worker: Callable[[], WorkerStatus | None],
                  library: Callable[[], Library], device: Callable[[], str]) -> None:
-        """Each of these is asked anew every time.
+        """Each of these is asked again every time.
 
         Args:
             worker: the worker's last sign of life.
@@ -52,7 +44,6 @@ class Planner:
         self._library = library
         self._device = device
         self._runs: dict[str, tuple[str, PastRun] | None] = {}
-        self._architectures: dict[Path | None, Architecture] = {}
 
     # What the model knows
 
@@ -76,78 +67,81 @@ class Planner:
 
     # What it will take
 
-    def estimate(self, request: VideoRequest, audition: Audition | None = None) -> Estimate | None:
-        """Time and memory of a request that need not be resolved.
+    def estimate(self, request: VideoRequest, times: int = 1,
+                 num_inference_steps: int | None = None) -> Estimate | None:
+        """Time and memory of a request, which need not be accepted yet.
 
         None where its numbers are not accepted, or nothing is known of its model.
 
         Args:
-            audition: of its short runs instead.
+            times: how often it is made, one after the other, as by an audition.
+            num_inference_steps: of each; None: the request's own.
         """
+        models = self._models()
         try:
-            full = resolve(replace(request, prompt=request.prompt or "-", seed=0), self._models())
+            full = resolve(replace(request, prompt=request.prompt or "-", seed=0), models)
         except BadRequest:
             return None
-        if not self._is_known(full.model):
+        spec = find(models, full.model)
+        if not self._is_known(spec):
             return None
-        status, needed = self._worker(), self._needed(full)
-        count = len(audition.seeds) if audition else 1
-        one = replace(full, num_inference_steps=audition.num_inference_steps) if audition else full
-        work, pixels = self._work(one), one.num_frames * one.width * one.height
+        status, needed = self._worker(), self._needed(full, spec)
+        recipe = replace(full, num_inference_steps=num_inference_steps or full.num_inference_steps)
+        work, warm = self._work(recipe, spec), bool(status and status.model == full.model)
         own = self.runs(full.model)
-        load_s = loading(own) if status is None or status.model != full.model else 0.0
-        resources, warm = (status and status.resources) or Resources(), bool(status and status.model == full.model)
+        load_s = 0.0 if warm else loading(own)
+        resources = (status and status.resources) or Resources()
         tried = warm and resources.step_flops_per_s > 0
         runs = of_mode(own or (() if tried else self.runs(None)), full.mode)
         if runs:
-            each = seconds(work, one.num_inference_steps, pixels, runs)
-            return Estimate(count * each + load_s, load_s, needed, len(own))
-        each = first_guess(work, resources, self._device(), warm=warm)
-        return Estimate(each and count * each, 0.0, needed, 0)
+            each = seconds(work, recipe.num_inference_steps, recipe.size.pixels, runs)
+            return Estimate(times * each + load_s, load_s, needed, len(own))
+        guess = first_guess(work, resources, self._device(), warm=warm)
+        return Estimate(guess and times * guess, 0.0, needed, 0)
 
-    def must_fit(self, request: VideoRequest) -> None:
-        """Refuse a resolved request that cannot fit into the memory of this machine.
+    def must_fit(self, recipe: Recipe, spec: ModelSpec) -> None:
+        """Refuse a recipe that cannot fit into the memory of this machine.
 
         Raises:
-            DoesNotFit: with the nearest request that does; never while the worker has not said what there is.
+            DoesNotFit: with the nearest recipe that does; never while the worker has not said what there is.
         """
-        limit, needed = self._limit(), self._needed(request)
-        if not limit or needed <= limit or not self._is_known(request.model):
+        limit = self._limit()
+        if not limit or not self._is_known(spec):
             return
-        spec = find(self._models(), request.model)
+        needed = self._needed(recipe, spec)
+        if needed <= limit:
+            return
         there = "this GPU has {} free" if self._device() == "cuda" else "this machine has {}"
-        smaller = self._nearest(request, spec, limit)
-        what = what_changes(request, smaller) if smaller else {}
+        smaller = self._nearest(recipe, spec, limit)
+        what = what_changes(recipe, smaller) if smaller else {}
         advice = f"{in_words(what)} would fit." if what else "Nothing it makes would; choose another model."
-        raise DoesNotFit(f"{spec.title} needs {needed / 1e9:.1f} GB for {request.num_frames} frames of "
-                         f"{request.width} × {request.height}, and {there.format(f'{limit / 1e9:.1f} GB')}. "
+        raise DoesNotFit(f"{spec.title} needs {needed / 1e9:.1f} GB for {recipe.num_frames} frames of "
+                         f"{recipe.width} × {recipe.height}, and {there.format(f'{limit / 1e9:.1f} GB')}. "
                          f"{advice}", what)
 
-    def smaller(self, request: VideoRequest) -> VideoRequest | None:
-        """The nearest request that is likely to fit where this one ran out of memory, or None.
+    def smaller(self, recipe: Recipe) -> Recipe | None:
+        """The nearest recipe that is likely to fit where this one ran out of memory, or None.
 
         It fits what the machine has now, and holds at most half as much beside the model as this one.
         """
-        models = self._models()
-        if request.model not in models:
+        spec = self._models().get(recipe.model)
+        if spec is None:
             return None
-        memory = self._memory(request)
-        limit = cost.after_failure(memory, self._limit() or memory.needed())
-        return self._nearest(request, models[request.model], limit)
+        memory = self._shape(spec).memory(recipe.size, recipe.guided, self._device())
+        return self._nearest(recipe, spec, cost.after_failure(memory, self._limit() or memory.needed()))
 
-    def _nearest(self, request: VideoRequest, spec: ModelSpec, limit: int) -> VideoRequest | None:
-        """The nearest request the model accepts that needs at most `limit` bytes.
+    def _nearest(self, recipe: Recipe, spec: ModelSpec, limit: int) -> Recipe | None:
+        """The nearest recipe the model accepts that needs at most `limit` bytes.
 
         A clip of less than half the frames is farther away than a smaller picture of all of them.
         """
-        found = [replace(request, num_frames=frames, height=height, width=width)
-                 for frames, height, width in cost.nearest_that_fits(
-                     self._architecture(spec.key), request.num_frames, request.height, request.width,
-                     request.guidance_scale, self._device(), limit)]
-        limits = spec.limits
-        fitting = [one for one in found if one.num_frames in limits.num_frames and one.width in limits.width
-                   and one.height in limits.height and self._needed(one) <= limit]
-        return min(fitting, key=lambda one: 2 * one.num_frames < request.num_frames, default=None)
+        shape, device, limits = self._shape(spec), self._device(), spec.limits
+        found = cost.nearest_that_fits(recipe.size, shape.pixels_per_latent,
+                                       lambda size: shape.memory(size, recipe.guided, device), device, limit)
+        fitting = [recipe.of_size(size) for size in found if size.num_frames in limits.num_frames
+                   and size.width in limits.width and size.height in limits.height]
+        fitting = [one for one in fitting if self._needed(one, spec) <= limit]
+        return min(fitting, key=lambda one: 2 * one.num_frames < recipe.num_frames, default=None)
 
     def errors(self, model: str, newest: int = 30) -> tuple[float, ...]:
         """How far the estimate was off for the last runs of a model, each told only what came before it.
@@ -167,30 +161,21 @@ class Planner:
     def _folder(self, spec: ModelSpec) -> Path | None:
         return folder_on_disk(self._settings.models_dir, hub_cache(), spec)
 
-    def _is_known(self, model: str) -> bool:
+    def _is_known(self, spec: ModelSpec) -> bool:
         """Whether the model's configuration is here, or is that of a row that can be downloaded."""
-        spec = find(self._models(), model)
         return spec.repo_id is not None or self._folder(spec) is not None
 
-    def _architecture(self, model: str) -> Architecture:
-        spec = self._models().get(model)
-        folder = self._folder(spec) if spec is not None else None
-        if folder not in self._architectures:
-            self._architectures[folder] = architecture(folder)
-        return self._architectures[folder]
+    def _shape(self, spec: ModelSpec) -> Shape:
+        return family_of(spec).shape(self._folder(spec))
 
-    def _work(self, request: VideoRequest) -> cost.Work:
-        return cost.work(self._architecture(request.model), request.num_frames, request.height, request.width,
-                         request.num_inference_steps, request.guidance_scale)
+    def _work(self, recipe: Recipe, spec: ModelSpec) -> cost.Work:
+        return self._shape(spec).work(recipe.size, recipe.num_inference_steps, recipe.guided)
 
-    def _memory(self, request: VideoRequest) -> cost.Memory:
-        return cost.memory(self._architecture(request.model), request.num_frames, request.height, request.width,
-                           request.guidance_scale, self._device())
-
-    def _needed(self, request: VideoRequest) -> int:
+    def _needed(self, recipe: Recipe, spec: ModelSpec) -> int:
         """The most bytes it will use: on a GPU in the memory mode that will be chosen."""
-        memory, chosen = self._memory(request), self._settings.memory
-        if self._device() == "cpu":
+        device, chosen = self._device(), self._settings.memory
+        memory = self._shape(spec).memory(recipe.size, recipe.guided, device)
+        if device == "cpu":
             return memory.needed()
         if chosen == "auto":
             chosen = cost.memory_mode(memory, self._limit() or None) or cost.SEQUENTIAL_OFFLOAD
@@ -220,18 +205,19 @@ class Planner:
             try:
                 video = library.get(video_id)
             except StudioError:
-                return None  # gone or damaged meanwhile
-            self._runs[video_id] = _run_of(video, self._work(video.request)) if video.recipe else None
+                return None  # it was deleted meanwhile, or is damaged
+            self._runs[video_id] = self._past_run(video)
             for oldest in list(self._runs)[:-KNOWN_RUNS]:
                 self._runs.pop(oldest, None)
         return self._runs[video_id]
 
-
-def _run_of(video: Video, work: cost.Work) -> tuple[str, PastRun] | None:
-    result, took = video.result, video.runtime
-    if took.denoise_s <= 0:
-        return None
-    pixels = result.num_frames * result.width * result.height
-    run = PastRun(work, video.request.num_inference_steps, pixels, took.denoise_s, took.decode_s, took.encode_s,
-              took.load_s, mode_of(video.request.mode).key)
-    return video.receipt.environment.device_name, run
+    def _past_run(self, video: Video) -> tuple[str, PastRun] | None:
+        recipe, took = video.recipe, video.runtime
+        if recipe is None or took.denoise_s <= 0:
+            return None
+        spec = self._models().get(recipe.model)
+        if spec is None:
+            return None
+        run = PastRun(self._work(recipe, spec), recipe.num_inference_steps, recipe.size.pixels, took.denoise_s,
+                      took.decode_s, took.encode_s, took.load_s, mode_of(recipe.mode).key)
+        return video.receipt.environment.device_name, run

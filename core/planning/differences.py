@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 
 from core.domain.modes import MODES
-from core.domain.receipt import Environment, LoadedModel, Receipt, environment_causes, method_causes, model_causes
+from core.domain.receipt import Environment, LoadedModel, Receipt
+from core.domain.verdict import environment_causes, method_causes, model_causes
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.domain.modes import EXACT
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.resources import Resources
-from core.families.unet3d.cost import Work
+from core.families.cost import Work
 
 EFFICIENCY = {"cpu": 0.5, "cuda": 0.25}
 """How much of the speed of one large matrix product a whole video reaches, where nothing better is known. It
@@ -101,8 +101,8 @@ def loading(runs: Sequence[PastRun]) -> float:
     return statistics.median(found) if found else 0.0
 
 
-def what_changes(before: VideoRequest, after: VideoRequest) -> dict[str, int]:
-    """The fields, of frames and size, in which two requests differ, with their new values."""
+def what_changes(before: Recipe, after: Recipe) -> dict[str, int]:
+    """The fields, of frames and size, in which two recipes differ, with their new values."""
     size = {"width": after.width, "height": after.height}
     frames = {"num_frames": after.num_frames} if after.num_frames != before.num_frames else {}
     return {**frames, **(size if (after.width, after.height) != (before.width, before.height) else {})}

@@ -83,7 +83,7 @@ def members(library: Library, video_ids: Iterable[str], slug: Callable[[str], st
             video = library.trash.read(video_id) if library.trash.has(video_id) else library.get(video_id)
         except StudioError:
             video = None  # its files may be there all the same
-        name = f"{slug(video.request.prompt)}-{video_id}" if video else video_id
+        name = f"{slug(video.title)}-{video_id}" if video else video_id
         for suffix, path_of in ((".mp4", library.mp4_path), (".json", library.sidecar_path)):
             try:
                 path = path_of(video_id)

@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from core.domain.audition import COUNTS, Audition, short_steps
 from core.domain.models import ModelSpec
-from core.domain.request import SEED_BITS, VideoRequest
+from core.domain.recipe import SEED_BITS
+from core.domain.request import VideoRequest
 from core.errors import NotFound, StudioError
+from core.jobs.kinds.audition import COUNTS, Audition, short_steps
 from core.jobs.queue.job import Job
 from core.library.media.contact_sheet import columns
 from core.studio import Studio
@@ -40,7 +41,7 @@ def audition_button(studio: Studio, ask: Callable[[], VideoRequest], spec: Model
     count = st.session_state.f_audition_seeds
     full = ask().num_inference_steps or spec.defaults.num_inference_steps
     steps = st.session_state.get("f_audition_steps") or (short_steps(full) if full > 0 else 1)
-    estimate = studio.planner.estimate(ask(), Audition(tuple(range(count)), steps))
+    estimate = studio.planner.estimate(ask(), count, steps)
     takes = f", about {roughly(estimate.seconds)}" if estimate is not None and estimate.seconds else ""
     st.button(f"Try {count} seeds", icon=":material/grid_view:", key="audition", on_click=_try,
               args=(ask,), disabled=only_looking(),
@@ -50,8 +51,8 @@ def audition_button(studio: Studio, ask: Callable[[], VideoRequest], spec: Model
 
 def audition_card(studio: Studio, job: Job) -> None:
     """The contact sheet of an audition that has ended well, with what can be done with it."""
-    asked = job.audition
-    request = job.request
+    asked = tried_by(job)
+    recipe = asked.recipe
     with st.container(border=True, key=f"audition_{job.id}"):
         try:
             studio.contact_sheet_path(job.id)
@@ -60,11 +61,11 @@ def audition_card(studio: Studio, job: Job) -> None:
         else:
             with st.container(horizontal=True, horizontal_alignment="center"):
                 st.image(f"/app/static/audition/{job.id}.webp", width=SHEET_WIDTH,
-                         alt=f"{len(asked.seeds)} numbered tries of: {shorten(request.prompt, 100)}")
+                         alt=f"{len(asked.seeds)} numbered tries of: {shorten(recipe.prompt, 100)}")
         with st.container(gap=None):
-            st.text(shorten(request.prompt, 160))
-            st.caption(f"{len(asked.seeds)} seeds at {asked.num_inference_steps} of {request.num_inference_steps} "
-                       f"steps · {model_title(request.model)} "
+            st.text(shorten(recipe.prompt, 160))
+            st.caption(f"{len(asked.seeds)} seeds at {asked.num_inference_steps} of {recipe.num_inference_steps} "
+                       f"steps · {model_title(recipe.model)} "
                        f"· made in {seconds(elapsed(job))} · {age(job.ended)}")
             if job.reason:
                 st.caption(f":material/info: {plain(job.reason)}")
@@ -72,7 +73,7 @@ def audition_card(studio: Studio, job: Job) -> None:
             for place, seed in enumerate(asked.seeds, start=1):
                 st.button(f"{place} · Finish seed {short_seed(seed)}", key=f"finish_{job.id}_{place}",
                           width="stretch", on_click=_finish, args=(job.id, seed), disabled=only_looking(),
-                          help=f"Makes the video of seed {seed} with all {request.num_inference_steps} steps.")
+                          help=f"Makes the video of seed {seed} with all {recipe.num_inference_steps} steps.")
         with st.container(horizontal=True):
             st.button(f"Try {len(asked.seeds)} other seeds", icon=":material/casino:", key=f"others_{job.id}",
                       type="tertiary", on_click=_try_others, args=(job,), disabled=only_looking())
@@ -81,6 +82,12 @@ def audition_card(studio: Studio, job: Job) -> None:
                 st.text("Delete this sheet and its list of seeds for good? Videos finished from it stay.")
                 st.button("Delete these tries", icon=":material/delete:", key=f"forget_{job.id}", type="primary",
                           on_click=_forget, args=(job.id,))
+
+
+def tried_by(job: Job) -> Audition:
+    """What the job of an audition tries."""
+    assert isinstance(job.task, Audition)
+    return job.task
 
 
 def _try(ask: Callable[[], VideoRequest]) -> None:
@@ -113,7 +120,8 @@ def _forget(job_id: str) -> None:
 
 
 def _try_others(job: Job) -> None:
-    asked, following = job.audition, replace(job.request, seed=(job.audition.seeds[-1] + 1) % 2**SEED_BITS)
+    asked = tried_by(job)
+    following = replace(asked.recipe.request(), seed=(asked.seeds[-1] + 1) % 2**SEED_BITS)
     try:
         current_studio().audition(following, len(asked.seeds), asked.num_inference_steps)
     except StudioError as error:

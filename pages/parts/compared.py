@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core.domain.receipt import causes
-from core.domain.request import changes
+from core.domain.recipe import changes
+from core.domain.verdict import causes
 from core.domain.video import Video, is_id
 from core.errors import BadRequest, StudioError
 from core.library.comparison import Comparison
@@ -64,8 +64,8 @@ def compared(studio: Studio, asked: str) -> None:
         st.button("Swap", icon=":material/swap_horiz:", key="swap", on_click=compare, args=(b.id, a.id))
         st.space("stretch")
         st.link_button("Download as one MP4", f"{clip_url(comparison)}&download=1", icon=":material/download:")
-    if a.request.prompt == b.request.prompt:
-        st.text(a.request.prompt)
+    if a.title == b.title:
+        st.text(a.title)
     if b.parent == a.id and b.verdict is not None:
         show_verdict(b.verdict, b.result.num_frames)
     st.text(summary(comparison))
@@ -111,14 +111,14 @@ def summary(comparison: Comparison) -> str:
 
 def _named(video: Video, other: Video) -> str:
     kin = "regenerated" if video.parent == other.id and video.verdict else ""
-    seed = f"seed {video.request.seed}" if video.recipe else "from outside"
+    seed = f"seed {video.recipe.seed}" if video.recipe else "from outside"
     return ", ".join(filter(None, (kin, seed, age(video.created))))
 
 
 def _differences(a: Video, b: Video) -> None:
     """What was asked for differently, and what was different when it was made."""
     known = a.recipe and b.recipe
-    asked = changes(a.request, b.request) if known else ()
+    asked = changes(a.known_recipe(), b.known_recipe()) if known else ()
     rows = [(FIELDS[change.name], _value(change.before), _value(change.after)) for change in asked]
     if known and a.receipt.frames_sha256 != b.receipt.frames_sha256:
         rows.append(("Frames' SHA-256", a.receipt.frames_sha256[:16], b.receipt.frames_sha256[:16]))

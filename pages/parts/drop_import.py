@@ -57,7 +57,7 @@ def _take(studio: Studio, file: Any) -> Brought:
         kept = studio.import_export.import_bytes(file.getbuffer(), file.name, unknown)
     except StudioError as error:
         return Brought(file.name, reason=str(error), foreign=isinstance(error, Foreign) and not unknown)
-    return Brought(file.name, kept.outcome, kept.video.id, kept.video.request.prompt)
+    return Brought(file.name, kept.outcome, kept.video.id, kept.video.title)
 
 
 def _row(file_id: str, found: Brought) -> None:

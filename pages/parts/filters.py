@@ -12,9 +12,10 @@ from typing import Any
 
 import streamlit as st
 
-from core.domain.models import SCHEDULERS, ModelSpec
+from core.domain.models import ModelSpec
 from core.domain.modes import MODES
-from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL
+from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL
+from core.families.registry import SCHEDULERS
 from core.library.search.facets import Facets
 from core.library.search.query import SORTS, Query
 from pages.parts.formatting import plain, shorten

@@ -3,9 +3,10 @@
 import re
 from datetime import UTC, datetime
 
-from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
+from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.errors import BadRequest, StudioError
 from core.families.registry import MODELS
+from core.jobs.kinds.registry import KINDS
 from core.jobs.queue.job import PAUSED, QUEUED, RUNNING, Job, now, seconds_between
 
 FIELDS = {
@@ -144,24 +145,18 @@ def phase(job: Job) -> str:
         return _step(job)
     if job.phase == "decoding":
         return f"Decoding {job.done} of {job.total}"
-    writing = "Writing the video" if job.audition is None else "Writing the contact sheet"
+    writing = KINDS[job.kind].words.writing
     return {"loading": "Loading the model", "encoding": writing}.get(job.phase, "Starting")
 
 
 def _step(job: Job) -> str:
     """`Step 12 of 20`; of an audition `Seed 3 of 6, step 4 of 7`."""
-    if job.audition is None:
-        return f"Step {job.done} of {job.total}"
-    steps = job.audition.num_inference_steps
-    seed = max(0, job.done - 1) // steps
-    return f"Seed {seed + 1} of {len(job.audition.seeds)}, step {job.done - seed * steps} of {steps}"
+    return KINDS[job.kind].words.step(job.task, job.done, job.total)
 
 
 def made_of(job: Job) -> str:
-    """What a job is of, for a caption: `seed 42`, or `6 seeds at 7 steps`."""
-    if job.audition is None:
-        return f"seed {job.request.seed}"
-    return f"{len(job.audition.seeds)} seeds at {job.audition.num_inference_steps} steps"
+    """What tells a job from another of the same prompt, for a caption: `seed 42`, or `6 seeds at 7 steps`."""
+    return KINDS[job.kind].words.made_of(job.task)
 
 
 def can_pause(job: Job) -> bool:
@@ -190,7 +185,8 @@ def remaining(job: Job) -> float | None:
         return None
     a_unit = seconds_between(job.phase_started, now()) / (job.done - job.phase_from)
     left = a_unit * max(0, job.total - job.done)
-    return left + (0.15 * a_unit * job.total if job.phase == "denoising" and job.audition is None else 0.0)
+    after = KINDS[job.kind].words.after_steps(job.task) if job.phase == "denoising" else 0.0
+    return left + after * a_unit * job.total
 
 
 def verdict_title(verdict: Verdict) -> str:

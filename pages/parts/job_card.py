@@ -1,14 +1,13 @@
 """A job on the screen: what it is doing, how far it is, how to pause or stop it, or what became of it."""
 
-import math
 from collections.abc import Callable
 
 import streamlit as st
 
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.errors import OutOfMemory, StudioError
+from core.jobs.kinds.registry import KINDS
 from core.jobs.queue.job import CANCELLED, DONE, FAILED, INTERRUPTED, PAUSED, QUEUED, RUNNING, Job
-from core.library.media.contact_sheet import columns
 from core.planning.estimate import in_words, what_changes
 from pages.parts.compared import compare_from, is_here
 from pages.parts.formatting import (
@@ -27,9 +26,6 @@ from pages.parts.formatting import (
 )
 from pages.parts.shell import GALLERY, GENERATE, current_studio, only_looking
 from pages.parts.toasts import tell_failure
-
-_KINDS = {"regenerate": ":material/replay: Regenerating", "remix": ":material/edit: Remix", "generate": "",
-          "audition": ":material/grid_view: Trying seeds"}
 
 
 def job_card(job: Job, tallest: int = 0, beside: bool = False) -> None:
@@ -72,11 +68,10 @@ def ended_card(job: Job) -> None:
     with st.container(border=True, key=f"job_{job.id}"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             if job.state == DONE:
-                kind = "poster" if job.audition is None else "audition"
                 with st.container(width="content", key=f"thumb_{job.id}"):
-                    st.image(f"/app/static/{kind}/{job.id}.webp", width=56, alt="")
+                    st.image(f"/app/static/{KINDS[job.kind].words.picture}/{job.id}.webp", width=56, alt="")
             with st.container(gap=None, width="stretch"):
-                st.text(shorten(job.request.prompt, 160))
+                st.text(shorten(job.task.title, 160))
                 st.caption(_ended_line(job))
             if job.state == DONE:
                 _lead_on(job)
@@ -92,18 +87,19 @@ def ended_card(job: Job) -> None:
 def _lead_on(job: Job) -> None:
     """The way to what was made, and to a comparison with what it was made from."""
     with st.container(horizontal=True, width="content", gap="xsmall"):
-        if job.audition is None and job.parent is not None and is_here(current_studio(), job.parent):
-            compare_from(job.parent, job.id, f"compare_job_{job.id}")
+        if job.task.parent is not None and is_here(current_studio(), job.task.parent):
+            compare_from(job.task.parent, job.id, f"compare_job_{job.id}")
         if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
-            page, name = (GALLERY, "video") if job.audition is None else (GENERATE, "job")
-            st.switch_page(page, query_params={name: job.id})
+            name = KINDS[job.kind].words.opens
+            st.switch_page({"video": GALLERY, "job": GENERATE}[name], query_params={name: job.id})
 
 
 def _mend(job: Job) -> None:
     """The one button that mends what happened: what fits where memory was short, else the same again."""
-    smaller = current_studio().planner.smaller(job.request) if job.error == OutOfMemory.__name__ else None
-    if smaller is not None:
-        st.button(f"Use {in_words(what_changes(job.request, smaller))}", icon=":material/content_cut:",
+    recipe = job.task.recipe if job.error == OutOfMemory.__name__ else None
+    smaller = current_studio().planner.smaller(recipe) if recipe is not None else None
+    if recipe is not None and smaller is not None:
+        st.button(f"Use {in_words(what_changes(recipe, smaller))}", icon=":material/content_cut:",
                   key=f"retry_{job.id}", on_click=_submit, args=(job, smaller), type="primary",
                   disabled=only_looking())
     else:
@@ -113,10 +109,7 @@ def _mend(job: Job) -> None:
 
 def _preview(job: Job, tallest: int) -> None:
     """All frames as they look now, in the box that the video will take."""
-    width, height = job.request.width or 1, job.request.height or 1
-    if job.audition is not None:
-        across = columns(len(job.audition.seeds))
-        width, height = width * across, height * math.ceil(len(job.audition.seeds) / across)
+    width, height = KINDS[job.kind].words.canvas(job.task)
     begun = "".join(filter(str.isdigit, job.started or ""))  # the count starts anew whenever a job is begun
     if job.preview:
         with st.container(horizontal=True, horizontal_alignment="center"):
@@ -131,11 +124,8 @@ def _head(job: Job, line: str) -> None:
     """The prompt, one line about the job, Pause or Resume, and Cancel."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="stretch", key=f"said_job_{job.id}"):
-            st.text(shorten(job.request.prompt, 160))
-            request = job.request
-            st.caption(" · ".join(filter(None, (
-                line, _KINDS[job.kind], f"{request.num_frames} frames", f"{request.width} × {request.height}",
-                made_of(job)))))
+            st.text(shorten(job.task.title, 160))
+            st.caption(" · ".join(filter(None, (line, _label(job), *_size(job), made_of(job)))))
         if job.state == PAUSED:
             st.button("Resume", icon=":material/play_arrow:", key=f"resume_{job.id}", on_click=_ask,
                       args=(current_studio().resume, job.id), type="primary", disabled=only_looking())
@@ -154,8 +144,20 @@ _ENDED = {DONE: ":green[:material/check_circle:] Done", FAILED: ":red[:material/
 
 def _ended_line(job: Job) -> str:
     took = f" in {seconds(elapsed(job))}" if job.state == DONE and job.started else ""
-    made = f"{model_title(job.request.model)} · {made_of(job)}"
+    made = f"{model_title(job.task.model)} · {made_of(job)}"
     return f"{_ENDED[job.state]}{took} · {age(job.ended)} · {made}"
+
+
+def _label(job: Job) -> str:
+    """What kind of work it is, with its icon; "" where that goes without saying."""
+    words = KINDS[job.kind].words
+    icon, label = words.icon(job.task), words.label(job.task)
+    return f":material/{icon}: {label}" if icon else label
+
+
+def _size(job: Job) -> tuple[str, ...]:
+    recipe = job.task.recipe
+    return (f"{recipe.num_frames} frames", f"{recipe.width} × {recipe.height}") if recipe is not None else ()
 
 
 def _ask(wish: Callable[[str], Job], job_id: str) -> None:
@@ -165,12 +167,9 @@ def _ask(wish: Callable[[str], Job], job_id: str) -> None:
         tell_failure(error, "info")
 
 
-def _submit(job: Job, request: VideoRequest) -> None:
+def _submit(job: Job, recipe: Recipe) -> None:
     try:
-        if job.audition is not None:
-            current_studio().audition(request, len(job.audition.seeds), job.audition.num_inference_steps)
-        else:
-            current_studio().submit(request, parent=job.parent, kind="remix" if job.parent else "generate")
+        current_studio().accept(job.kind, KINDS[job.kind].with_recipe(job.task, recipe))
     except StudioError as error:
         tell_failure(error)
 

@@ -3,8 +3,8 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.domain.video import Video
-from core.library.lineage import DAMAGED, GONE, NEWER, REGENERATE, REMIX, TRASHED, Kin, lineage
+from core.domain.video import REGENERATE, REMIX, Video
+from core.library.lineage import DAMAGED, GONE, NEWER, TRASHED, Kin, lineage
 from core.studio import Studio
 from pages.parts.compare_with import in_order
 from pages.parts.compared import compare
@@ -98,7 +98,7 @@ def _words(kin: Kin, video: Video, name: str = "") -> None:
     """The poster, what it shows, how it came about, and its verdict."""
     st.image(f"/app/static/poster/{video.id}.webp", width=52, alt="")
     with st.container(gap=None, width="stretch"):
-        st.text(shorten(video.request.prompt, 80))
+        st.text(shorten(video.title, 80))
         more = f"{kin.children} made from it" if kin.children and not name else ""
         st.caption(" · ".join(plain(part) for part in (name, edge(kin), age(video.created), more) if part))
         if video.verdict is not None:
@@ -118,7 +118,7 @@ def _absent(kin: Kin) -> None:
     with st.container(gap=None, width="stretch"):
         st.text(shorten(kin.prompt, 80) if kin.prompt else kin.id)
         how = edge(kin)
-        seed = f"seed {short_seed(kin.request.seed)}" if kin.request and "seed" not in how else ""
+        seed = f"seed {short_seed(kin.recipe.seed)}" if kin.recipe and "seed" not in how else ""
         known = how, seed, kin.created and age(kin.created)
         st.caption(" · ".join(plain(part) for part in (why, *known) if part))
     if kin.state in (NEWER, DAMAGED):

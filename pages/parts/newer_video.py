@@ -29,7 +29,7 @@ def newer_video(studio: Studio, video_id: str, error: ReadOnly) -> None:
     with facts:
         with st.container(key="said"):
             st.info(NEWER, icon=":material/lock:")
-            st.code(video.request.prompt, language=None, wrap_lines=True)
+            st.code(video.title, language=None, wrap_lines=True)
         if video.tags:
             st.markdown(" ".join(f":gray-badge[{plain(tag)}]" for tag in video.tags))
         recipe(video)

@@ -64,7 +64,7 @@ def opened_video(studio: Studio, video_id: str, query: Query) -> None:
                 if is_here(studio, video.parent):
                     st.button("Compare with its parent", icon=":material/compare:", key="compare_parent",
                               on_click=compare, args=(video.parent, video.id))
-            st.code(video.request.prompt, language=None, wrap_lines=True)
+            st.code(video.title, language=None, wrap_lines=True)
         tags_field(studio, video)
         if not video.recipe:
             st.info(NO_RECIPE, icon=":material/info:")

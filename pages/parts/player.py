@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
+from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.domain.video import Video
 from core.errors import StudioError
 from pages.parts.downloads import downloads, video_url
@@ -16,7 +16,7 @@ TALLEST = 440
 def play(video: Video, url: str, tallest: int = TALLEST) -> None:
     """The player: looping, muted, as wide as the place allows without being taller than `tallest` pixels."""
     with st.container(horizontal=True, horizontal_alignment="center"):
-        st.video(url, loop=True, autoplay=True, muted=True, alt=shorten(video.request.prompt, 120),
+        st.video(url, loop=True, autoplay=True, muted=True, alt=shorten(video.title, 120),
                  width=fitting_width(video.result.width, video.result.height, tallest))
 
 

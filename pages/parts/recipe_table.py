@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.domain.models import SCHEDULERS
 from core.domain.modes import MODES
 from core.domain.video import Video
+from core.families.registry import SCHEDULERS
 from pages.parts.formatting import model_title, plain, seconds, size
 
 _PROOF = ("Versions", "Weights", "Frames' SHA-256", "Noise's SHA-256")  # what a machine compares
@@ -18,27 +18,27 @@ def recipe(video: Video) -> None:
              hide_header=True, hide_index=True, border="horizontal")
     title, first = ("The recipe as text", "Prompt") if video.recipe else ("Details as text", "Name")
     with st.expander(title, icon=":material/content_copy:"):
-        st.code("\n".join(f"{name}: {value}" for name, value in {first: video.request.prompt, **rows}.items()),
+        st.code("\n".join(f"{name}: {value}" for name, value in {first: video.title, **rows}.items()),
                 language=None, wrap_lines=True)
 
 
 def recipe_rows(video: Video) -> dict[str, str]:
     """What decided the frames, as text, in the order in which it is read; of a video from outside, its file."""
-    if not video.recipe:
+    if video.recipe is None:
         return _file_rows(video)
-    request, receipt, machine = video.request, video.receipt, video.receipt.environment
-    scheduler = SCHEDULERS.get(request.scheduler or "")
+    recipe, receipt, machine = video.recipe, video.receipt, video.receipt.environment
+    scheduler = SCHEDULERS.get(recipe.scheduler)
     peak = video.runtime.peak_memory_bytes
     memory = f"at most {size(peak)} of memory" if peak else ""
     return {
         "Model": model_title(receipt.model),
-        "Seed": str(request.seed), "Frames": str(video.result.num_frames),
+        "Seed": str(recipe.seed), "Frames": str(video.result.num_frames),
         "Size": f"{video.result.width} × {video.result.height}",
         "Length": f"{video.result.duration_s:g} s at {video.result.fps} frames per second",
-        "Steps": str(request.num_inference_steps), "Guidance": f"{request.guidance_scale:g}",
-        "Scheduler": scheduler.title if scheduler else str(request.scheduler),
-        "Mode": MODES[request.mode].title if request.mode in MODES else str(request.mode),
-        "Negative prompt": request.negative_prompt or "none",
+        "Steps": str(recipe.num_inference_steps), "Guidance": f"{recipe.guidance_scale:g}",
+        "Scheduler": scheduler.title if scheduler else recipe.scheduler,
+        "Mode": MODES[recipe.mode].title if recipe.mode in MODES else recipe.mode,
+        "Negative prompt": recipe.negative_prompt or "none",
         "Made on": f"{machine.device_name} ({machine.device}, {machine.dtype})",
         "Versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version),
         "Weights": f"{receipt.model_source} {receipt.model_revision[:12]} {receipt.weights_sha256[:12]}",

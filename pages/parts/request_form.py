@@ -6,11 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from core.domain.models import NEGATIVE_PROMPT, SCHEDULERS, ModelSpec, Range
+from core.domain.models import NEGATIVE_PROMPT, ModelSpec, Range
 from core.domain.modes import EXACT, MODES
-from core.domain.receipt import EQUIVALENT, IDENTICAL
-from core.domain.request import SEED_BITS, VideoRequest
+from core.domain.recipe import SEED_BITS, Recipe
+from core.domain.request import VideoRequest
+from core.domain.verdict import EQUIVALENT, IDENTICAL
+from core.domain.video import REMIX
 from core.errors import DoesNotFit, StudioError
+from core.families.registry import SCHEDULERS
 from core.planning.estimate import in_words
 from core.studio import Studio
 from pages.parts.audition_card import audition_button, audition_settings
@@ -72,25 +75,24 @@ def request_form(studio: Studio) -> None:
         estimate_line(studio, _request())
 
 
-def fill_from(request: VideoRequest, models: dict[str, ModelSpec]) -> None:
-    """Put a request into the form, field by field."""
-    for name, value in request.document().items():
-        st.session_state[f"f_{name}"] = value
-    st.session_state.f_seed = "" if request.seed is None else str(request.seed)
-    st.session_state.f_replaced = []
-    if request.model not in models:
-        st.session_state.f_model = next(iter(models))
-        st.session_state.f_replaced.append(("model", request.model, models[st.session_state.f_model].title))
-    if request.scheduler not in SCHEDULERS:
-        st.session_state.f_scheduler = models[st.session_state.f_model].defaults.scheduler
-        st.session_state.f_replaced.append(
-            ("scheduler", request.scheduler, SCHEDULERS[st.session_state.f_scheduler].title))
-    if request.mode not in MODES:
-        st.session_state.f_mode = EXACT
-        if request.mode is not None:
-            st.session_state.f_replaced.append(("mode", request.mode, MODES[EXACT].title))
-    st.session_state.f_size = (request.width, request.height)
-    st.session_state.f_failure = None
+def fill_from(recipe: Recipe, models: dict[str, ModelSpec]) -> None:
+    """Put a recipe into the form, field by field."""
+    state = st.session_state
+    for name, value in recipe.document().items():
+        state[f"f_{name}"] = value
+    state.f_seed, state.f_replaced = str(recipe.seed), []
+    if recipe.model not in models:
+        state.f_model = next(iter(models))
+        state.f_replaced.append(("model", recipe.model, models[state.f_model].title))
+    spec = models[state.f_model]
+    if recipe.scheduler not in spec.schedulers:
+        state.f_scheduler = spec.defaults.scheduler
+        state.f_replaced.append(("scheduler", recipe.scheduler, SCHEDULERS[state.f_scheduler].title))
+    if recipe.mode not in spec.modes:
+        state.f_mode = EXACT
+        state.f_replaced.append(("mode", recipe.mode, MODES[EXACT].title))
+    state.f_size = (recipe.width, recipe.height)
+    state.f_failure = None
 
 
 def _fill_once(studio: Studio, models: dict[str, ModelSpec]) -> None:
@@ -100,7 +102,7 @@ def _fill_once(studio: Studio, models: dict[str, ModelSpec]) -> None:
         st.session_state.f_filled_from = source
         st.session_state.f_parent = None
         try:
-            fill_from(studio.video(source).asked(), models)
+            fill_from(studio.video(source).known_recipe(), models)
             st.session_state.f_parent = source
         except StudioError as error:
             st.session_state.f_failure = error
@@ -201,8 +203,8 @@ def _more_settings(spec: ModelSpec) -> None:
                               help="How closely the prompt is followed; 1 switches it off.")
         fps.number_input(_label("FPS", spec, "fps"), key="f_fps", value=None, step=1,
                          help="Frames per second of the file; it does not change the frames.", **KEEP)
-        st.selectbox("Scheduler", list(SCHEDULERS), key="f_scheduler", format_func=_scheduler_title, **KEEP)
-        st.selectbox("Mode", list(MODES), key="f_mode", format_func=_mode_title, **KEEP)
+        st.selectbox("Scheduler", list(spec.schedulers), key="f_scheduler", format_func=_scheduler_title, **KEEP)
+        st.selectbox("Mode", list(spec.modes), key="f_mode", format_func=_mode_title, **KEEP)
         st.caption(plain(MODES[st.session_state.get("f_mode", EXACT)].help))
         audition_settings(spec, KEEP)
         st.text_area("Negative prompt", key="f_negative_prompt", height=80,
@@ -260,7 +262,7 @@ def _use_fitting(changes: dict[str, int]) -> None:
 def _submit() -> None:
     parent = _parent()
     try:
-        accepted(current_studio().submit(_request(), parent=parent, kind="remix" if parent else "generate").id)
+        accepted(current_studio().submit(_request(), parent=parent, relation=REMIX).id)
     except StudioError as error:
         st.session_state.f_failure = error
     else:

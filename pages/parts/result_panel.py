@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.video import Video, is_id
 from core.errors import DamagedVideo, NotFound, ReadOnly
+from core.jobs.kinds.audition import Audition
 from core.jobs.queue.job import ACTIVE, DONE, ENDED, PAUSED, QUEUED, UNFINISHED, Job
 from core.studio import Studio
 from pages.parts.audition_card import audition_card
@@ -40,8 +41,9 @@ def stage(studio: Studio) -> None:
             shown = _show_ended(studio, asked, jobs)
             if not shown and not jobs:
                 _show_example(studio)
-            of = shown.request if shown is not None else jobs[0].request if jobs else None
-            audition = _audition_of(studio, of) if of is not None else None
+            of = shown if shown is not None else jobs[0] if jobs else None
+            recipe = of.task.recipe if of is not None else None
+            audition = _audition_of(studio, recipe) if recipe is not None else None
             if audition is not None and (shown is None or shown.id != audition.id):
                 audition_card(studio, audition)
 
@@ -54,11 +56,12 @@ def _unfinished(studio: Studio) -> list[Job]:
     return sorted(jobs, key=lambda job: (job.state == PAUSED, job.state == QUEUED, job.position))
 
 
-def _audition_of(studio: Studio, request: VideoRequest) -> Job | None:
-    """The audition from which that request was chosen, so that its other seeds stay at hand."""
+def _audition_of(studio: Studio, recipe: Recipe) -> Job | None:
+    """The audition from which that recipe was chosen, so that its other seeds stay at hand."""
     for job in studio.jobs((DONE,), limit=20):
-        if job.audition is not None and request.seed in job.audition.seeds \
-                and replace(request, seed=None) == replace(job.request, seed=None):
+        task = job.task
+        if isinstance(task, Audition) and recipe.seed in task.seeds \
+                and recipe == replace(task.recipe, seed=recipe.seed):
             return job
     return None
 
@@ -74,7 +77,7 @@ def _show_ended(studio: Studio, asked: str, unfinished: list[Job]) -> Job | None
             jobs = [job for job in jobs if job.ended >= first]
     failures: list[Job] = []
     for job in jobs:
-        if job.state == DONE and job.audition is not None:
+        if job.state == DONE and isinstance(job.task, Audition):
             audition_card(studio, job)
             return job
         if job.state == DONE:
@@ -98,8 +101,9 @@ def _show_result(studio: Studio, video: Video, remark: str) -> None:
         if video.parent is not None and is_here(studio, video.parent):
             compare_from(video.parent, video.id, "compare_stage")
         with st.container(gap=None):
-            st.text(video.request.prompt)
-            st.caption(f"{model_title(video.request.model)} · seed {video.request.seed}"
+            st.text(video.title)
+            recipe = video.known_recipe()
+            st.caption(f"{model_title(recipe.model)} · seed {recipe.seed}"
                        f" · {video.result.num_frames} frames · made in {seconds(video.runtime.total_s)}"
                        f" · {age(video.created)}")
             if remark:
@@ -119,14 +123,14 @@ def _show_example(studio: Studio) -> None:
             return
         offered = studio.planner.prompt_examples(studio.default_model())  # the best comes first
         ranks = {prompt: rank for rank, prompt in enumerate(offered)}
-        video = min(examples, key=lambda example: ranks.get(example.request.prompt, len(ranks)))
+        video = min(examples, key=lambda example: ranks.get(example.title, len(ranks)))
         play(video, f"/app/static/example/{video.id}.mp4", TALLEST)
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             with st.container(gap=None, width="stretch"):
-                st.caption(f"An example, made by {model_title(video.request.model)}")
-                st.text(video.request.prompt)
+                st.caption(f"An example, made by {model_title(video.known_recipe().model)}")
+                st.text(video.title)
             st.button("Use this prompt", icon=":material/arrow_back:", key="use_example", on_click=_use,
-                      args=(video.request.prompt,))
+                      args=(video.title,))
 
 
 def _use(prompt: str) -> None:

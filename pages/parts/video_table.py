@@ -11,8 +11,9 @@ from typing import Any
 
 import streamlit as st
 
-from core.domain.models import SCHEDULERS, ModelSpec
+from core.domain.models import ModelSpec
 from core.domain.modes import MODES
+from core.families.registry import SCHEDULERS
 from core.library.search.entry import Entry
 from core.library.search.query import Page
 from pages.parts.video_card import open_video

@@ -19,10 +19,11 @@ from core.diffusion.frames import decode
 from core.diffusion.unet3d import loader
 from core.diffusion.unet3d.loader import settle
 from core.diffusion.unet3d.network import lay_out
-from core.domain.models import SCHEDULERS
 from core.domain.modes import MODES
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.families.catalog import catalog, model_folder
+from core.families.registry import SCHEDULERS
 from core.library.media import clip
 from core.library.media.encoding import Encoding
 from core.settings import Settings

@@ -18,7 +18,8 @@ from core.diffusion.unet3d.embedding import embed
 from core.diffusion.unet3d.network import Network, lay_out
 from core.diffusion.unet3d.prediction import Planned
 from core.domain.modes import EXACT, FAST, MODES, ModeSpec, plan
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.families.catalog import catalog
 from core.settings import Settings
 from scripts.demo_model.measure import measure as seen_in

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.domain.models import SCHEDULERS
-from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL, Environment, Receipt, Verdict
-from core.domain.request import VideoRequest, resolve
+from core.domain.receipt import Environment, Receipt
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
+from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.domain.video import Result, Runtime, Video
-from core.families.registry import MODELS
+from core.families.registry import MODELS, SCHEDULERS
 from core.library import sidecar
 from core.library.library import Library
 from core.library.media import clip, posters

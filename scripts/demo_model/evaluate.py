@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from core.diffusion.engine import Engine
 from core.domain.models import NEGATIVE_PROMPT
-from core.domain.request import VideoRequest, resolve
+from core.domain.recipe import resolve
+from core.domain.request import VideoRequest
 from core.families.catalog import catalog
 from core.settings import Settings
 from scripts.demo_model.autoencoder import reconstruction_psnr

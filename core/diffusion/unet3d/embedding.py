@@ -1,30 +1,47 @@
 """The prompts as the UNet reads them: through tokenizer and text encoder."""
 
+from typing import Any, Protocol
+
 import torch
 
-from core.diffusion.unet3d.loader import Pipeline
+from core.diffusion.model import Source
 from core.domain.models import NEGATIVE_PROMPT
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 
 
-def embed(pipeline: Pipeline, request: VideoRequest) -> tuple[torch.Tensor, tuple[str, ...]]:
+class Reader(Protocol):
+    """What reading a prompt needs of a loaded model."""
+
+    tokenizer: Any
+    text_encoder: Any
+
+    @property
+    def source(self) -> Source:
+        """Where the model works."""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it reads."""
+
+
+def embed(model: Reader, recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Both prompts, or one without guidance.
 
     Returns:
         (2, tokens, width) with guidance, the negative prompt first, else (1, tokens, width); and a sentence for
         each prompt of the person's own that is longer than the model reads.
     """
-    texts = [("prompt", request.prompt)]
-    if request.guidance_scale > 1:
-        texts.insert(0, ("negative prompt", request.negative_prompt))
+    texts = [("prompt", recipe.prompt)]
+    if recipe.guided:
+        texts.insert(0, ("negative prompt", recipe.negative_prompt))
     embeds, notes = [], []
     for name, text in texts:
-        written = len(pipeline.tokenizer(text).input_ids)
-        if written > pipeline.tokens and text != NEGATIVE_PROMPT:
-            notes.append(f"The {name} has {written} tokens; the model reads the first {pipeline.tokens}.")
-        tokens = pipeline.tokenizer(text, padding="max_length", max_length=pipeline.tokens, truncation=True,
+        written = len(model.tokenizer(text).input_ids)
+        if written > model.tokens and text != NEGATIVE_PROMPT:
+            notes.append(f"The {name} has {written} tokens; the model reads the first {model.tokens}.")
+        tokens = model.tokenizer(text, padding="max_length", max_length=model.tokens, truncation=True,
                                     return_tensors="pt")
-        asks_mask = getattr(pipeline.text_encoder.config, "use_attention_mask", False)
-        mask = tokens.attention_mask.to(pipeline.device) if asks_mask else None
-        embeds.append(pipeline.text_encoder(tokens.input_ids.to(pipeline.device), attention_mask=mask)[0])
-    return torch.cat(embeds).to(pipeline.dtype), tuple(notes)
+        asks_mask = getattr(model.text_encoder.config, "use_attention_mask", False)
+        mask = tokens.attention_mask.to(model.source.device) if asks_mask else None
+        embeds.append(model.text_encoder(tokens.input_ids.to(model.source.device), attention_mask=mask)[0])
+    return torch.cat(embeds).to(model.source.dtype), tuple(notes)

@@ -1,31 +1,19 @@
-"""What the denoising loop asks at each step: what the model predicts, guidance included."""
+"""What a model of the family predicts at a step, in each mode."""
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from core.diffusion.prediction import guided
 from core.diffusion.unet3d.graphs import Graphed
 from core.diffusion.unet3d.network import Network, Prompts
 from core.domain.modes import FAST, MODES, Step, mode_of, plan
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 
 TRIED = 3
 """Steps that are made to see how long one takes."""
-
-
-class Prediction(Protocol):
-    """The model with one video's prompts, for the steps of one run."""
-
-    def begin(self, timesteps: torch.Tensor) -> None:
-        """Get ready for a run of these steps; nothing of an earlier run is left."""
-
-    def whole(self, index: int) -> bool:
-        """Whether step `index` needs nothing of the steps before it but the latents."""
-
-    def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
-        """What the model predicts at step `index` for latents (1, C, F, h, w), in their shape."""
 
 
 class Reference:
@@ -51,7 +39,7 @@ class Reference:
         inputs = torch.cat([latents] * self._embeds.shape[0])
         output = self._unet(inputs, self._timesteps[index], encoder_hidden_states=self._embeds,
                             return_dict=False)[0]
-        return _guided(output, self._guidance_scale)
+        return guided(output, self._guidance_scale)
 
 
 class Planned:
@@ -86,19 +74,19 @@ class Planned:
         else:
             images = latents.shape[2] * prompts[0][0].shape[0]
             output, _ = self._network(latents, row, prompts, self._depth, self._kept[-images:])
-        return _guided(output, self._guidance_scale)
+        return guided(output, self._guidance_scale)
 
 
-def planned(network: Network | Graphed, request: VideoRequest, embeds: torch.Tensor) -> Planned:
-    """A network with the plan of the request's mode."""
-    mode = mode_of(request.mode)
-    steps = plan(mode, request.num_inference_steps, request.guidance_scale)
-    return Planned(network, embeds, request.guidance_scale, steps, min(mode.depth, network.depth))
+def planned(network: Network | Graphed, recipe: Recipe, embeds: torch.Tensor) -> Planned:
+    """A network with the plan of the recipe's mode."""
+    mode = mode_of(recipe.mode)
+    steps = plan(mode, recipe.num_inference_steps, recipe.guidance_scale)
+    return Planned(network, embeds, recipe.guidance_scale, steps, min(mode.depth, network.depth))
 
 
-def rehearse(network: Network | Graphed, request: VideoRequest, latents: torch.Tensor, embeds: torch.Tensor,
+def rehearse(network: Network | Graphed, latents: torch.Tensor, embeds: torch.Tensor,
              alive: Callable[[], None]) -> float:
-    """Make each kind of call that a request may ask for once: whole, as in every mode, and with what is kept.
+    """Make each kind of call that a recipe may ask for once: whole, as in every mode, and with what is kept.
 
     Args:
         alive: called before each; what it raises ends this.
@@ -120,11 +108,3 @@ def rehearse(network: Network | Graphed, request: VideoRequest, latents: torch.T
         predicted.sum().item()  # waits for a GPU
         best = min(best, time.perf_counter() - started)
     return best
-
-
-def _guided(output: torch.Tensor, guidance_scale: float) -> torch.Tensor:
-    """Away from what the negative prompt predicts, where there are two predictions (2, C, F, h, w)."""
-    if output.shape[0] == 1:
-        return output
-    without, along = output.chunk(2)
-    return without + guidance_scale * (along - without)

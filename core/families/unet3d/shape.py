@@ -5,10 +5,11 @@ by layer; tests/test_cost.py holds it equal to them, operation for operation and
 multiplication with its addition counts as two operations; normalisations, activations and additions as none.
 """
 
-import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from core.families.configurations import read_configuration
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,16 @@ def architecture(folder: Path | None) -> Architecture:
         return Architecture()
     parts = {"unet": UNetShape, "vae": VaeShape, "text_encoder": TextShape}
     try:
-        unet, vae, text = (_shape(kind, json.loads((folder / part / "config.json").read_text(encoding="utf-8")))
+        unet, vae, text = (_shape(kind, read_configuration(folder / part / "config.json"))
                            for part, kind in parts.items())
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (TypeError, AttributeError):
         return Architecture()
     return Architecture(unet, vae, text)
 
 
-def _shape(kind: Any, config: dict[str, Any]) -> Any:
+def _shape(kind: Any, config: dict[str, Any] | None) -> Any:
+    if config is None:
+        raise TypeError("its configuration cannot be read")
     values = {}
     for known in fields(kind):
         if config.get(known.name) is not None:

@@ -15,7 +15,8 @@ from core.jobs.dispatch.attempt import give_back
 from core.jobs.dispatch.bulk_runner import BulkRunner
 from core.jobs.dispatch.worker_slot import CANCEL_GRACE_S, WorkerSlot
 from core.jobs.executors.executor import Executor
-from core.jobs.kinds.publishing import is_kept
+from core.jobs.kinds.kind import Stores
+from core.jobs.kinds.registry import KINDS
 from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.job import ACTIVE, DONE
 from core.jobs.queue.job_files import checkpoints, previews
@@ -50,7 +51,8 @@ class Dispatcher:
         self._library = library
         self._executor = executor
         self._settings = settings
-        self._slots = [WorkerSlot(worker, ledger, library, executor, settings, cancel_grace_s)
+        self._stores = Stores(library, settings.data_dir, ledger.note)
+        self._slots = [WorkerSlot(worker, ledger, self._stores, executor, settings, cancel_grace_s)
                        for worker in executor.workers()]
         self._files = (previews(settings.data_dir), checkpoints(settings.data_dir))
         self._bulk_runner = BulkRunner(ledger.bulk_queue, library)
@@ -121,7 +123,7 @@ class Dispatcher:
     def _recover(self) -> None:
         """What a crash left running is done when its video is whole, else queued again or set aside."""
         for job in self._ledger.running():
-            if is_kept(self._library, job):
+            if KINDS[job.kind].is_kept(job, self._stores):
                 self._ledger.move(job.id, job.attempt, ACTIVE, DONE)
             else:
                 give_back(self._ledger, job, "The studio stopped while it ran.")

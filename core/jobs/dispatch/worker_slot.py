@@ -13,14 +13,12 @@ from core.families.registry import default_model
 from core.faults import reach
 from core.jobs.dispatch.attempt import Attempt, give_back
 from core.jobs.executors.executor import Executor, Silent
-from core.jobs.kinds.publishing import is_kept, keep_audition, publish
+from core.jobs.kinds.kind import Stores
+from core.jobs.kinds.registry import KINDS
 from core.jobs.protocol import IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_text
 from core.jobs.queue.job import ACTIVE, CANCELLED, COMMITTING, DONE, FAILED, QUEUED, seconds_between
 from core.jobs.queue.job_files import checkpoints, previews
 from core.jobs.queue.ledger import Ledger
-from core.library.library import Library
-from core.library.lineage import origin_of
-from core.library.storage.contact_sheets import ContactSheets
 from core.settings import Settings, hub_cache
 
 PROGRESS_INTERVAL_S = 0.2
@@ -38,17 +36,16 @@ class WorkerSlot:
         status: the worker's last answer; None until the first.
     """
 
-    def __init__(self, worker: str, ledger: Ledger, library: Library, executor: Executor, settings: Settings,
+    def __init__(self, worker: str, ledger: Ledger, stores: Stores, executor: Executor, settings: Settings,
                  cancel_grace_s: float = CANCEL_GRACE_S) -> None:
         self.status: WorkerStatus | None = None
         self._worker = worker
         self._ledger = ledger
-        self._library = library
         self._executor = executor
         self._settings = settings
         self._previews = previews(settings.data_dir)
         self._checkpoints = checkpoints(settings.data_dir)
-        self._sheets = ContactSheets(settings.data_dir)
+        self._stores = stores
         self._cancel_grace_s = cancel_grace_s
         self._attempt: Attempt | None = None
         self._silent_since: float | None = None
@@ -170,10 +167,9 @@ class WorkerSlot:
 
     def _start(self, attempt: Attempt) -> None:
         job = attempt.job
-        head = Head(job.id, job.created, job.owner, job.parent, seconds_between(job.created, job.started),
-                    job.audition, job.origin or origin_of(self._library, job.parent, job.kind))
+        head = Head(job.id, job.created, job.owner, job.task.model, seconds_between(job.created, job.started))
         try:
-            self._executor.call(self._worker, "start", *attempt.key, job.request.document(), head.document(),
+            self._executor.call(self._worker, "start", *attempt.key, job.task.document(), head.document(),
                                 as_text(self._checkpoints.read(job.id)))
         except Silent:
             return  # the next look shows whether it was heard
@@ -271,12 +267,9 @@ class WorkerSlot:
             return
         reach("jobs:committing")
         try:
-            if attempt.job.audition is not None:
-                note = keep_audition(self._ledger, self._sheets, attempt.job, outcome)
-            else:
-                note = publish(self._library, attempt.job, outcome)
+            note = KINDS[attempt.job.kind].keep(attempt.job, outcome, self._stores)
         except (StudioError, OSError) as error:
-            if not is_kept(self._library, attempt.job):
+            if not KINDS[attempt.job.kind].is_kept(attempt.job, self._stores):
                 reason = str(error) if isinstance(error, StudioError) else f"The video could not be kept: {error}."
                 self._end(attempt, FAILED, reason, type(error).__name__)
                 return

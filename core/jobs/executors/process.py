@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import errors
-from core.errors import BadRequest, StudioError, WorkerLost
+from core.errors import WorkerLost, revive
 from core.jobs.executors.executor import CALL_TIMEOUT_S, Silent, known_method
 from core.settings import REPOSITORY, Settings
 
@@ -108,7 +107,7 @@ class _Line:
         if answer.document is None:
             raise WorkerLost(self._lost)
         if "error" in answer.document:
-            raise _error(answer.document["error"], answer.document["reason"])
+            raise revive(answer.document["error"])
         return answer.document["result"]
 
     def end(self, at_once: bool) -> None:
@@ -165,11 +164,6 @@ class _Answer:
     def __init__(self) -> None:
         self.here = threading.Event()
         self.document: dict[str, Any] | None = None
-
-
-def _error(name: str, reason: str) -> StudioError:
-    kind = getattr(errors, name, StudioError)
-    return BadRequest("request", reason) if kind is BadRequest else kind(reason)
 
 
 def _how(code: int) -> str:

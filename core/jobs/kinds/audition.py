@@ -1,20 +1,198 @@
-"""A seed audition runs: one short run after another in the warm model, then one contact sheet of them all."""
+"""Audition: several seeds of one recipe, each in fewer steps, on one contact sheet to choose from.
+
+The noise is a function of the seed alone. So a run that is finished later, with all its steps, begins with the
+noise that its tile began with.
+"""
 
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
-from core.domain.audition import Audition
-from core.domain.progress import OnCheckpoint, OnProgress, Progress
+from core.domain.documents import read
+from core.domain.progress import Progress
+from core.domain.recipe import SEED_BITS, Recipe
 from core.domain.request import VideoRequest
-from core.errors import InvalidFrames
-from core.jobs.engine_protocol import Model
-from core.library.media.contact_sheet import contact_sheet, tile
+from core.domain.video import Origin, read_recipe
+from core.errors import BadRequest, ClipError, InvalidFrames
+from core.jobs.engine_protocol import Engine
+from core.jobs.kinds.kind import Checks, Kind, Rendered, Stores, Tools, Words
+from core.jobs.protocol import Head, Outcome
+from core.jobs.queue.job import Job
+from core.library.media.contact_sheet import columns, contact_sheet, tile
+from core.library.storage.contact_sheets import ContactSheets
+
+COUNTS = (4, 6, 9)
+FEWEST, MOST = 2, 9
+FEWEST_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Audition:
+    """What an audition tries.
+
+    Attributes:
+        recipe: of the finished video; its seed is the first that is tried.
+        seeds: in the order of the tiles: that of the recipe, and those after it.
+        num_inference_steps: of each short run.
+        noise_sha256: of the initial noise of each seed, as in a receipt; empty until they have been made.
+    """
+
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    num_inference_steps: int
+    noise_sha256: tuple[str, ...] = ()
+    kind: ClassVar[str] = "audition"
+    parent: ClassVar[str | None] = None
+    origin: ClassVar[Origin | None] = None
+
+    @property
+    def model(self) -> str:
+        """The model it needs."""
+        return self.recipe.model
+
+    @property
+    def title(self) -> str:
+        """Its prompt."""
+        return self.recipe.prompt
+
+    def tried(self) -> dict[str, Any]:
+        """What it tries, as a JSON object, without the recipe."""
+        return {"seeds": list(self.seeds), "num_inference_steps": self.num_inference_steps,
+                "noise_sha256": list(self.noise_sha256)}
+
+    def document(self) -> dict[str, Any]:
+        """The task as a JSON object."""
+        return {"kind": self.kind, "recipe": self.recipe.document(), **self.tried()}
+
+
+@dataclass(frozen=True)
+class AskedAudition:
+    """An audition, asked for: how many seeds, and how many steps each (None: `short_steps`)."""
+
+    request: VideoRequest
+    seeds: int
+    num_inference_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class _Tried:
+    seeds: tuple[int, ...]
+    num_inference_steps: int
+    noise_sha256: tuple[str, ...] = ()
+
+
+def short_steps(num_inference_steps: int) -> int:
+    """How many steps a short run has where nobody chose: a third, at least `FEWEST_STEPS`, never more than all."""
+    return min(num_inference_steps, max(FEWEST_STEPS, math.ceil(num_inference_steps / 3)))
+
+
+class AuditionWords(Words[Audition]):
+    """See `Words`."""
+
+    picture = "audition"
+    opens = "job"
+    writing = "Writing the contact sheet"
+
+    def label(self, task: Audition) -> str:
+        """What it is."""
+        return "Trying seeds"
+
+    def icon(self, task: Audition) -> str:
+        """Tiles."""
+        return "grid_view"
+
+    def made_of(self, task: Audition) -> str:
+        """`6 seeds at 7 steps`."""
+        return f"{len(task.seeds)} seeds at {task.num_inference_steps} steps"
+
+    def canvas(self, task: Audition) -> tuple[int, int]:
+        """The size of the sheet."""
+        across = columns(len(task.seeds))
+        return task.recipe.width * across, task.recipe.height * math.ceil(len(task.seeds) / across)
+
+    def step(self, task: Audition, done: int, total: int) -> str:
+        """`Seed 3 of 6, step 4 of 7`."""
+        seed = max(0, done - 1) // task.num_inference_steps
+        return (f"Seed {seed + 1} of {len(task.seeds)}, step {done - seed * task.num_inference_steps} "
+                f"of {task.num_inference_steps}")
+
+    def steps_of(self, task: Audition) -> str:
+        """` steps of 6 seeds`."""
+        return f" steps of {len(task.seeds)} seeds"
+
+
+class AuditionKind(Kind[AskedAudition, Audition]):
+    """See `Kind`."""
+
+    key = Audition.kind
+    words = AuditionWords()
+
+    def read(self, document: dict[str, Any]) -> Audition:
+        """See `Kind`."""
+        return Audition(read_recipe(document.get("recipe")), **vars(read(_Tried, document)))
+
+    # check
+
+    def check(self, asked: AskedAudition, checks: Checks) -> Audition:
+        """See `Kind`. Also raises BadRequest with the field "seeds" or "audition_steps"."""
+        recipe, seeds = checks.recipe(asked.request), asked.seeds
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or not FEWEST <= seeds <= MOST:
+            raise BadRequest("seeds", f"{seeds!r} is not a number of seeds to try: {FEWEST} to {MOST}.")
+        full = recipe.num_inference_steps
+        steps = short_steps(full) if asked.num_inference_steps is None else asked.num_inference_steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= full:
+            raise BadRequest("audition_steps", f"{steps!r} is not a number of steps to try with: 1 to {full}, "
+                                               "the steps of the finished video.")
+        return Audition(recipe, tuple((recipe.seed + number) % 2**SEED_BITS for number in range(seeds)), steps)
+
+    def asked(self, task: Audition) -> AskedAudition:
+        """See `Kind`."""
+        return self.with_recipe(task, task.recipe)
+
+    def with_recipe(self, task: Audition, recipe: Recipe) -> AskedAudition:
+        """See `Kind`."""
+        return AskedAudition(recipe.request(), len(task.seeds), task.num_inference_steps)
+
+    # run
+
+    def run(self, task: Audition, head: Head, tools: Tools) -> Rendered:
+        """Try every seed, one short run after another in the warm model, and put them on one sheet.
+
+        Progress tells the steps of all runs together. A checkpoint holds the tiles so far, and the engine's own
+        checkpoint of the seed after them; it is not used unless everything is the same.
+
+        Raises:
+            InvalidFrames: no seed at all became a picture.
+        """
+        tiles, sheet, note = _tried(task, tools)
+        return Rendered(replace(task, noise_sha256=tiles.noise_sha256).document(), sheet, (note,) if note else ())
+
+    # keep
+
+    def keep(self, job: Job, outcome: Outcome, stores: Stores) -> str:
+        """Store the contact sheet, and in the job what it tried."""
+        made = self.read(outcome.document)
+        if replace(made, noise_sha256=()) != replace(_of(job), noise_sha256=()) or not outcome.file:
+            raise ClipError("The worker tried other seeds than those that were asked for; nothing was kept.")
+        ContactSheets(stores.data_dir).keep(job.id, outcome.file)
+        stores.note(job, made)
+        return outcome.reason
+
+    def is_kept(self, job: Job, stores: Stores) -> bool:
+        """Whether the sheet is stored: the job learns of its noise after that."""
+        return bool(_of(job).noise_sha256)
+
+
+def _of(job: Job) -> Audition:
+    assert isinstance(job.task, Audition)
+    return job.task
 
 
 @dataclass(frozen=True)
@@ -34,27 +212,16 @@ class Tiles:
         return Tiles((*self.noise_sha256, noise_sha256), (*self.clips, clip))
 
 
-def audition(engine: Model, request: VideoRequest, asked: Audition, on_progress: OnProgress, checkpoint: bytes,
-             on_checkpoint: OnCheckpoint) -> tuple[Tiles, bytes, str]:
-    """Try every seed; the tiles, the contact sheet (animated WebP), and a sentence for the person or "".
-
-    Args:
-        request: resolved; its seed and steps are those of the audition instead.
-        on_progress: told the steps of all runs together as "denoising", with a sheet of the tiles there are.
-        checkpoint: of an audition that was paused or lost: its tiles, and where the seed it was at can be gone on
-            with; not used unless everything is the same.
-
-    Raises:
-        InvalidFrames: no seed at all became a picture.
-        StudioError, Cancelled, Paused: what the engine and the callbacks raise.
-    """
-    engine.load(request.model, on_progress)
-    origin = _origin(engine, request, asked)
-    tiles, inside = _unpack(checkpoint, origin)
+def _tried(task: Audition, tools: Tools) -> tuple[Tiles, bytes, str]:
+    """The tiles, the contact sheet (animated WebP), and a sentence for the person or ""."""
+    engine, recipe, on_progress = tools.engine, task.recipe, tools.on_progress
+    engine.load(recipe.model, on_progress)
+    origin = _origin(engine, task)
+    tiles, inside = _unpack(tools.checkpoint, origin)
     problem = ""
-    steps, total = asked.num_inference_steps, len(asked.seeds) * asked.num_inference_steps
-    for number in range(len(tiles.clips), len(asked.seeds)):
-        one = replace(request, seed=asked.seeds[number], num_inference_steps=steps)
+    steps, total = task.num_inference_steps, len(task.seeds) * task.num_inference_steps
+    for number in range(len(tiles.clips), len(task.seeds)):
+        one = replace(recipe, seed=task.seeds[number], num_inference_steps=steps)
         before, so_far = number * steps, tiles
 
         def report(progress: Progress, before: int = before) -> None:
@@ -62,7 +229,7 @@ def audition(engine: Model, request: VideoRequest, asked: Audition, on_progress:
             on_progress(Progress("denoising", before + done, total))
 
         def keep(step: int, make: Callable[[], bytes], before: int = before, so_far: Tiles = so_far) -> None:
-            on_checkpoint(before + step, lambda: _pack(so_far, origin, make()))
+            tools.on_checkpoint(before + step, lambda: _pack(so_far, origin, make()))
 
         try:
             made = engine.generate(one, report, inside, keep)
@@ -70,27 +237,27 @@ def audition(engine: Model, request: VideoRequest, asked: Audition, on_progress:
         except InvalidFrames as error:
             problem, tiles = str(error), tiles.and_one("", None)
         inside = b""
-        on_progress(Progress("denoising", before + steps, total, _so_far(tiles, asked, request.fps)))
-    empty = [str(seed) for seed, clip in zip(asked.seeds, tiles.clips, strict=True) if clip is None]
-    if len(empty) == len(asked.seeds):
+        on_progress(Progress("denoising", before + steps, total, _so_far(tiles, task)))
+    empty = [str(seed) for seed, clip in zip(task.seeds, tiles.clips, strict=True) if clip is None]
+    if len(empty) == len(task.seeds):
         raise InvalidFrames(problem)
     on_progress(Progress("encoding"))
-    sheet = contact_sheet(tiles.clips, request.fps)
+    sheet = contact_sheet(tiles.clips, recipe.fps)
     note = f"After {steps} steps there is no picture yet of seed {', '.join(empty)}." if empty else ""
     return tiles, sheet, note
 
 
-def _so_far(tiles: Tiles, asked: Audition, fps: int) -> bytes | None:
+def _so_far(tiles: Tiles, task: Audition) -> bytes | None:
     if all(clip is None for clip in tiles.clips):
         return None
-    waiting = (None,) * (len(asked.seeds) - len(tiles.clips))
-    return contact_sheet((*tiles.clips, *waiting), fps, method=0)
+    waiting = (None,) * (len(task.seeds) - len(tiles.clips))
+    return contact_sheet((*tiles.clips, *waiting), task.recipe.fps, method=0)
 
 
-def _origin(engine: Model, request: VideoRequest, asked: Audition) -> str:
+def _origin(engine: Engine, task: Audition) -> str:
     """What decides the tiles, as a hash: tiles of two origins are never mixed."""
     warm = asdict(engine.warm) if engine.warm else {}
-    document = [request.document(), asked.document(), warm, asdict(engine.environment())]
+    document = [task.recipe.document(), task.tried(), warm, asdict(engine.environment())]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

@@ -68,7 +68,7 @@ class BulkQueue:
                              else "No video was chosen.")
         written = self._database.change("INSERT INTO bulk_videos (videos) VALUES (?) RETURNING id",
                                         (" ".join(video_ids),))[0]["id"]
-        self._database.write("INSERT INTO bulks (id, deed, args, total, created) VALUES (?, ?, ?, ?, ?)",
+        self._database.write("INSERT INTO bulks (id, action, args, total, created) VALUES (?, ?, ?, ?, ?)",
                              (written, action, json.dumps(args), len(video_ids), now()))
         return self.get(written)
 
@@ -113,6 +113,6 @@ class BulkQueue:
 
 def _bulk(row: Mapping[str, Any]) -> BulkAction:
     return BulkAction(
-        id=row["id"], action=row["deed"], args=json.loads(row["args"]), total=row["total"], done=row["done"],
+        id=row["id"], action=row["action"], args=json.loads(row["args"]), total=row["total"], done=row["done"],
         refusals=row["refusals"], refused=tuple((each, why) for each, why in json.loads(row["refused"])),
         created=row["created"], ended=row["ended"], stop_requested=bool(row["stop_requested"]))

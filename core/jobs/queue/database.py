@@ -15,74 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DiskFull, ReadOnly, StudioError
+from core.jobs.queue.schema import SCHEMA, bring_up_to_date, version_of
 
-SCHEMA = 5
 BUSY_TIMEOUT_S = 10.0
-
-TABLES = """
-CREATE TABLE jobs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    request TEXT NOT NULL,
-    owner TEXT NOT NULL,
-    parent TEXT,
-    kind TEXT NOT NULL,
-    state TEXT NOT NULL,
-    attempt INTEGER NOT NULL,
-    reason TEXT NOT NULL DEFAULT '',
-    error TEXT NOT NULL DEFAULT '',
-    phase TEXT NOT NULL DEFAULT 'queued',
-    done INTEGER NOT NULL DEFAULT 0,
-    total INTEGER NOT NULL DEFAULT 0,
-    preview INTEGER NOT NULL DEFAULT 0,
-    created TEXT NOT NULL,
-    started TEXT,
-    phase_started TEXT,
-    ended TEXT,
-    cancel_requested INTEGER NOT NULL DEFAULT 0,
-    worker TEXT NOT NULL DEFAULT '',
-    pause_requested INTEGER NOT NULL DEFAULT 0,
-    phase_from INTEGER NOT NULL DEFAULT 0,
-    audition TEXT NOT NULL DEFAULT '',
-    origin TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX jobs_by_state ON jobs (state, seq);
-CREATE TABLE commands (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    args TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'queued',
-    attempt INTEGER NOT NULL DEFAULT 0,
-    result TEXT NOT NULL DEFAULT 'null',
-    error TEXT NOT NULL DEFAULT '',
-    reason TEXT NOT NULL DEFAULT '',
-    created TEXT NOT NULL
-);
-CREATE INDEX commands_by_state ON commands (state, id);
-"""
-
-BULKS = """
-CREATE TABLE bulk_videos (id INTEGER PRIMARY KEY AUTOINCREMENT, videos TEXT NOT NULL);
-CREATE TABLE bulks (
-    id INTEGER PRIMARY KEY,
-    deed TEXT NOT NULL,
-    args TEXT NOT NULL,
-    total INTEGER NOT NULL,
-    done INTEGER NOT NULL DEFAULT 0,
-    refusals INTEGER NOT NULL DEFAULT 0,
-    refused TEXT NOT NULL DEFAULT '[]',
-    stop_requested INTEGER NOT NULL DEFAULT 0,
-    created TEXT NOT NULL,
-    ended TEXT
-)"""
-TABLES += BULKS
-
-STEPS = {1: """ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE jobs ADD COLUMN phase_from INTEGER NOT NULL DEFAULT 0""",
-    2: "ALTER TABLE jobs ADD COLUMN audition TEXT NOT NULL DEFAULT ''",
-    3: BULKS,
-    4: "ALTER TABLE jobs ADD COLUMN origin TEXT NOT NULL DEFAULT ''"}
-"""From each older schema to the one after it."""
 
 
 class Database:
@@ -182,7 +117,7 @@ def _prepared(path: Path) -> sqlite3.Connection:
     with ExitStack() as undo:
         connection = _connect(path)
         undo.callback(connection.close)
-        version = _version(connection)
+        version = version_of(connection)
         if version > SCHEMA:
             raise ReadOnly(f"The queue was written by a newer studio (schema {version}); this one reads "
                            f"schema {SCHEMA}. Update the studio.")
@@ -192,13 +127,9 @@ def _prepared(path: Path) -> sqlite3.Connection:
             raise damage
         connection.execute("PRAGMA synchronous=FULL")
         _use_write_ahead_log(connection)
-        _make_tables(connection)
+        bring_up_to_date(connection, path)
         undo.pop_all()
     return connection
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
@@ -212,18 +143,6 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    with connection:
-        version = _version(connection)
-        if version == SCHEMA:
-            return
-        for statements in [TABLES] if version == 0 else [STEPS[older] for older in range(version, SCHEMA)]:
-            for statement in statements.split(";"):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={SCHEMA}")
 
 
 def _set_aside(path: Path) -> Path:

@@ -1,11 +1,10 @@
-"""A job: a request that was accepted, and how far it is. Its id is the id of the video it becomes."""
+"""A job: a task that was accepted, and how far it is. Its id is the id of what it becomes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from core.domain.audition import Audition
-from core.domain.request import VideoRequest
-from core.domain.video import Origin, new_id
+from core.domain.task import Task
+from core.domain.video import new_id
 
 QUEUED, RUNNING, COMMITTING = "queued", "running", "committing"
 PAUSED = "paused"
@@ -15,26 +14,21 @@ ENDED = (DONE, FAILED, CANCELLED, INTERRUPTED)
 UNFINISHED = (*ACTIVE, QUEUED, PAUSED)
 RETRYABLE = (FAILED, INTERRUPTED, CANCELLED)
 STATES = (QUEUED, *ACTIVE, PAUSED, *ENDED)
-KINDS = ("generate", "regenerate", "remix", "audition")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One accepted request.
+    """One accepted task.
 
     Attributes:
-        id: also the id of its video.
+        id: also the id of what it becomes.
+        task: what it is to do, completely (`core.jobs.kinds`).
         owner: a user's name; "" when nobody signs in.
-        parent: id of the video it regenerates or remixes, or None.
-        kind: one of `KINDS`; only a "regenerate" is compared with its parent, only an "audition" makes no video.
-        audition: what an "audition" tries, None for every other kind.
-        origin: what its video is to remember of its parent, as it was when this was asked for; None without one,
-            and in jobs that an older studio queued.
         state: one of `STATES`.
         attempt: how often it was begun; 0 while it waits for the first time.
         reason: a sentence, when there is something to say about the state; error: the name of its class.
         phase, done, total: of `core.domain.progress.Progress`, as last heard; of a paused job: where it was paused.
-        phase_from: what `done` was when that phase was first heard of; large when a checkpoint was gone on from.
+        phase_from: what `done` was when that phase was first heard of; large when a checkpoint was resumed.
         preview: counts the previews received; 0: none yet.
         created, started, phase_started, ended: UTC, ISO 8601, for display only; None until it happens.
         cancel_requested, pause_requested: somebody asked to stop it, for good or for a while.
@@ -42,10 +36,8 @@ class Job:
     """
 
     id: str
-    request: VideoRequest
+    task: Task
     owner: str = ""
-    parent: str | None = None
-    kind: str = "generate"
     state: str = QUEUED
     attempt: int = 0
     reason: str = ""
@@ -61,18 +53,17 @@ class Job:
     cancel_requested: bool = False
     pause_requested: bool = False
     phase_from: int = 0
-    audition: Audition | None = None
-    origin: Origin | None = None
     position: int = 0
 
     @classmethod
-    def new(cls, request: VideoRequest, owner: str = "", parent: str | None = None,
-            kind: str = "generate", audition: Audition | None = None, origin: Origin | None = None) -> "Job":
-        """A job of a resolved request, to be added to the ledger: a new id, created now."""
-        if kind not in KINDS or (kind == "audition") != (audition is not None):
-            raise ValueError(f"{kind!r} is not one of {KINDS}, or an audition without seeds")
-        return cls(id=new_id(), request=request, owner=owner, parent=parent, kind=kind, created=now(),
-                   audition=audition, origin=origin)
+    def new(cls, task: Task, owner: str = "") -> "Job":
+        """A job of a task, to be added to the ledger: a new id, created now."""
+        return cls(id=new_id(), task=task, owner=owner, created=now())
+
+    @property
+    def kind(self) -> str:
+        """The key of its kind of work."""
+        return self.task.kind
 
     @property
     def ended_well(self) -> bool:

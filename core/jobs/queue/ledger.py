@@ -16,12 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from core import errors
-from core.domain.audition import Audition
 from core.domain.progress import Progress
-from core.domain.request import VideoRequest
-from core.domain.video import Origin, new_id
-from core.errors import BadRequest, NotFound, StudioError
+from core.domain.task import Task
+from core.domain.video import new_id
+from core.errors import BadRequest, NotFound, StudioError, revive, written
 from core.jobs.queue.bulk_queue import BulkQueue
 from core.jobs.queue.command import Command
 from core.jobs.queue.database import Database, readable_rows
@@ -61,14 +59,13 @@ class Ledger:
         """Close the file."""
         self._database.close()
 
-    def add(self, request: VideoRequest, owner: str = "", parent: str | None = None, kind: str = "generate",
-            max_queued: int | None = None, audition: Audition | None = None, origin: Origin | None = None) -> Job:
-        """Accept a resolved request; when this returns, the job is on the disk. The job as it stands there.
+    def add(self, task: Task, owner: str = "", max_queued: int | None = None) -> Job:
+        """Accept a task; when this returns, the job is on the disk. The job as it stands there.
 
         Raises:
             BadRequest: `max_queued` jobs wait already; nothing was added.
         """
-        return self._insert(Job.new(request, owner, parent, kind, audition, origin), max_queued)
+        return self._insert(Job.new(task, owner), max_queued)
 
     def _insert(self, job: Job, max_queued: int | None) -> Job:
         sql = (f"INSERT INTO jobs ({', '.join(COLUMNS)}) SELECT {', '.join('?' * len(COLUMNS))} "
@@ -143,16 +140,15 @@ class Ledger:
             (after, reason, error, moment if after in ENDED else None,
              *(("publishing", moment) if after == COMMITTING else (None, None)), job_id, attempt, *before)))
 
-    def remember(self, job_id: str, attempt: int, audition: Audition) -> None:
-        """Note what came of an audition that is being committed."""
-        self._database.write("UPDATE jobs SET audition = ? WHERE id = ? AND attempt = ? AND state = 'committing'",
-                             (json.dumps(audition.document()), job_id, attempt))
+    def note(self, job: Job, task: Task) -> None:
+        """Write a task that has learnt something back into its job, while that is being committed."""
+        self._database.write("UPDATE jobs SET task = ? WHERE id = ? AND attempt = ? AND state = 'committing'",
+                             (json.dumps(task.document()), job.id, job.attempt))
 
-    def forget_audition(self, job_id: str) -> bool:
-        """Remove an audition that has ended; whether there was one."""
+    def forget(self, job_id: str) -> bool:
+        """Remove a job that has ended; whether there was one."""
         return bool(self._database.write(
-            f"DELETE FROM jobs WHERE id = ? AND kind = 'audition' AND state IN ({', '.join('?' * len(ENDED))})",
-            (job_id, *ENDED)))
+            f"DELETE FROM jobs WHERE id = ? AND state IN ({', '.join('?' * len(ENDED))})", (job_id, *ENDED)))
 
     def requeue(self, job_id: str, attempt: int, reason: str, counts: bool = True, done: int = 0,
                 total: int = 0, preview: int = 0) -> bool:
@@ -220,7 +216,7 @@ class Ledger:
         if job.state not in RETRYABLE:
             raise BadRequest("request", "Only a job that failed, was interrupted or cancelled can be tried "
                                         f"again; this one is {job.state}.")
-        return self.add(job.request, job.owner, job.parent, job.kind, max_queued, job.audition, job.origin)
+        return self.add(job.task, job.owner, max_queued)
 
     def command(self, kind: str, args: dict[str, Any]) -> int:
         """Ask the process that owns the library to do something; the command's id."""
@@ -240,8 +236,8 @@ class Ledger:
         """Answer a command with a JSON value, or with an error."""
         self._database.write(
             "UPDATE commands SET state = ?, result = ?, error = ?, reason = ? WHERE id = ? AND state = 'running'",
-            ("failed" if error else "done", json.dumps(result), type(error).__name__ if error else "",
-             error.reason if isinstance(error, BadRequest) else str(error or ""), command_id))
+            ("failed" if error else "done", json.dumps(written(error) if error else result),
+             type(error).__name__ if error else "", str(error or ""), command_id))
 
     def command_result(self, command_id: int) -> Any:
         """What came of a command: a JSON value, or None while it is not done.
@@ -255,8 +251,7 @@ class Ledger:
             raise NotFound(f"There is no command {command_id}.")
         row = rows[0]
         if row["state"] == "failed":
-            kind = getattr(errors, row["error"], StudioError)
-            raise BadRequest("request", row["reason"]) if kind is BadRequest else kind(row["reason"])
+            raise revive(json.loads(row["result"]))
         return json.loads(row["result"]) if row["state"] == "done" else None
 
     def withdraw_command(self, command_id: int) -> bool:

@@ -11,17 +11,16 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from core.domain.progress import Progress
-from core.domain.request import VideoRequest
 from core.errors import Cancelled, Paused, StudioError, WorkerLost
 from core.jobs.protocol import BUSY, IDLE, LOADING, STARTING, Head, Outcome, WorkerStatus, as_bytes
 from core.jobs.worker.checkpoint_cadence import Cadence, LatestCheckpoint
 
 if TYPE_CHECKING:
-    from core.jobs.kinds.render import Renderer
+    from core.jobs.worker.renderer import Renderer
 
 OUTBOX = 4
 _LOG = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class _Order:
     model: str
     job_id: str = ""
     attempt: int = 0
-    request: VideoRequest | None = None
+    task: dict[str, Any] = field(default_factory=dict)
     head: Head | None = None
     checkpoint: bytes = b""
 
@@ -82,7 +81,7 @@ class WorkerHost:
             finished = tuple((*key, outcome.kind) for key, outcome in self._outbox.items())
             return replace(self._status, finished=finished)
 
-    def start(self, job_id: str, attempt: int, request: dict[str, Any], head: dict[str, Any],
+    def start(self, job_id: str, attempt: int, task: dict[str, Any], head: dict[str, Any],
               checkpoint: str = "") -> None:
         """Begin a job; a model that is being loaded for nobody makes way.
 
@@ -90,11 +89,10 @@ class WorkerHost:
             checkpoint: go on from there (`core.jobs.protocol.as_text`), where that is possible.
 
         Raises:
-            BadRequest: not a request.
             StudioError: another job is running.
         """
-        order = _Order(request.get("model") or "", job_id, attempt,
-                       VideoRequest.from_document(request), Head.from_document(head), as_bytes(checkpoint))
+        about = Head.from_document(head)
+        order = _Order(about.model, job_id, attempt, task, about, as_bytes(checkpoint))
         with self._changed:
             known = [*self._orders, *filter(None, [self._current])]
             if (job_id, attempt) in {*self._outbox, *((order.job_id, order.attempt) for order in known)}:
@@ -203,7 +201,7 @@ class WorkerHost:
             self._on_news()
             self._renderer.prepare(self._make_way)
             return Outcome("done")
-        rendered = self._renderer.render(order.request, order.head, self._on_progress, order.checkpoint,
+        rendered = self._renderer.render(order.task, order.head, self._on_progress, order.checkpoint,
                                          self._on_checkpoint)
         return Outcome("done", reason=" ".join(rendered.notes), document=rendered.document,
                        file=rendered.file)

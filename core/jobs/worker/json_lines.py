@@ -1,7 +1,7 @@
 """A worker's side of the pipes: one JSON document a line in, one a line out.
 
 A line `{"n": 1, "method": "status", "args": []}` is answered by `{"n": 1, "result": …}` or
-`{"n": 1, "error": class, "reason": sentence}`; `{"news": true}` comes unasked when something ended.
+`{"n": 1, "error": …}` (`core.errors.written`); `{"news": true}` comes unasked when something ended.
 """
 
 import json
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-from core.errors import BadRequest, StudioError
+from core.errors import BadRequest, StudioError, written
 from core.jobs.protocol import METHODS
 
 
@@ -48,8 +48,7 @@ def _answer(host: object, question: dict[str, Any]) -> dict[str, Any]:
             raise BadRequest("method", f"{name!r} is not something a worker does.")
         result = getattr(host, name)(*question["args"])
     except StudioError as error:
-        reason = error.reason if isinstance(error, BadRequest) else str(error)
-        return {"n": question["n"], "error": type(error).__name__, "reason": reason}
+        return {"n": question["n"], "error": written(error)}
     return {"n": question["n"], "result": METHODS[name].write(result)}
 
 

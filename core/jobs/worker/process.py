@@ -9,7 +9,7 @@ from core.jobs.worker.json_lines import answer_lines
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from core.jobs.kinds.render import Renderer
+    from core.jobs.worker.renderer import Renderer
 
 
 def serve(build: "Callable[[], Renderer]", cadence: Cadence = Cadence()) -> NoReturn:  # noqa: B008 (frozen)
@@ -21,6 +21,6 @@ def build_renderer() -> "Renderer":
     """The real engine, as the settings of the environment ask for it."""
     # Imported here, in the render thread: torch takes seconds, and the worker answers meanwhile.
     from core.diffusion.engine import Engine
-    from core.jobs.kinds.render import Renderer
+    from core.jobs.worker.renderer import Renderer
 
     return Renderer(Engine(Settings.from_env()))

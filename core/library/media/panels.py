@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from core.domain.request import changes
+from core.domain.recipe import changes
 from core.domain.video import Video
 
 A, B, DIFFERENCE = "a", "b", "difference"
@@ -80,7 +80,7 @@ def _paper(size: tuple[int, int], panels: list[Panel], labels: dict[str, tuple[s
 
 def _labels(a: Video, b: Video) -> dict[str, tuple[str, str]]:
     """For each panel a long label and a short one, for where the long one does not fit."""
-    differing = [change for change in changes(a.request, b.request) if change.name in _LABELLED] \
+    differing = [change for change in changes(a.recipe, b.recipe) if change.name in _LABELLED] \
         if a.recipe and b.recipe else []
 
     def label(letter: str, values: list[object]) -> str:

@@ -12,8 +12,10 @@ from sys import intern
 from types import NoneType
 from typing import Any, NamedTuple
 
+from core.domain.recipe import Recipe
 from core.domain.video import ID, Video
 
+_UNKNOWN = Recipe("", "", "", 0, 0, 0.0, 0, 0, 0, 0, "", "")  # of a video from outside
 BETWEEN = "\0"  # stands in no prompt and no tag, so that nothing is found across two of them
 
 
@@ -69,19 +71,18 @@ class Entry(NamedTuple):
     @classmethod
     def of(cls, video: Video, sidecar_ns: int) -> "Entry":
         """The row of a video."""
-        request, result = video.request, video.result
+        recipe, result = video.recipe or _UNKNOWN, video.result
         return cls(
-            id=video.id, created=video.created, owner=video.owner, parent=video.parent, prompt=request.prompt,
-            negative_prompt=request.negative_prompt or "", tags=video.tags, favorite=video.favorite,
-            model=request.model or "", num_frames=result.num_frames,
-            num_inference_steps=request.num_inference_steps or 0,
-            guidance_scale=request.guidance_scale or 0.0, fps=result.fps, seed=request.seed or 0,
-            width=result.width, height=result.height, scheduler=request.scheduler or "",
-            mode=request.mode or "",
+            id=video.id, created=video.created, owner=video.owner, parent=video.parent, prompt=video.title,
+            negative_prompt=recipe.negative_prompt, tags=video.tags, favorite=video.favorite,
+            model=recipe.model, num_frames=result.num_frames, num_inference_steps=recipe.num_inference_steps,
+            guidance_scale=recipe.guidance_scale, fps=result.fps, seed=recipe.seed,
+            width=result.width, height=result.height, scheduler=recipe.scheduler, mode=recipe.mode,
             loras=tuple(str(lora.get("name", "")) for lora in video.receipt.loras),
             bytes=result.bytes, mp4_sha256=result.mp4_sha256, total_s=video.runtime.total_s,
-            verdict=video.verdict.verdict if video.verdict else None, recipe=video.recipe, sidecar_ns=sidecar_ns,
-            shown=_shown(request.prompt, video.tags), avoided=_fold_repeated(request.negative_prompt or ""),
+            verdict=video.verdict.verdict if video.verdict else None, recipe=video.recipe is not None,
+            sidecar_ns=sidecar_ns,
+            shown=_shown(video.title, video.tags), avoided=_fold_repeated(recipe.negative_prompt),
         )
 
     def document(self) -> dict[str, Any]:

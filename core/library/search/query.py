@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import Any
 
-from core.domain.receipt import DRIFTED, EQUIVALENT, IDENTICAL
+from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL
 from core.errors import BadRequest
 from core.library.search.blocks import Blocks
 from core.library.search.entry import Entry, fold

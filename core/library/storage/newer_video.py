@@ -6,8 +6,8 @@ they have the form they have in ours. How the video was made is not among them: 
 
 from typing import Any
 
-from core.domain.request import VideoRequest
-from core.domain.video import NO_RECEIPT, Result, Runtime, Video, is_id
+from core.domain.receipt import NO_RECEIPT
+from core.domain.video import Result, Runtime, Video, is_id
 from core.errors import StudioError
 from core.library import sidecar
 from core.library.media import clip
@@ -32,9 +32,9 @@ def glimpse(video_files: VideoFiles, video_id: str) -> Video | None:
         id=video_id, owner=_text(document, "owner"), parent=parent if is_id(parent) else None,
         created=_text(document, "created") or
         f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}+00:00",
-        request=VideoRequest(prompt if isinstance(prompt, str) and prompt else UNTITLED),
+        recipe=None, name=prompt if isinstance(prompt, str) and prompt else UNTITLED,
         tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
-        favorite=document.get("favorite") is True, receipt=NO_RECEIPT, runtime=Runtime(), recipe=False,
+        favorite=document.get("favorite") is True, receipt=NO_RECEIPT, runtime=Runtime(),
         result=Result(about.num_frames, about.width, about.height, about.fps, about.duration_s, size, "",
                       about.codec))
 

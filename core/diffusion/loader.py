@@ -1,4 +1,4 @@
-"""A model folder becomes a pipeline: found or fetched, checked, and loaded class by class.
+"""A model folder becomes a loaded model: found or fetched, checked, hashed; its family then loads it class by class.
 
 Not through `DiffusionPipeline.from_pretrained`, which imports what a file tells it to and falls back to pickles.
 """
@@ -9,64 +9,56 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet3DConditionModel
 from safetensors import SafetensorError, safe_open
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from core.diffusion import hub, preview
+from core.diffusion import hub
 from core.diffusion.device import device_of, dtype_of
 from core.diffusion.failures import meaning
+from core.diffusion.model import Source
 from core.diffusion.placement import free_bytes
 from core.domain.models import ModelSpec
 from core.domain.progress import OnProgress, Progress
-from core.domain.receipt import LoadedModel
+from core.domain.recipe import Size
 from core.errors import ModelUnavailable
-from core.families import model_folder as checkpoint
-from core.families.catalog import model_folder
-from core.families.unet3d.cost import RESIDENT, memory, memory_mode
-from core.families.unet3d.shape import architecture
+from core.families import model_folder
+from core.families.catalog import model_folder as own_folder
+from core.families.cost import RESIDENT, memory_mode
+from core.families.family import Shape
+from core.families.registry import family_of
 from core.settings import Settings
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """A loaded model: its parts in `dtype`, the device it works on, and where they came from.
+class Found:
+    """A checked model folder, ready to be loaded.
 
     Attributes:
-        scheduler_config: what the checkpoint was trained with; `sampler.scheduler` builds on it.
-        weights_sha256: of every safetensors file loaded, the configurations and the tokenizer, as they were before
-            any was loaded (see `checkpoint.sha256`).
-        source, revision: "folder" and "", or the hub's repository id and commit.
+        variants: of the weights of each part ("fp16", or None for plain).
+        rest: where the weights wait: on the device, or in main memory where they are too many for it.
+        alive: to be called after each part; may raise to stop.
     """
 
-    tokenizer: CLIPTokenizer
-    text_encoder: CLIPTextModel
-    unet: UNet3DConditionModel
-    vae: AutoencoderKL
-    scheduler_config: dict[str, Any]
-    folder: Path
-    spec: ModelSpec
-    device: torch.device
-    dtype: torch.dtype
-    weights_sha256: str
-    source: str
-    revision: str
-    preview_factors: preview.Factors
+    source: Source
+    shape: Shape
+    variants: dict[str, str | None]
+    rest: torch.device
+    alive: Callable[[], None]
 
-    @property
-    def loaded_model(self) -> LoadedModel:
-        """What a receipt says of it."""
-        return LoadedModel(self.spec.key, self.source, self.revision, self.weights_sha256)
+    def part(self, kind: Any, name: str) -> Any:
+        """A part with weights, of the class `kind`, ready to work. Raises ModelUnavailable."""
+        source = self.source
+        loaded = settle(_part(kind, source.folder / name, self.variants[name], source.dtype), self.rest)
+        self.alive()
+        return loaded
 
-    @property
-    def tokens(self) -> int:
-        """How many tokens of a prompt the model reads, the two that frame it included."""
-        return min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
+    def tokenizer(self, kind: Any, name: str = "tokenizer") -> Any:
+        """A tokenizer of the class `kind`. Raises ModelUnavailable."""
+        folder = self.source.folder / name
+        return _readable(folder, lambda: kind.from_pretrained(folder, local_files_only=True))
 
-    @property
-    def pixels_per_latent(self) -> int:
-        """Pixels along a side that one latent becomes."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+    def scheduler_config(self) -> dict[str, Any]:
+        """What the model was trained with. Raises ModelUnavailable."""
+        return model_folder.read_json(self.source.folder / "scheduler" / "scheduler_config.json")
 
 
 def locate(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hub.Hub = hub.HUB) -> Path:
@@ -76,18 +68,18 @@ def locate(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: 
         ModelUnavailable: there is none and it cannot be fetched; with what to do.
         Cancelled: from `on_progress`; what was fetched so far is kept and used next time.
     """
-    folder = model_folder(settings.models_dir, spec.key)
+    folder = own_folder(settings.models_dir, spec.key)
     if folder is not None:
         return folder
     if spec.repo_id is None:
         raise ModelUnavailable(f"{spec.title} is not on this machine, and the hub does not offer it as "
                                f"safetensors. Put its folder at {settings.models_dir / spec.key} "
                                "(the README says how).")
-    return hub.fetch(spec, settings.offline, on_progress, place)
+    return hub.fetch(spec, family_of(spec).layout, settings.offline, on_progress, place)
 
 
-def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hub.Hub = hub.HUB) -> Pipeline:
-    """Find, check and load a model.
+def find(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hub.Hub = hub.HUB) -> Found:
+    """Find and check a model.
 
     Raises:
         ModelUnavailable: missing, damaged, not allowed, or it needs a GPU; with what to do.
@@ -97,40 +89,32 @@ def load(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
     if spec.needs_cuda and device.type != "cuda":
         raise ModelUnavailable(f"{spec.title} needs a CUDA GPU, and the studio runs on the processor here. Choose "
                                "the demo model, or run the studio on a machine with an NVIDIA GPU.")
-    folder = locate(spec, settings, on_progress, place)
-    on_progress(Progress("loading"))
-    checkpoint.check(folder)
-    variants = {part: checkpoint.weight_variant(folder, part, spec.variant) for part in checkpoint.STEMS}
+    folder, family = locate(spec, settings, on_progress, place), family_of(spec)
+    layout, shape = family.layout, family.shape(folder)
+
+    def alive() -> None:
+        on_progress(Progress("loading"))
+
+    alive()
+    model_folder.check(folder, layout)
+    variants = {part: model_folder.weight_variant(folder, part, layout, spec.variant) for part in layout.weighed}
     files = [path for part, variant in variants.items()
-             for path in checkpoint.weight_files(folder, part, variant)]
+             for path in model_folder.weight_files(folder, part, layout, variant)]
     for path in files:
         _check_weights(path)
     # before loading: what is loaded after a file was changed must not pass for what was there
-    weights_sha256 = checkpoint.sha256(folder, files + checkpoint.configurations(folder),
-                                       lambda: on_progress(Progress("loading")))
-    dtype = dtype_of(device)
-    rest = torch.device("cpu") if _weighs_too_much(folder, device) else device
-    parts = {}
-    for part, kind in (("text_encoder", CLIPTextModel), ("unet", UNet3DConditionModel), ("vae", AutoencoderKL)):
-        parts[part] = settle(_part(kind, folder / part, variants[part], dtype), rest)
-        on_progress(Progress("loading"))
-    hub_folder = model_folder(settings.models_dir, spec.key) is None
-    return Pipeline(
-        tokenizer=_tokenizer(folder / "tokenizer"), **parts,
-        scheduler_config=checkpoint.read_json(folder / "scheduler" / "scheduler_config.json"),
-        folder=folder, spec=spec, device=device, dtype=dtype,
-        weights_sha256=weights_sha256,
-        source=spec.repo_id if hub_folder else "folder", revision=spec.revision or "" if hub_folder else "",
-        preview_factors=preview.factors_for(
-            folder, parts["unet"].config.in_channels, parts["vae"].config.scaling_factor),
-    )
+    weights_sha256 = model_folder.sha256(folder, files + model_folder.configurations(folder, layout), alive)
+    from_hub = own_folder(settings.models_dir, spec.key) is None
+    source = Source(spec, folder, weights_sha256, (spec.repo_id or "") if from_hub else "folder",
+                    (spec.revision or "") if from_hub else "", device, dtype_of(device))
+    rest = torch.device("cpu") if _weighs_too_much(shape, device) else device
+    return Found(source, shape, variants, rest, alive)
 
 
-def _weighs_too_much(folder: Path, device: torch.device) -> bool:
+def _weighs_too_much(shape: Shape, device: torch.device) -> bool:
     """Whether the weights alone would fill the device; they rest in main memory then, and visit it."""
     free = free_bytes(device) if device.type == "cuda" else None
-    shape = memory(architecture(folder), 1, 8, 8, 1.0, device.type)
-    return memory_mode(shape, free) != RESIDENT
+    return memory_mode(shape.memory(Size(1, 8, 8), False, device.type), free) != RESIDENT
 
 
 def settle(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
@@ -153,7 +137,7 @@ def _check_weights(path: Path) -> None:
         with safe_open(path, framework="pt"):
             pass
     except (SafetensorError, OSError) as error:
-        raise checkpoint.damaged(path, str(error)) from error
+        raise model_folder.damaged(path, str(error)) from error
 
 
 def _part(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
@@ -166,10 +150,6 @@ def _part(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> A
         raise ModelUnavailable(f"{folder}: its weights lack {len(missing)} tensors that its configuration needs "
                                f"({missing[0]}, …). Fetch the model again.")
     return model.eval()
-
-
-def _tokenizer(folder: Path) -> CLIPTokenizer:
-    return _readable(folder, lambda: CLIPTokenizer.from_pretrained(folder, local_files_only=True))
 
 
 def _readable(folder: Path, read: Callable[[], Any]) -> Any:
