@@ -13,12 +13,12 @@ from tiny import make_checkpoint
 
 from core.diffusion import noise, preview, sampler
 from core.diffusion.engine import Engine
-from core.diffusion.frames import decode
+from core.diffusion.loader import settle
 from core.diffusion.report import ProgressReport
-from core.diffusion.unet3d.loader import settle
 from core.diffusion.unet3d.prediction import Reference
-from core.domain.modes import DECODED_PIXELS
-from core.domain.recipe import resolve
+from core.diffusion.unet3d.preview import factors_for
+from core.domain.modes import DECODED_PIXELS, EXACT, MODES
+from core.domain.recipe import Size, resolve
 from core.domain.request import VideoRequest
 from core.families.catalog import catalog
 from core.families.registry import SCHEDULERS
@@ -52,17 +52,17 @@ def asked(models_dir, **values):
     return resolve(VideoRequest(**request), catalog(models_dir))
 
 
-def stock_frames(pipe, request):
-    """The frames of the stock pipeline for the same request and latents, rounded as it rounds PIL images."""
-    row = SCHEDULERS[request.scheduler]
+def stock_frames(pipe, recipe):
+    """The frames of the stock pipeline for the same recipe and latents, rounded as it rounds PIL images."""
+    row = SCHEDULERS[recipe.scheduler]
     trained = pipe.scheduler
     pipe.scheduler = getattr(diffusers, row.class_name).from_config(trained.config, **row.options)
     try:
-        frames = pipe(request.prompt, negative_prompt=request.negative_prompt, num_frames=request.num_frames,
-                      height=request.height, width=request.width, guidance_scale=request.guidance_scale,
-                      num_inference_steps=request.num_inference_steps,
-                      latents=noise.draw(request.seed, request.num_frames, pipe.unet.config.in_channels,
-                                         request.height // 8, request.width // 8)).frames[0]
+        frames = pipe(recipe.prompt, negative_prompt=recipe.negative_prompt, num_frames=recipe.num_frames,
+                      height=recipe.height, width=recipe.width, guidance_scale=recipe.guidance_scale,
+                      num_inference_steps=recipe.num_inference_steps,
+                      latents=noise.draw(recipe.seed, recipe.num_frames, pipe.unet.config.in_channels,
+                                         recipe.height // 8, recipe.width // 8)).frames[0]
     finally:
         pipe.scheduler = trained
     return (frames * 255).round().astype("uint8")
@@ -89,9 +89,9 @@ def test_noise_comes_from_the_seed_alone():
 @pytest.mark.parametrize("guidance_scale", [6.0, 1.0])
 @pytest.mark.parametrize("key", SCHEDULERS)
 def test_frames_equal_those_of_the_stock_pipeline(engine, stock, models_dir, key, guidance_scale):
-    request = asked(models_dir, scheduler=key, guidance_scale=guidance_scale)
-    ours = engine.generate(request, lambda _: None).frames
-    assert np.array_equal(ours, stock_frames(stock, request))
+    recipe = asked(models_dir, scheduler=key, guidance_scale=guidance_scale)
+    ours = engine.generate(recipe, lambda _: None).frames
+    assert np.array_equal(ours, stock_frames(stock, recipe))
 
 
 @pytest.mark.parametrize("key", SCHEDULERS)
@@ -100,18 +100,18 @@ def test_frames_equal_those_of_the_stock_pipeline_for_a_model_trained_to_zero_sn
     path = folder / "scheduler" / "scheduler_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **ZERO_SNR}))
     pipe = stock_pipeline(folder)
-    request = asked(tmp_path, model="snr", scheduler=key)
-    made = Engine(Settings.from_env({}, models_dir=tmp_path, device="cpu")).generate(request, lambda _: None)
+    recipe = asked(tmp_path, model="snr", scheduler=key)
+    made = Engine(Settings.from_env({}, models_dir=tmp_path, device="cpu")).generate(recipe, lambda _: None)
     assert made.receipt.scheduler_config["prediction_type"] == "v_prediction"
-    assert np.array_equal(made.frames, stock_frames(pipe, request))
+    assert np.array_equal(made.frames, stock_frames(pipe, recipe))
 
 
 @pytest.mark.parametrize(("num_frames", "width", "height"), [(1, 32, 32), (3, 72, 40), (9, 24, 56)])
 def test_frames_of_odd_sizes_equal_those_of_the_stock(engine, stock, models_dir, num_frames, width, height):
-    request = asked(models_dir, num_frames=num_frames, width=width, height=height)
-    ours = engine.generate(request, lambda _: None).frames
+    recipe = asked(models_dir, num_frames=num_frames, width=width, height=height)
+    ours = engine.generate(recipe, lambda _: None).frames
     assert ours.shape == (num_frames, height, width, 3)
-    assert np.array_equal(ours, stock_frames(stock, request))
+    assert np.array_equal(ours, stock_frames(stock, recipe))
 
 
 def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypatch):
@@ -119,9 +119,9 @@ def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypa
     latents = noise.draw(3, 7, 4, 6, 5)
     seen = []
     with torch.inference_mode():
-        whole = decode(engine._model, latents, lambda *_: None)
+        whole = engine._model.decode(latents, MODES[EXACT], lambda *_: None)
         monkeypatch.setitem(DECODED_PIXELS, "cpu", 2 * 48 * 40)
-        pieces = decode(engine._model, latents, lambda frames, done: seen.append((frames, done)))
+        pieces = engine._model.decode(latents, MODES[EXACT], lambda frames, done: seen.append((frames, done)))
     # the processor may sum a batch of two in another order than one of seven: the last level, here and there
     difference = np.abs(whole.astype(int) - pieces)
     assert difference.max() <= 1
@@ -132,12 +132,12 @@ def test_decoding_in_pieces_equals_decoding_at_once(engine, models_dir, monkeypa
 
 def test_every_scheduler_names_what_it_believes_the_clean_latents_to_be(engine):
     engine.load("tiny", lambda _: None)
-    pipeline = engine._model
-    for key in SCHEDULERS:
+    model = engine._model
+    for key, row in SCHEDULERS.items():
         seen = []
         with torch.inference_mode():
-            latents = sampler.denoise(Reference(pipeline.unet, torch.zeros(1, 77, 16), 1.0),
-                                      sampler.scheduler(key, pipeline.scheduler_config),
+            latents = sampler.denoise(Reference(model.unet, torch.zeros(1, 77, 16), 1.0),
+                                      sampler.scheduler(row, model.scheduler_config),
                                       noise.draw(1, 3, 4, 4, 4), 6,
                                       lambda done, total, x, clean, seen=seen: seen.append((done, total, clean)))
         assert [entry[:2] for entry in seen] == [(k, 6) for k in range(1, 7)]
@@ -149,10 +149,10 @@ def test_every_scheduler_names_what_it_believes_the_clean_latents_to_be(engine):
 
 
 def test_a_scheduler_configuration_survives_json():
-    for key in SCHEDULERS:
-        config = sampler.config_of(sampler.scheduler(key, {"beta_schedule": "linear", "clip_sample": False}))
+    for row in SCHEDULERS.values():
+        config = sampler.config_of(sampler.scheduler(row, {"beta_schedule": "linear", "clip_sample": False}))
         assert json.loads(json.dumps(config, allow_nan=False)) == config
-        assert config["class"] == SCHEDULERS[key].class_name
+        assert config["class"] == row.class_name
 
 
 def test_a_preview_is_a_small_animation_of_all_frames():
@@ -192,7 +192,7 @@ def test_previews_take_at_most_a_fiftieth_of_the_time(engine, costs_s, with_pict
         now[0] += costs_s
         return now[0] - costs_s
 
-    report = ProgressReport(engine._model, seen.append, clock=clock)
+    report = ProgressReport(engine._model, Size(4, 32, 32), seen.append, clock=clock)
     latents = torch.zeros(4, 4, 4, 4)
     for step in range(1, 21):
         now[0] = 100.0 + step * 0.1
@@ -211,7 +211,7 @@ def test_waiting_for_a_gpu_is_no_cost_of_a_preview(engine):
             now[0] += 9.0
             return self.as_subclass(torch.Tensor)
 
-    report = ProgressReport(engine._model, seen.append, clock=lambda: now[0])
+    report = ProgressReport(engine._model, Size(4, 32, 32), seen.append, clock=lambda: now[0])
     latents = torch.zeros(4, 4, 4, 4)
     for step in range(1, 5):
         now[0] += 0.3
@@ -220,9 +220,9 @@ def test_waiting_for_a_gpu_is_no_cost_of_a_preview(engine):
 
 
 def test_preview_factors_come_from_the_checkpoint_then_from_stable_diffusion_then_grey(tmp_path, models_dir):
-    assert preview.factors_for(models_dir / "tiny", 4, 1.0).matrix[0] == (0.3, 0.1, 0.0)
-    assert preview.factors_for(tmp_path, 4, 0.18215).matrix[0][0] == pytest.approx(0.3512 / 2)
-    assert len(preview.factors_for(tmp_path, 16, 1.0).matrix) == 16
+    assert factors_for(models_dir / "tiny", 4, 1.0).matrix[0] == (0.3, 0.1, 0.0)
+    assert factors_for(tmp_path, 4, 0.18215).matrix[0][0] == pytest.approx(0.3512 / 2)
+    assert len(factors_for(tmp_path, 16, 1.0).matrix) == 16
     for damaged in ("{", "[]", '{"factors": [[1, 2]], "bias": [0, 0, 0]}', '{"factors": "x", "bias": null}'):
         (tmp_path / "preview.json").write_text(damaged)
-        assert preview.factors_for(tmp_path, 4, 0.18215).matrix[0][0] == pytest.approx(0.3512 / 2)
+        assert factors_for(tmp_path, 4, 0.18215).matrix[0][0] == pytest.approx(0.3512 / 2)
