@@ -6,11 +6,13 @@ import os
 import pytest
 from tiny import make_checkpoint
 
-from core.diffusion.unet3d import loader
+from core.diffusion import loader
+from core.diffusion.unet3d.model import load as load_unet3d
 from core.errors import ModelUnavailable
-from core.families import model_folder as checkpoint
+from core.families import model_folder
 from core.families.catalog import catalog
 from core.families.registry import MODELS
+from core.families.unet3d.layout import LAYOUT
 from core.settings import Settings
 
 
@@ -19,9 +21,9 @@ def folder(tmp_path):
     return make_checkpoint(tmp_path / "models" / "tiny")
 
 
-def load(folder):
+def load(folder, on_progress=lambda _: None, spec=None):
     settings = Settings.from_env({}, models_dir=folder.parent, device="cpu")
-    return loader.load(catalog(folder.parent)[folder.name], settings, lambda _: None)
+    return load_unet3d(loader.find(spec or catalog(folder.parent)[folder.name], settings, on_progress))
 
 
 def change(path, **values):
@@ -35,10 +37,10 @@ def refused(folder, words):
 
 
 def test_a_whole_checkpoint_loads_with_its_own_values(folder):
-    pipeline = load(folder)
-    assert (pipeline.tokens, pipeline.pixels_per_latent, pipeline.source) == (77, 8, "folder")
-    assert pipeline.scheduler_config["beta_schedule"] == "scaled_linear"
-    assert {tensor.data_ptr() % 64 for tensor in pipeline.unet.parameters()} == {0}
+    model = load(folder)
+    assert (model.tokens, model.shape.pixels_per_latent, model.source.origin) == (77, 8, "folder")
+    assert model.scheduler_config["beta_schedule"] == "scaled_linear"
+    assert {tensor.data_ptr() % 64 for tensor in model.unet.parameters()} == {0}
 
 
 @pytest.mark.parametrize(("name", "value"), [
@@ -98,10 +100,10 @@ def test_links_within_the_hubs_cache_are_fine(folder, tmp_path):
         link.parent.mkdir(parents=True, exist_ok=True)
         path.rename(blobs / str(number))
         link.symlink_to(blobs / str(number))
-    checkpoint.check(snapshot)
+    model_folder.check(snapshot, LAYOUT)
     (snapshot / "unet" / "notes.txt").symlink_to("/etc/hostname")
     with pytest.raises(ModelUnavailable, match="link that leaves the folder"):
-        checkpoint.check(snapshot)
+        model_folder.check(snapshot, LAYOUT)
 
 
 @pytest.mark.parametrize("name", ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json",
@@ -111,7 +113,7 @@ def test_a_missing_file_is_named(folder, name):
     spec = catalog(folder.parent)["tiny"]
     (folder / name).unlink()
     with pytest.raises(ModelUnavailable, match="missing|no safetensors|cannot be loaded|not on this machine"):
-        loader.load(spec, Settings.from_env({}, models_dir=folder.parent, device="cpu"), lambda _: None)
+        load(folder, spec=spec)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 1000, -1])
@@ -147,30 +149,29 @@ def test_weights_that_lack_a_tensor_are_refused_instead_of_filled_with_noise(fol
 
 
 def test_the_weights_hash_follows_content_and_name_and_not_the_place(folder, tmp_path):
-    first = load(folder).weights_sha256
+    first = load(folder).source.weights_sha256
     other = make_checkpoint(tmp_path / "elsewhere" / "twin")
-    assert load(other).weights_sha256 == first
+    assert load(other).source.weights_sha256 == first
     path = other / "vae" / "diffusion_pytorch_model.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert load(other).weights_sha256 != first
+    assert load(other).source.weights_sha256 != first
 
 
 @pytest.mark.parametrize("name", [
     "unet/config.json", "vae/config.json", "text_encoder/config.json", "scheduler/scheduler_config.json",
     "tokenizer/vocab.json", "tokenizer/tokenizer_config.json"])
 def test_the_hash_follows_everything_that_decides_the_frames(folder, name):
-    before = load(folder).weights_sha256
-    assert folder / "tokenizer" / "merges.txt" in checkpoint.configurations(folder)
+    before = load(folder).source.weights_sha256
+    assert folder / "tokenizer" / "merges.txt" in model_folder.configurations(folder, LAYOUT)
     with (folder / name).open("a") as file:
         file.write("\n")
-    assert load(folder).weights_sha256 != before
+    assert load(folder).source.weights_sha256 != before
 
 
 def test_a_file_that_changes_while_the_model_loads_does_not_change_the_hash_of_what_was_there(folder):
-    before = load(folder).weights_sha256
-    settings = Settings.from_env({}, models_dir=folder.parent, device="cpu")
+    before = load(folder).source.weights_sha256
     seen = []
 
     def spoil(progress):
@@ -178,8 +179,8 @@ def test_a_file_that_changes_while_the_model_loads_does_not_change_the_hash_of_w
         if len(seen) == 2:  # the text encoder has been loaded
             change(folder / "text_encoder" / "config.json", note="changed")
 
-    assert loader.load(catalog(folder.parent)["tiny"], settings, spoil).weights_sha256 == before
-    assert load(folder).weights_sha256 != before
+    assert load(folder, spoil).source.weights_sha256 == before
+    assert load(folder).source.weights_sha256 != before
 
 
 def test_half_precision_files_are_chosen_where_the_row_asks_for_them(folder):
@@ -188,10 +189,10 @@ def test_half_precision_files_are_chosen_where_the_row_asks_for_them(folder):
     path = folder / "unet" / "diffusion_pytorch_model.safetensors"
     halves = {name: tensor.half() for name, tensor in load_file(path).items()}
     save_file(halves, path.with_name("diffusion_pytorch_model.fp16.safetensors"), metadata={"format": "pt"})
-    assert checkpoint.weight_variant(folder, "unet", "fp16") == "fp16"
-    assert checkpoint.weight_variant(folder, "unet", None) is None
+    assert model_folder.weight_variant(folder, "unet", LAYOUT, "fp16") == "fp16"
+    assert model_folder.weight_variant(folder, "unet", LAYOUT, None) is None
     path.unlink()
-    assert checkpoint.weight_variant(folder, "unet", None) == "fp16"
+    assert model_folder.weight_variant(folder, "unet", LAYOUT, None) == "fp16"
     assert str(load(folder).unet.dtype) == "torch.float32", "on a processor also half precision runs in single"
 
 
@@ -199,7 +200,7 @@ def test_the_names_of_sharded_and_variant_files_are_understood():
     stem = "diffusion_pytorch_model"
     names = {f"{stem}.safetensors.index.json", f"{stem}-00001-of-00002.safetensors", "other.safetensors",
              f"{stem}-00002-of-00002.safetensors", f"{stem}.fp16.safetensors", f"{stem}.bin"}
-    found = checkpoint.variants_of("unet", names)
+    found = model_folder.variants_of(stem, names)
     assert {variant: len(files) for variant, files in found.items()} == {None: 3, "fp16": 1}
 
 
