@@ -35,9 +35,9 @@ def asked(models_dir, **values):
     return resolve(VideoRequest(**request), catalog(models_dir))
 
 
-def test_a_request_becomes_frames_and_a_receipt_that_proves_them(engine, models_dir):
-    request = asked(models_dir, num_frames=3, width=40, height=24)
-    made = engine.generate(request, lambda _: None)
+def test_a_recipe_becomes_frames_and_a_receipt_that_proves_them(engine, models_dir):
+    recipe = asked(models_dir, num_frames=3, width=40, height=24)
+    made = engine.generate(recipe, lambda _: None)
     assert made.frames.shape == (3, 24, 40, 3)
     assert made.frames.dtype == np.uint8
     assert made.frames.flags.c_contiguous
@@ -67,8 +67,8 @@ def test_progress_names_every_step_and_every_frame(models_dir):
 
 @pytest.mark.parametrize(("phase", "done"), [("denoising", 1), ("denoising", 3), ("decoding", 4)])
 def test_cancel_ends_the_work_there_and_leaves_the_engine_warm(engine, models_dir, phase, done):
-    request = asked(models_dir)
-    before = engine.generate(request, lambda _: None)
+    recipe = asked(models_dir)
+    before = engine.generate(recipe, lambda _: None)
     seen = []
 
     def cancel(progress):
@@ -77,11 +77,11 @@ def test_cancel_ends_the_work_there_and_leaves_the_engine_warm(engine, models_di
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        engine.generate(request, cancel)
+        engine.generate(recipe, cancel)
     assert (seen[-1].phase, seen[-1].done) == (phase, done)
     assert engine.loaded == "tiny"
     loads = []
-    after = engine.generate(request, loads.append)
+    after = engine.generate(recipe, loads.append)
     assert "loading" not in {p.phase for p in loads}
     assert after.receipt == before.receipt
 
@@ -99,27 +99,27 @@ def test_cancel_while_loading_leaves_no_model_and_the_next_request_loads_it(mode
 
 
 def test_the_same_request_makes_the_same_bits_ten_times_out_of_ten(engine, models_dir):
-    request = asked(models_dir)
-    receipts = {json.dumps(engine.generate(request, lambda _: None).receipt.document()) for _ in range(10)}
+    recipe = asked(models_dir)
+    receipts = {json.dumps(engine.generate(recipe, lambda _: None).receipt.document()) for _ in range(10)}
     assert len(receipts) == 1
 
 
 def test_a_fresh_process_makes_the_same_bits(engine, models_dir):
-    request = asked(models_dir)
+    recipe = asked(models_dir)
     program = f"""
 import json, sys, torch
 from core.diffusion.engine import Engine
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.settings import Settings
 torch.set_num_threads({torch.get_num_threads()})
 engine = Engine(Settings.from_env({{}}, models_dir={str(models_dir)!r}, device="cpu"))
-made = engine.generate(VideoRequest.from_document(json.loads(sys.argv[1])), lambda _: None)
+made = engine.generate(Recipe(**json.loads(sys.argv[1])), lambda _: None)
 print(json.dumps(made.receipt.document()))
 """
-    done = subprocess.run([sys.executable, "-c", program, json.dumps(request.document())], cwd=REPOSITORY,
+    done = subprocess.run([sys.executable, "-c", program, json.dumps(recipe.document())], cwd=REPOSITORY,
                           capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == engine.generate(request, lambda _: None).receipt.document()
+    assert json.loads(done.stdout) == engine.generate(recipe, lambda _: None).receipt.document()
     assert done.stderr == "", "the libraries' chatter stays off the worker's stderr"
 
 
@@ -180,10 +180,10 @@ def test_the_studios_own_negative_prompt_is_not_remarked_on_however_little_the_m
     path = folder / "tokenizer" / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": 20}))
     engine = Engine(Settings.from_env({}, models_dir=tmp_path, device="cpu"))
-    request = asked(tmp_path)
-    assert request.negative_prompt == NEGATIVE_PROMPT
-    assert engine.generate(request, lambda _: None).notes == ()
-    own = engine.generate(replace(request, negative_prompt=f"{NEGATIVE_PROMPT}, cat"), lambda _: None).notes
+    recipe = asked(tmp_path)
+    assert recipe.negative_prompt == NEGATIVE_PROMPT
+    assert engine.generate(recipe, lambda _: None).notes == ()
+    own = engine.generate(replace(recipe, negative_prompt=f"{NEGATIVE_PROMPT}, cat"), lambda _: None).notes
     assert len(own) == 1 and own[0].startswith("The negative prompt has ")
 
 
@@ -219,12 +219,12 @@ def test_a_size_the_vae_cannot_make_is_refused_with_its_field(engine, models_dir
 
 
 def test_frames_that_do_not_fit_into_memory_end_in_a_sentence_and_leave_the_engine_warm(engine, models_dir):
-    request = asked(models_dir)
+    recipe = asked(models_dir)
     engine.load("tiny", lambda _: None)
     with pytest.raises(OutOfMemory, match="fewer frames"):  # latents of some 2 PB: no machine has them
-        engine.generate(replace(request, width=8 << 22, height=8 << 22), lambda _: None)
+        engine.generate(replace(recipe, width=8 << 22, height=8 << 22), lambda _: None)
     assert engine.loaded == "tiny"
-    assert engine.generate(request, lambda _: None).frames.shape[0] == 4
+    assert engine.generate(recipe, lambda _: None).frames.shape[0] == 4
 
 
 def test_what_torch_says_becomes_what_a_person_understands():
@@ -245,7 +245,8 @@ def test_a_gpu_that_is_lost_while_a_model_makes_way_for_another_loses_the_worker
 
     engine = Lost(Settings.from_env({}, device="cpu", models_dir=models_dir))
     engine.load("tiny", lambda _: None)
-    engine._model = replace(engine._model, spec=replace(engine._model.spec, key="another"))
+    source = engine._model.source
+    engine._model.source = replace(source, spec=replace(source.spec, key="another"))
     with pytest.raises(WorkerLost, match="while loading"):
         engine.load("tiny", lambda _: None)
 
