@@ -11,12 +11,13 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tiny import make_checkpoint
 
-from core.diffusion import hub
+from core.diffusion import hub, loader
 from core.diffusion.engine import Engine
-from core.diffusion.unet3d import loader
+from core.domain.recipe import Recipe
 from core.errors import Cancelled, DiskFull, ModelUnavailable
 from core.families.catalog import folder_on_disk
 from core.families.registry import MODELS
+from core.families.unet3d.layout import LAYOUT
 from core.operations import doctor
 from core.settings import Settings
 from core.studio import open_studio
@@ -143,7 +144,7 @@ def settings(tmp_path, **values):
 def test_only_what_is_loaded_is_fetched_and_progress_counts_its_bytes(server, place, repository, monkeypatch):
     monkeypatch.setattr(hub, "REPORT_INTERVAL_S", 0.0)
     seen = []
-    folder = hub.fetch(SPEC, False, seen.append, place)
+    folder = hub.fetch(SPEC, LAYOUT, False, seen.append, place)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert UNET in names
     assert not {name for name in names if name.endswith((".bin", ".md"))}
@@ -155,24 +156,22 @@ def test_only_what_is_loaded_is_fetched_and_progress_counts_its_bytes(server, pl
     assert counted[-1].done == total
     assert len(counted) > len(names)
     asked = len(server.requests)
-    assert hub.fetch(SPEC, True, seen.append, place) == folder
+    assert hub.fetch(SPEC, LAYOUT, True, seen.append, place) == folder
     assert len(server.requests) == asked, "what is there is not asked for again"
 
 
 def test_a_model_of_the_hub_runs_and_its_receipt_names_repository_and_commit(place, tmp_path, monkeypatch):
-    from core.domain.request import VideoRequest
-
     monkeypatch.setitem(MODELS, SPEC.key, SPEC)
     engine = Engine(settings(tmp_path), place)
-    request = VideoRequest("a red ball", "", SPEC.key, 2, 2, 5.0, 8, 1, 32, 32, "ddim", "exact")
-    receipt = engine.generate(request, lambda _: None).receipt
+    recipe = Recipe("a red ball", "", SPEC.key, 2, 2, 5.0, 8, 1, 32, 32, "ddim", "exact")
+    receipt = engine.generate(recipe, lambda _: None).receipt
     assert (receipt.model_source, receipt.model_revision) == ("somebody/tiny", COMMIT)
 
 
 def test_a_connection_that_breaks_is_taken_up_again_where_it_broke(server, place, repository):
     size = (repository / UNET).stat().st_size
     server.cut_after[UNET] = size // 4 + 1
-    folder = hub.fetch(SPEC, False, lambda _: None, place)
+    folder = hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     assert (folder / UNET).read_bytes() == (repository / UNET).read_bytes()
     starts = [int(ranges[6:-1]) for ranges in server.asked_for(UNET)]
     assert starts[0] == 0
@@ -191,13 +190,13 @@ def test_a_cancelled_download_goes_on_later_with_the_bytes_it_has(server, place,
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        hub.fetch(SPEC, False, cancel, place)
+        hub.fetch(SPEC, LAYOUT, False, cancel, place)
     kept = [p.stat().st_size for p in partial.glob("*.incomplete")]
     assert len(kept) == 1
     assert 0 < kept[0] < size
     server.requests.clear()
     seen = []
-    folder = hub.fetch(SPEC, False, seen.append, place)
+    folder = hub.fetch(SPEC, LAYOUT, False, seen.append, place)
     assert server.asked_for(UNET) == [f"bytes={kept[0]}-"]
     assert (folder / UNET).read_bytes() == (repository / UNET).read_bytes()
     assert not list(partial.glob("*.incomplete"))
@@ -207,19 +206,19 @@ def test_a_server_that_knows_no_ranges_is_read_from_the_beginning(server, place,
     server.ranges = False
     server.cut_after[UNET] = (repository / UNET).stat().st_size // 2
     with pytest.raises(ModelUnavailable, match="try again; what has arrived is kept"):
-        hub.fetch(SPEC, False, lambda _: None, place)
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     server.cut_after.clear()
-    folder = hub.fetch(SPEC, False, lambda _: None, place)
+    folder = hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     assert (folder / UNET).read_bytes() == (repository / UNET).read_bytes()
 
 
 def test_answers_without_bytes_end_the_download_with_a_sentence(server, place, repository):
     server.empty.add(UNET)
     with pytest.raises(ModelUnavailable, match="sends nothing of unet"):
-        hub.fetch(SPEC, False, lambda _: None, place)
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     assert len(server.asked_for(UNET)) == hub.ATTEMPTS
     server.empty.clear()
-    assert (hub.fetch(SPEC, False, lambda _: None, place) / UNET).is_file()
+    assert (hub.fetch(SPEC, LAYOUT, False, lambda _: None, place) / UNET).is_file()
 
 
 def test_a_cancel_is_met_between_answers_without_bytes(server, place):
@@ -230,18 +229,18 @@ def test_a_cancel_is_met_between_answers_without_bytes(server, place):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        hub.fetch(SPEC, False, cancel, place)
+        hub.fetch(SPEC, LAYOUT, False, cancel, place)
     assert len(server.asked_for(UNET)) == 1
 
 
 def test_an_answer_longer_than_the_file_ends_the_download_and_is_removed(server, place):
     server.longer.add(UNET)
     with pytest.raises(ModelUnavailable, match="sends more of unet"):
-        hub.fetch(SPEC, False, lambda _: None, place)
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     assert len(server.asked_for(UNET)) == 1
     assert not list((place.repository(SPEC) / "blobs").glob("*.incomplete"))
     server.longer.clear()
-    assert (hub.fetch(SPEC, False, lambda _: None, place) / UNET).is_file()
+    assert (hub.fetch(SPEC, LAYOUT, False, lambda _: None, place) / UNET).is_file()
 
 
 def test_bytes_that_are_not_those_of_the_hub_are_removed(server, place, repository):
@@ -250,8 +249,8 @@ def test_bytes_that_are_not_those_of_the_hub_are_removed(server, place, reposito
     blobs.mkdir(parents=True)
     (blobs / f"{sha}.incomplete").write_bytes(b"\0" * 1000)
     with pytest.raises(ModelUnavailable, match="arrived damaged"):
-        hub.fetch(SPEC, False, lambda _: None, place)
-    assert (hub.fetch(SPEC, False, lambda _: None, place) / UNET).is_file()
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
+    assert (hub.fetch(SPEC, LAYOUT, False, lambda _: None, place) / UNET).is_file()
 
 
 def test_an_index_that_names_other_classes_stops_before_the_weights(server, place, tmp_path):
@@ -260,7 +259,7 @@ def test_an_index_that_names_other_classes_stops_before_the_weights(server, plac
     (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["os", "system"]}))
     server.folder = folder
     with pytest.raises(ModelUnavailable, match="not allowed"):
-        hub.fetch(SPEC, False, lambda _: None, place)
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     assert [path for _, path, _ in server.requests] == [f"/somebody/tiny/resolve/{COMMIT}/model_index.json"]
 
 
@@ -270,14 +269,14 @@ def test_a_repository_of_pickles_is_refused(server, place, tmp_path):
     path.rename(path.with_suffix(".bin"))
     server.folder = folder
     with pytest.raises(ModelUnavailable, match="no safetensors of ModelScope 1.7B's vae"):
-        hub.fetch(SPEC, False, lambda _: None, place)
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "refused"), (404, "refused"), (503, "HTTP 503")])
 def test_a_hub_that_refuses_is_quoted(server, place, status, words):
     server.status = status
     with pytest.raises(ModelUnavailable, match=words):
-        hub.fetch(SPEC, False, lambda _: None, place)
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
 
 
 def test_no_hub_no_network_and_no_room_each_have_a_sentence(server, place, tmp_path, monkeypatch):
@@ -285,10 +284,10 @@ def test_no_hub_no_network_and_no_room_each_have_a_sentence(server, place, tmp_p
         loader.locate(SPEC, settings(tmp_path, offline=True), lambda _: None, place)
     assert server.requests == []
     with pytest.raises(ModelUnavailable, match="Check the connection"):
-        hub.fetch(SPEC, False, lambda _: None, replace(place, endpoint="http://127.0.0.1:9"))
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, replace(place, endpoint="http://127.0.0.1:9"))
     monkeypatch.setattr(hub, "SPARE_BYTES", 1 << 60)
     with pytest.raises(DiskFull, match="Make room"):
-        hub.fetch(SPEC, False, lambda _: None, place)
+        hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
 
 
 def test_a_fetched_model_is_on_disk_for_the_form_the_doctor_and_the_start(place, tmp_path, monkeypatch):
@@ -307,10 +306,10 @@ def test_a_fetched_model_is_on_disk_for_the_form_the_doctor_and_the_start(place,
 
     assert seen() == (False, False)
     with pytest.raises(Cancelled):
-        hub.fetch(SPEC, False, cancel, place)
+        hub.fetch(SPEC, LAYOUT, False, cancel, place)
     assert (place.repository(SPEC) / "snapshots" / COMMIT).is_dir()
     assert seen() == (False, False), "a part of it is not it"
-    folder = hub.fetch(SPEC, False, lambda _: None, place)
+    folder = hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     assert seen() == (True, True)
     assert folder_on_disk(ours.models_dir, place.cache, SPEC) == folder
     (folder / UNET).resolve().unlink()
