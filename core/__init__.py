@@ -1,3 +1,3 @@
 """The studio without its screens: nothing below this package imports streamlit."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

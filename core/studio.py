@@ -28,14 +28,16 @@ from core.jobs.queue.ledger import Ledger
 from core.library.atomic_files import disk_errors
 from core.library.comparison import Comparisons
 from core.library.examples import shipped, shipped_path
-from core.library.library import Facets, Finding, Library
+from core.library.library import Library
+from core.library.search.facets import Facets
 from core.library.search.query import Page, Query
 from core.library.search.saved_searches import SavedSearches
 from core.library.storage.contact_sheets import ContactSheets
 from core.library.storage.derived_files import DerivedFiles
+from core.library.verification import Finding
 from core.operations.acceptance import Acceptance
 from core.operations.bulk_actions import BulkActions
-from core.operations.import_export import ImportExport
+from core.operations.import_export import Transfer
 from core.operations.leadership import Leadership
 from core.operations.planner import Planner
 from core.operations.readiness import readiness
@@ -63,7 +65,7 @@ class Studio:
             undo.callback(self.ledger.close)
             self._leadership = Leadership(settings, self.ledger, role)
             self.derived = DerivedFiles(settings.data_dir / "derived")
-            self.import_export = ImportExport(self._leadership, self.derived)
+            self.transfer = Transfer(self._leadership, self.derived)
             self.comparisons = Comparisons(lambda: self.library, self.derived)
             self.bulk_actions = BulkActions(settings, self.ledger, self._leadership, self.regenerate)
             undo.pop_all()
@@ -300,7 +302,7 @@ class Studio:
 
     def add_examples(self) -> int:
         """Import every shipped example; returns how many there are."""
-        return len([self.import_export.import_mp4(shipped_path(video.id)) for video in shipped()])
+        return len([self.transfer.import_mp4(shipped_path(video.id)) for video in shipped()])
 
 
 @contextmanager

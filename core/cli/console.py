@@ -1,9 +1,10 @@
 """What the command line prints: the result on stdout, as lines or one JSON document, and messages on stderr."""
 
+import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from core.jobs.kinds.registry import KINDS
@@ -12,7 +13,11 @@ from core.jobs.queue.job import Job
 from core.library.folder_exchange import TransferStep
 from core.library.incoming import REFUSED
 from core.library.storage.trash import TrashPage
+from core.settings import Settings
 from core.studio import Studio
+
+Run = Callable[[Settings, argparse.Namespace], int]
+"""What a command runs: its exit status."""
 
 
 def say(text: str) -> None:
@@ -111,6 +116,6 @@ def show_trash(page: TrashPage, as_json: bool) -> None:
     """What is in the trash: a line, or an object, for each video."""
     rows = [{"id": each.id, "deleted": each.deleted, "bytes": each.bytes,
              "prompt": each.video.title if each.video else None} for each in page.videos]
-    lines = [f"{row['id']}  deleted {row['deleted'][:16].replace('T', ' ')} UTC  {(row['prompt'] or '')[:60]}"
-             for row in rows]
+    lines = [f"{each.id}  deleted {each.deleted[:16].replace('T', ' ')} UTC  "
+             f"{each.video.title[:60] if each.video else ''}" for each in page.videos]
     show({"total": page.total, "bytes": page.bytes, "videos": rows}, lines or ["The trash is empty."], as_json)

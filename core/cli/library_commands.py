@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from core.cli.console import follow_bulk, report, show, show_trash
+from core.cli.console import Run, follow_bulk, report, show, show_trash
 from core.domain.video import is_id
 from core.errors import NotFound, StudioError
 from core.library.search.entry import Entry
@@ -68,8 +68,8 @@ def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
     """Take in an MP4, from the recipe inside it, or every MP4 below a folder."""
     with open_studio(settings, "visit") as studio:
         if arguments.path.is_dir():
-            return report(studio.import_export.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
-        kept = studio.import_export.import_mp4(arguments.path, unknown=arguments.keep_unknown)
+            return report(studio.transfer.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
+        kept = studio.transfer.import_mp4(arguments.path, unknown=arguments.keep_unknown)
         path = studio.library.mp4_path(kept.video.id)
         show({**kept.video.document(), "path": str(path), "outcome": kept.outcome},
              [f"{kept.video.id}  {kept.outcome}  {path}"], arguments.json)
@@ -79,7 +79,7 @@ def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
 def export(settings: Settings, arguments: argparse.Namespace) -> int:
     """Copy the videos, or those that match, into a folder that another studio can open or import."""
     with open_studio(settings, "visit") as studio:
-        return report(studio.import_export.export(_query(studio, arguments), arguments.folder), arguments.json)
+        return report(studio.transfer.export(_query(studio, arguments), arguments.folder), arguments.json)
 
 
 def tag(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -151,10 +151,11 @@ def reindex(settings: Settings, arguments: argparse.Namespace) -> int:
 def searches(settings: Settings, arguments: argparse.Namespace) -> int:
     """The saved searches, by name."""
     with open_studio(settings, "visit") as studio:
-        rows = [{"name": saved.name, "query": saved.query.document()} for saved in studio.searches.all()]
-        lines = [f"{row['name']}: " + ", ".join(f"{name} {value}" for name, value in row["query"].items())
-                 for row in rows]
-        show(rows, lines or ["No searches are saved. Save one: python -m core save-search NAME --search TEXT"],
+        found = [(saved.name, saved.query.document()) for saved in studio.searches.all()]
+        lines = [f"{name}: " + ", ".join(f"{field} {value}" for field, value in query.items())
+                 for name, query in found]
+        show([{"name": name, "query": query} for name, query in found],
+             lines or ["No searches are saved. Save one: python -m core save-search NAME --search TEXT"],
              arguments.json)
     return 0
 
@@ -227,7 +228,7 @@ def _from_one(text: str) -> int:
     return number
 
 
-def add_commands(command: Callable[[str, Callable], argparse.ArgumentParser]) -> None:
+def add_commands(command: Callable[[str, Run], argparse.ArgumentParser]) -> None:
     """Add these commands to a command line; `command` adds one by its name and what runs it."""
     listing = command("list", list_videos)
     _search_options(listing)

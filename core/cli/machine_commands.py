@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 
-from core.cli.console import say, show
+from core.cli.console import Run, say, show
 from core.operations.doctor import estimates, examine
 from core.settings import REPOSITORY, Settings
 from core.studio import open_studio
@@ -51,7 +51,7 @@ def bench(settings: Settings, arguments: argparse.Namespace) -> int:
     return subprocess.run(command, check=False, cwd=REPOSITORY).returncode
 
 
-def add_commands(command: Callable[[str, Callable], argparse.ArgumentParser]) -> None:
+def add_commands(command: Callable[[str, Run], argparse.ArgumentParser]) -> None:
     """Add these commands to a command line; `command` adds one by its name and what runs it."""
     for name, run in (("models", models), ("doctor", doctor), ("dispatch", dispatch), ("bench", bench)):
         command(name, run)

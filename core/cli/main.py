@@ -5,11 +5,11 @@ Exit status: 0 ok, 1 failed, 2 bad input.
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
+import core
 from core.cli import library_commands, machine_commands, making_commands
-from core.cli.console import say
+from core.cli.console import Run, say
 from core.errors import BadRequest, StudioError
 from core.settings import Settings
 
@@ -22,9 +22,10 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="the library (or T2V_DATA_DIR)")
     root = argparse.ArgumentParser(prog="python -m core", parents=[shared],
                                    description="The Text-to-Video Studio, without a browser.")
+    root.add_argument("--version", action="version", version=f"Text-to-Video Studio {core.__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[Settings, argparse.Namespace], int]) -> argparse.ArgumentParser:
+    def command(name: str, run: Run) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=run.__doc__, description=run.__doc__, parents=[shared])
         sub.set_defaults(run=run)
         return sub
@@ -40,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments.json = getattr(arguments, "json", False)
     try:
         settings = Settings.from_env(data_dir=getattr(arguments, "data_dir", None))
-        return arguments.run(settings, arguments)
+        run: Run = arguments.run
+        return run(settings, arguments)
     except BadRequest as error:
         say(f"Refused. {error}")
         return 2

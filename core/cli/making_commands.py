@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from core.cli.console import follow, say, show
+from core.cli.console import Run, follow, say, show
 from core.domain.modes import MODES
 from core.domain.request import VideoRequest
 from core.families.registry import SCHEDULERS
@@ -99,7 +99,7 @@ def _request_options(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(f"--{name}", help=f"one of {', '.join(rows)}")
 
 
-def add_commands(command: Callable[[str, Callable], argparse.ArgumentParser]) -> None:
+def add_commands(command: Callable[[str, Run], argparse.ArgumentParser]) -> None:
     """Add these commands to a command line; `command` adds one by its name and what runs it."""
     _request_options(command("generate", generate))
     command("regenerate", regenerate).add_argument("id")

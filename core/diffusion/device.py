@@ -74,7 +74,7 @@ def _repeatable_cuda() -> None:
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.enable_cudnn_sdp(False)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over memory
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a pass over memory
 
 
 def dtype_of(device: torch.device) -> torch.dtype:

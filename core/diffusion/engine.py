@@ -244,7 +244,7 @@ class Engine:
 
         # 7. what ran
         receipt = Receipt(
-            noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames).hexdigest(),
+            noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames.data).hexdigest(),
             **vars(model.source.loaded_model), scheduler_config=origin.scheduler_config,
             environment=origin.environment, method=origin.method)
         peak_bytes = max(peak_bytes, devices.peak_memory_bytes(device) + model.recorded_bytes)

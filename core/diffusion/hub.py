@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from core.domain.models import ModelSpec
 from core.domain.progress import OnProgress, Progress
@@ -77,20 +77,21 @@ def fetch(spec: ModelSpec, layout: Layout, offline: bool, on_progress: OnProgres
         ModelUnavailable: offline, unreachable, refused, not safetensors, or arrived damaged.
         DiskFull: there is less room than the download needs.
     """
-    folder = place.repository(spec) / "snapshots" / spec.revision
+    repo_id, revision = spec.pinned
+    folder = place.repository(spec) / "snapshots" / revision
     if is_whole(folder, layout):
         return folder
     if offline:
         raise ModelUnavailable(f"{spec.title} is not on this machine, and the studio is offline (T2V_OFFLINE=1). "
                                "Unset it once so that the model can be fetched, or choose another model.")
     with _spoken(spec):
-        index = get_session().get(hf_hub_url(spec.repo_id, "model_index.json", revision=spec.revision,
+        index = get_session().get(hf_hub_url(repo_id, "model_index.json", revision=revision,
                                              endpoint=place.endpoint), headers=_headers(), timeout=TIMEOUT_S)
         hf_raise_for_status(index)
         model_folder.check_index(index.json(), spec.title, layout)
         on_progress(Progress("downloading"))
         files = wanted(spec, layout, HfApi(endpoint=place.endpoint).list_repo_tree(
-            spec.repo_id, recursive=True, revision=spec.revision))
+            repo_id, recursive=True, revision=revision))
         _Download(spec, place, files, on_progress).run()
     return folder
 
@@ -104,7 +105,7 @@ def is_whole(folder: Path, layout: Layout) -> bool:
     return True
 
 
-def wanted(spec: ModelSpec, layout: Layout, listing: Iterator[object]) -> list[RepoFile]:
+def wanted(spec: ModelSpec, layout: Layout, listing: Iterable[object]) -> list[RepoFile]:
     """The files of a repository that are loaded: configurations, tokenizer, and one set of safetensors a part.
 
     Raises:
@@ -134,6 +135,7 @@ class _Download:
 
     def __init__(self, spec: ModelSpec, place: Hub, files: list[RepoFile], on_progress: OnProgress) -> None:
         self._spec, self._place, self._files, self._on_progress = spec, place, files, on_progress
+        self._repo_id, self._revision = spec.pinned
         self._blobs = place.repository(spec) / "blobs"
         self._total = sum(file.size for file in files)
         self._finished = 0
@@ -149,9 +151,9 @@ class _Download:
                            "folder on a larger disk.")
         for file in self._files:
             if file.lfs is not None:
-                self._blob(file)
+                self._blob(file, file.lfs.sha256)
             # the blob is there by now: this links it into the snapshot; small files it fetches itself
-            hf_hub_download(self._spec.repo_id, file.path, revision=self._spec.revision,
+            hf_hub_download(self._repo_id, file.path, revision=self._revision,
                             cache_dir=self._place.cache, endpoint=self._place.endpoint, tqdm_class=_NoBar)
             self._finished += file.size
             self._report(0, now=True)
@@ -168,8 +170,8 @@ class _Download:
             self._next_report = time.monotonic() + REPORT_INTERVAL_S
             self._on_progress(Progress("downloading", self._finished + of_this_file, self._total))
 
-    def _blob(self, file: RepoFile) -> None:
-        blob = self._blobs / file.lfs.sha256
+    def _blob(self, file: RepoFile, sha256: str) -> None:
+        blob = self._blobs / sha256
         partial = blob.with_name(blob.name + ".incomplete")
         with self._alone(blob.name):
             if blob.exists():
@@ -190,7 +192,7 @@ class _Download:
                 self._report(have, now=True)  # also where a cancel is met
                 if have != file.size:
                     time.sleep(self._place.retry_wait_s)
-            self._accept(file, partial, blob)
+            self._accept(file, sha256, partial, blob)
 
     def _length(self, path: Path) -> int:
         return path.stat().st_size if path.exists() else 0
@@ -201,7 +203,7 @@ class _Download:
         if have > file.size:
             have = 0
         headers = {**_headers(), "Range": f"bytes={have}-"}
-        url = hf_hub_url(self._spec.repo_id, file.path, revision=self._spec.revision,
+        url = hf_hub_url(self._repo_id, file.path, revision=self._revision,
                          endpoint=self._place.endpoint)
         with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
             hf_raise_for_status(response)
@@ -220,13 +222,13 @@ class _Download:
                 out.flush()
                 os.fsync(out.fileno())
 
-    def _accept(self, file: RepoFile, partial: Path, blob: Path) -> None:
+    def _accept(self, file: RepoFile, sha256: str, partial: Path, blob: Path) -> None:
         digest = hashlib.sha256()
         with partial.open("rb") as read:
             for block in iter(lambda: read.read(1 << 20), b""):
                 digest.update(block)
                 self._report(file.size)
-        if digest.hexdigest() != file.lfs.sha256:
+        if digest.hexdigest() != sha256:
             partial.unlink()
             raise ModelUnavailable(f"{file.path} of {self._spec.title} arrived damaged and was removed. Try "
                                    "again; if it happens again, something on the way from the hub changes "
@@ -283,7 +285,7 @@ def _spoken(spec: ModelSpec) -> Iterator[None]:
         raise ModelUnavailable(f"The hub gives {spec.repo_id} only to people it knows. Accept its terms on the "
                                "hub's page, sign in with `hf auth login`, and try again.") from error
     except RevisionNotFoundError as error:
-        raise ModelUnavailable(f"The hub no longer has the version {spec.revision[:12]} of {spec.repo_id} that "
+        raise ModelUnavailable(f"The hub no longer has the version {spec.pinned[1][:12]} of {spec.repo_id} that "
                                "this studio knows. Update the studio.") from error
     except HfHubHTTPError as error:
         raise ModelUnavailable(f"The hub refused {spec.repo_id} (HTTP {error.response.status_code}). Try again "

@@ -97,7 +97,8 @@ def _afresh(why: str) -> str:
 def _header(data: bytes) -> dict[str, Any]:
     """Our own part of a safetensors header: its length in 8 bytes, then JSON."""
     (length,) = struct.unpack_from("<Q", data)
-    return json.loads(json.loads(data[8:8 + length])["__metadata__"]["state"])
+    header: dict[str, Any] = json.loads(json.loads(data[8:8 + length])["__metadata__"]["state"])
+    return header
 
 
 def _difference(before: dict[str, Any], now: StateOrigin) -> str:

@@ -45,7 +45,7 @@ def read(kind: type[T], document: Any, name: str = "document") -> T:
 
 
 @cache
-def _schema(kind: type) -> tuple[tuple[Field[Any], Any], ...]:
+def _schema(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
     hints = get_type_hints(kind)
     return tuple((field, hints[field.name]) for field in fields(kind) if field.init)
 

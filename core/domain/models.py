@@ -80,6 +80,13 @@ class ModelSpec:
     download_bytes: int = 0
     memory_bytes: int = 0
 
+    @property
+    def pinned(self) -> tuple[str, str]:
+        """Repository id and commit on the hub. Raises ValueError: the hub does not have it."""
+        if self.repo_id is None or self.revision is None:
+            raise ValueError(f"{self.key} is not on the hub")
+        return self.repo_id, self.revision
+
 
 @dataclass(frozen=True)
 class SchedulerSpec:

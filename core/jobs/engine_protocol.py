@@ -15,10 +15,21 @@ from core.domain.video import Runtime
 class Made(Protocol):
     """What an engine hands over: frames uint8 (F, H, W, 3), what ran, seconds a phase, sentences to show."""
 
-    frames: np.ndarray
-    receipt: Receipt
-    runtime: Runtime
-    notes: tuple[str, ...]
+    @property
+    def frames(self) -> np.ndarray:
+        """(F, H, W, 3) uint8."""
+
+    @property
+    def receipt(self) -> Receipt:
+        """What ran."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """Seconds a phase."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences to show."""
 
 
 class Engine(Protocol):

@@ -45,7 +45,7 @@ class Comparison:
     a_sha256: str
     b_sha256: str
     num_frames: int
-    fps: int
+    fps: float
     width: int
     height: int
     panels: tuple[Panel, ...]
@@ -63,10 +63,10 @@ class Comparison:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Comparison":
         """Read what was kept; raises TypeError or KeyError when it is something else."""
-        values = {f.name: document[f.name] for f in fields(cls)}
+        values: dict[str, Any] = {f.name: document[f.name] for f in fields(cls)}
         panels = tuple(Panel(**panel) for panel in values.pop("panels"))
-        lists = {name: tuple(values.pop(name)) for name in ("psnr_db", "ssim", "notes")}
-        return cls(**values, **lists, panels=panels)
+        values |= {name: tuple(values[name]) for name in ("psnr_db", "ssim", "notes")}
+        return cls(**values, panels=panels)
 
 
 class Comparisons:
@@ -106,11 +106,11 @@ class Comparisons:
         return path
 
     def _kept(self, a: Video, b: Video) -> Comparison | None:
-        paths = [self._derived.find(_name(a, b, suffix)) for suffix in (".mp4", ".json")]
+        clip, measured = (self._derived.find(_name(a, b, suffix)) for suffix in (".mp4", ".json"))
         try:
-            for path in filter(None, paths):
+            for path in filter(None, (clip, measured)):
                 os.utime(path)  # what was not looked at for longest goes first
-            return Comparison.from_document(orjson.loads(paths[1].read_bytes())) if all(paths) else None
+            return Comparison.from_document(orjson.loads(measured.read_bytes())) if clip and measured else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 

@@ -24,7 +24,7 @@ class Deleting:
     """
 
     def __init__(self, video_files: VideoFiles, trash: Trash, derived: DerivedFiles, days: int,
-                 changing: Callable[[], AbstractContextManager], catalogue: Callable[[], Catalogue]) -> None:
+                 changing: Callable[[], AbstractContextManager[None]], catalogue: Callable[[], Catalogue]) -> None:
         self.days = days
         self._video_files = video_files
         self._trash = trash

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from core.domain.video import Video
 from core.errors import NewerLibrary, ReadOnly
@@ -158,7 +159,7 @@ class Library:
 
     def verify(self, ids: Iterable[str] | None = None) -> list[Finding]:
         """Compare files with sidecars, every byte; all videos when no ids are given. Raises NotFound."""
-        still: AbstractContextManager = self._changing if self.writable else nullcontext()
+        still: AbstractContextManager[Any] = self._changing if self.writable else nullcontext()
         return list(examine(self._video_files, None if ids is None else set(ids), still, settled=self.writable))
 
     # Changing

@@ -5,7 +5,7 @@ publish or a delete that a crash cut short, and goes; any other without an MP4 l
 aside in `library/lost`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import ClipError, DamagedVideo, DiskFull, NotFound, ReadOnly, StudioError
@@ -75,8 +75,8 @@ class Sweep:
         dropped = 0 if same else len({row.id for row in before} - {entry.id for entry in self._entries})
         if why or dropped or self._count["added"]:
             self._index.replace_all(self._entries)
-        report = OpeningReport(videos=len(self._entries), dropped=dropped, **self._count)
-        return OpeningReport(**{**vars(report), "sentences": self._sentences(report, why)})
+        report = replace(OpeningReport(), videos=len(self._entries), dropped=dropped, **self._count)
+        return replace(report, sentences=self._sentences(report, why))
 
     def _folder(self, folder: Folder) -> None:
         if self._mend:
@@ -113,8 +113,11 @@ class Sweep:
         except ReadOnly:
             self._count["newer"] += 1
             seen = None if row is not None and row.sidecar_ns == -stamp else glimpse(self._video_files, video_id)
-            entry = row if seen is None else Entry.of(seen, -stamp)
-            if entry is None:
+            if seen is not None:
+                entry = Entry.of(seen, -stamp)
+            elif row is not None:
+                entry = row
+            else:
                 return
         self._count["added"] += entry != row
         self._entries.append(entry)

@@ -49,14 +49,14 @@ def load(data: bytes) -> dict[str, Any]:
     return document
 
 
-def video_of(document: dict[str, Any]) -> Video:
+def video_of(document: Any) -> Video:
     """The video a sidecar describes, every value of its type.
 
     Raises:
         DamagedVideo: not a sidecar, or values missing or of the wrong type.
         ReadOnly: written by a newer studio.
     """
-    schema = document.get("schema")
+    schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, int):
         raise DamagedVideo("This is not a sidecar of the studio.")
     if schema > SCHEMA:

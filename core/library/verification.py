@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.domain.video import Video
 from core.errors import DamagedVideo, NotFound, ReadOnly
@@ -57,7 +58,7 @@ def whole(video_files: VideoFiles, trash: Trash, video_id: str, indexed: bool) -
     return video
 
 
-def examine(video_files: VideoFiles, ids: set[str] | None, still: AbstractContextManager,
+def examine(video_files: VideoFiles, ids: set[str] | None, still: AbstractContextManager[Any],
             settled: bool) -> Iterator[Finding]:
     """Everything amiss with these videos (None: all), oldest month first.
 

@@ -22,7 +22,7 @@ def _quietly(_done: int, _total: int) -> None:
     """Nobody watches."""
 
 
-class ImportExport:
+class Transfer:
     """What goes in and out of the library that `leading` leads or reads. Safe in threads."""
 
     def __init__(self, leadership: Leadership, derived: DerivedFiles) -> None:
@@ -31,7 +31,7 @@ class ImportExport:
 
     # Out
 
-    def export_format(self, video_id: str, kind: str, on_frame: OnFrame = _quietly) -> Path:
+    def rendition(self, video_id: str, kind: str, on_frame: OnFrame = _quietly) -> Path:
         """The video in another form, made now unless it is still there from before.
 
         Args:
@@ -47,7 +47,7 @@ class ImportExport:
         return self._derived.get(self._name(video, kind),
                                  lambda path: EXPORT_FORMATS[kind].make(video, mp4, path, on_frame))
 
-    def has_export_format(self, video: Video, kind: str) -> bool:
+    def has_rendition(self, video: Video, kind: str) -> bool:
         """Whether that form is still there from before."""
         return self._derived.find(self._name(video, kind)) is not None
 
@@ -61,7 +61,7 @@ class ImportExport:
             BadRequest: the folder is not one to export into.
             DiskFull, ReadOnly, StudioError: the disk said no; what was copied before is whole.
         """
-        return export(self._leadership.library, self._leadership.library.found(query), folder)
+        return export(self._leadership.library, tuple(self._leadership.library.found(query)), folder)
 
     # In
 

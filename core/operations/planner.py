@@ -49,9 +49,9 @@ class Planner:
 
     def foresee(self, video_id: str) -> Forecast:
         """What this machine would do differently from the one that made the video, before running it."""
-        status = self._worker()
-        return expected_causes(self._library().get(video_id).receipt, status and status.environment,
-                               status and status.warm, self._models())
+        status = self._worker() or WorkerStatus()
+        return expected_causes(self._library().get(video_id).receipt, status.environment, status.warm,
+                               self._models())
 
     def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
         """Words of the prompt that the model's own word list does not have; none where it ships no list."""

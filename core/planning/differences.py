@@ -38,10 +38,10 @@ def expected_causes(receipt: Receipt, now: Environment | None, warm: LoadedModel
     causes: tuple[str, ...] = ()
     if receipt.model not in models:
         causes += (f"the model {receipt.model} is not known here",)
-    same_model = warm is not None and warm.model == receipt.model
-    if same_model:
-        causes += model_causes(receipt, warm)
-    known = now is not None and same_model
+    same = warm if warm is not None and warm.model == receipt.model else None
+    if same is not None:
+        causes += model_causes(receipt, same)
+    known = now is not None and same is not None
     if now is None:
         now = replace(before, versions={**before.versions, **_other_versions(before.versions)})
     mode = MODES.get(receipt.method.get("mode", ""))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from core.errors import NotFound, StudioError
 from core.library.library import Library
@@ -45,7 +45,8 @@ def archive(members: Iterable[Member], large: int = _LARGE, many: int = _MANY) -
         large, many: from which number of bytes and of files on the 64-bit form is used.
     """
     missing: list[str] = []
-    with tempfile.SpooledTemporaryFile(_INLINE) as listed:
+    with tempfile.SpooledTemporaryFile(_INLINE) as spool:
+        listed = cast(BinaryIO, spool)
         writing = _Writing(listed, large)
         for member in members:
             try:
@@ -59,9 +60,9 @@ def archive(members: Iterable[Member], large: int = _LARGE, many: int = _MANY) -
                 yield from writing.member(member, file)
         if missing:
             text = "These files were gone or damaged when the archive was made:\n" + "\n".join(missing) + "\n"
-            with tempfile.SpooledTemporaryFile(_INLINE) as file:
-                file.write(text.encode())
-                yield from writing.member(Member(MISSING, None, datetime.now(UTC)), file)
+            with tempfile.SpooledTemporaryFile(_INLINE) as said:
+                said.write(text.encode())
+                yield from writing.member(Member(MISSING, None, datetime.now(UTC)), cast(BinaryIO, said))
         size = listed.tell()
         listed.seek(0)
         while chunk := listed.read(CHUNK):
@@ -85,6 +86,7 @@ def members(library: Library, video_ids: Iterable[str], slug: Callable[[str], st
             video = None  # its files may be there all the same
         name = f"{slug(video.title)}-{video_id}" if video else video_id
         for suffix, path_of in ((".mp4", library.mp4_path), (".json", library.sidecar_path)):
+            path: Path | None
             try:
                 path = path_of(video_id)
             except NotFound:

@@ -52,7 +52,7 @@ def routes(studio: Callable[[], Studio]) -> list[Route]:
         Route("/app/static/video/{id}.json", media.sidecar),
         Route("/app/static/poster/{id}.webp", media.poster),
         Route("/app/static/animation/{id}.webp", media.animation),
-        Route("/app/static/export/{kind}/{id}", media.export_format),
+        Route("/app/static/export/{kind}/{id}", media.rendition),
         Route("/app/static/comparison/{a}_{b}.mp4", media.comparison),
         Route("/app/static/archive/{name}.zip", media.archive),
         Route("/app/static/preview/{id}.webp", media.preview),
@@ -86,12 +86,12 @@ class Media:
         """The video as a small moving picture."""
         return self._file(request, lambda id: self._studio().library.animation_path(id), "image/webp", _KEPT)
 
-    def export_format(self, request: Request) -> Response:
+    def rendition(self, request: Request) -> Response:
         """The video in another form. Why it cannot be made is said in a sentence."""
         kind = request.path_params["kind"]
         if kind not in EXPORT_FORMATS:
             return self.nothing(request)
-        return self._file(request, lambda id: self._studio().import_export.export_format(id, kind),
+        return self._file(request, lambda id: self._studio().transfer.rendition(id, kind),
                           EXPORT_FORMATS[kind].media_type, _REVALIDATED, EXPORT_FORMATS[kind].suffix)
 
     def comparison(self, request: Request) -> Response:

@@ -48,7 +48,7 @@ def _good_copy(studio: Studio, video_id: str) -> None:
         return
     st.session_state.copy_tried = file.file_id
     try:
-        kept = studio.import_export.import_bytes(file.getbuffer(), file.name)
+        kept = studio.transfer.import_bytes(file.getbuffer(), file.name)
     except StudioError as error:
         show_error(error)
         return
@@ -67,7 +67,7 @@ def _came(kept: ImportResult, video_id: str, name: str) -> None:
 
 def _renew(studio: Studio, video_id: str) -> None:
     try:
-        kept = studio.import_export.renew_settings(video_id)
+        kept = studio.transfer.renew_settings(video_id)
     except StudioError as error:
         show_error(error)
         return

@@ -49,7 +49,7 @@ def _rendition(video: Video, kind: str, place: str) -> None:
     title, studio = EXPORT_FORMATS[kind].title, current_studio()
     pixels = video.result.num_frames * video.result.width * video.result.height
     slot = st.empty()
-    if pixels > QUICK_PIXELS and not studio.import_export.has_export_format(video, kind):
+    if pixels > QUICK_PIXELS and not studio.transfer.has_rendition(video, kind):
         if not slot.button(f"Make {title}", icon=_ICONS[kind], key=f"make_{kind}_{place}", width="stretch",
                            help=f"{_SAID[kind]}. This takes a moment."):
             return
@@ -61,7 +61,7 @@ def _rendition(video: Video, kind: str, place: str) -> None:
             bar.progress(done / total, f"{title}: frame {done} of {total}")
 
         try:
-            studio.import_export.export_format(video.id, kind, tell)
+            studio.transfer.rendition(video.id, kind, tell)
         except StudioError as error:
             show_error(error)
             return

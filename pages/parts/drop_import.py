@@ -54,7 +54,7 @@ def bring_in(studio: Studio) -> None:
 def _take(studio: Studio, file: Any) -> Brought:
     unknown = file.file_id in st.session_state.get("keep_unknown", ())
     try:
-        kept = studio.import_export.import_bytes(file.getbuffer(), file.name, unknown)
+        kept = studio.transfer.import_bytes(file.getbuffer(), file.name, unknown)
     except StudioError as error:
         return Brought(file.name, reason=str(error), foreign=isinstance(error, Foreign) and not unknown)
     return Brought(file.name, kept.outcome, kept.video.id, kept.video.title)

@@ -64,7 +64,7 @@ def _export(studio: Studio, query: Query) -> None:
                       help="On the machine the studio runs on. What is there already is not copied again.")
         begun = st.button("Export", icon=":material/folder_copy:", key="export", disabled=not found)
     if begun:
-        _follow("export", lambda folder: studio.import_export.export(query, folder), st.session_state.export_folder)
+        _follow("export", lambda folder: studio.transfer.export(query, folder), st.session_state.export_folder)
 
 
 def _import(studio: Studio) -> None:
@@ -77,7 +77,7 @@ def _import(studio: Studio) -> None:
         begun = st.button("Import", icon=":material/drive_folder_upload:", key="import",
                           disabled=only_looking() or not st.session_state.import_folder.strip())
     if begun:
-        _follow("import", studio.import_export.import_folder, st.session_state.import_folder)
+        _follow("import", studio.transfer.import_folder, st.session_state.import_folder)
 
 
 def _follow(name: str, begin: Callable[[Path], Iterator[Step]], text: str) -> None:

@@ -29,8 +29,8 @@ from core.families.cost import RESIDENT, SEQUENTIAL_OFFLOAD
 class UNet3DModel:
     """See `core.diffusion.model.Model`."""
 
-    def __init__(self, found: Found, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel,
-                 unet: UNet3DConditionModel, vae: AutoencoderKL, record: Record | None = None) -> None:
+    def __init__(self, found: Found, tokenizer: Any, text_encoder: Any, unet: Any, vae: Any,
+                 record: Record | None = None) -> None:
         """record: how steps are recorded, to be replayed; None: on a GPU as CUDA graphs, on a processor not."""
         self.source, self.shape = found.source, found.shape
         self.parts = Parts(text_encoder, unet, vae)

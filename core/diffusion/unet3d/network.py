@@ -139,6 +139,7 @@ class Network:
                     x = layer.upsampler(functional.interpolate(x, size=skips[-1].shape[-2:], mode="nearest"))
         with self._around(unet.conv_norm_out, unet.conv_out):
             x = unet.conv_out(functional.silu(unet.conv_norm_out(x), inplace=True))
+        assert deep is not None, "the way up has no layer"
         return x.unflatten(0, (-1, frames)).permute(0, 2, 1, 3, 4), deep
 
     def _step(self, step: Any, x: torch.Tensor, frames: int, time: torch.Tensor, prompts: Prompts) -> torch.Tensor:
@@ -163,7 +164,7 @@ def lay_out(module: torch.nn.Module, wanted: bool) -> None:
         elif isinstance(part, torch.nn.Linear):
             part.__dict__.pop("forward", None)
             if wanted:
-                part.forward = partial(_linear, part)
+                part.__dict__["forward"] = partial(_linear, part)
 
 
 def _linear(module: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:

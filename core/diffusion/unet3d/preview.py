@@ -1,7 +1,9 @@
 """How latents of the family become colours in a preview: by the model's own map, or by one that is known."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from core.diffusion.preview import Factors
 
@@ -13,13 +15,18 @@ def factors_for(folder: Path, channels: int, scaling_factor: float) -> Factors:
     """The map of a checkpoint: its own `preview.json`; that of Stable Diffusion; else shades of grey."""
     try:
         document = json.loads((folder / "preview.json").read_text(encoding="utf-8"))
-        own = Factors(tuple(tuple(float(v) for v in row) for row in document["factors"]),
-                      tuple(float(v) for v in document["bias"]))
-        if len(own.matrix) == channels and {len(row) for row in (*own.matrix, own.bias)} == {3}:
+        own = Factors(tuple(_colour(row) for row in document["factors"]), _colour(document["bias"]))
+        if len(own.matrix) == channels:
             return own
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no map of its own, or none that can be read
     if channels == 4 and abs(scaling_factor - 0.18215) < 1e-6:
         # ComfyUI's latent_formats.py: rgb = (latents · F + 1) / 2
-        return Factors(tuple(tuple(value / 2 for value in row) for row in _SD1_FACTORS))
+        return Factors(tuple((red / 2, green / 2, blue / 2) for red, green, blue in _SD1_FACTORS))
     return Factors(((0.25 / channels,) * 3,) * channels)
+
+
+def _colour(values: Sequence[Any]) -> tuple[float, float, float]:
+    """Red, green and blue. Raises ValueError, TypeError: it is not three numbers."""
+    red, green, blue = map(float, values)
+    return red, green, blue

@@ -59,7 +59,8 @@ def _values_a_place(shape: UNetShape) -> int:
     the outputs that wait for the way up.
     """
     entrance = 20 * 8 * shape.attention_head_dim + shape.block_out_channels[0] + 3 * shape.in_channels
-    found, kept, scale = [entrance], shape.block_out_channels[0], 1.0
+    found: list[float] = [entrance]
+    kept, scale = float(shape.block_out_channels[0]), 1.0
     for kind, channels in zip(shape.down_block_types, shape.block_out_channels, strict=True):
         if "CrossAttn" in kind:
             found.append(kept + 20 * channels * scale)

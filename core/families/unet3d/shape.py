@@ -64,7 +64,7 @@ class Architecture:
     @property
     def pixels_per_latent(self) -> int:
         """Pixels along a side that one latent becomes."""
-        return 2 ** (len(self.vae.block_out_channels) - 1)
+        return 1 << (len(self.vae.block_out_channels) - 1)
 
 
 def architecture(folder: Path | None) -> Architecture:

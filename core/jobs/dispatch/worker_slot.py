@@ -104,9 +104,9 @@ class WorkerSlot:
         self._silent_since = None
         self._was_ready = self._was_ready or status.state != STARTING
         self.status = status
-        for job_id, attempt, _ in status.finished:
-            if self._attempt is None or (job_id, attempt) != self._attempt.key:
-                self._executor.call(self._worker, "ack", job_id, attempt)  # nobody waits for it any more
+        for job_id, number, _ in status.finished:
+            if self._attempt is None or (job_id, number) != self._attempt.key:
+                self._executor.call(self._worker, "ack", job_id, number)  # nobody waits for it any more
         return status
 
     def _lose(self, sentence: str) -> None:
@@ -182,7 +182,7 @@ class WorkerSlot:
         reach("jobs:started")
 
     def _follow(self, attempt: Attempt, status: WorkerStatus) -> None:
-        if any((job_id, attempt) == attempt.key for job_id, attempt, _ in status.finished):
+        if attempt.key in {(job_id, number) for job_id, number, _ in status.finished}:
             self._conclude(attempt)
         elif (status.job_id, status.attempt) != attempt.key:
             self._start(attempt)  # it was never heard

@@ -80,7 +80,9 @@ class _Line:
     """The two pipes to one process: questions out, answers in, each answer handed to who waits for it."""
 
     def __init__(self, process: subprocess.Popen[bytes], on_news: Callable[[], None]) -> None:
+        assert process.stdin is not None and process.stdout is not None, "both are pipes"
         self.process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
         self._on_news = on_news
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -124,12 +126,12 @@ class _Line:
         self._questions.put(None)
         self._writer.join()
         self._reader.join()
-        self.process.stdout.close()
+        self._stdout.close()
 
     def _write(self) -> None:
         """In a thread of its own, because a frozen process takes nothing once its pipe is full."""
         try:
-            with self.process.stdin as pipe:
+            with self._stdin as pipe:
                 while (question := self._questions.get()) is not None:
                     pipe.write(question)
                     pipe.flush()
@@ -137,7 +139,7 @@ class _Line:
             pass  # the pipe is broken or closed: the reader notices the same, and says so
 
     def _read(self) -> None:
-        for line in self.process.stdout:
+        for line in self._stdout:
             try:
                 document = json.loads(line)
             except ValueError:

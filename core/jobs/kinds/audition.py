@@ -265,8 +265,8 @@ def _pack(tiles: Tiles, origin: str, inside: bytes) -> bytes:
     """Tiles, and the engine's own checkpoint of the seed after them."""
     arrays = {f"clip_{number}": clip for number, clip in enumerate(tiles.clips) if clip is not None}
     out = io.BytesIO()
-    np.savez(out, about=json.dumps([origin, tiles.noise_sha256]),
-             inside=np.frombuffer(inside, np.uint8), **arrays)
+    arrays |= {"about": np.array(json.dumps([origin, tiles.noise_sha256])), "inside": np.frombuffer(inside, np.uint8)}
+    np.savez(out, allow_pickle=False, **arrays)
     return out.getvalue()
 
 

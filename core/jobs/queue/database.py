@@ -50,20 +50,20 @@ class Database:
         self._writing = threading.RLock()
         self._reading = threading.Lock()
 
-    def read(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of one SELECT; never waits for a writer."""
         with self._reading, spoken():
-            return self._reader.execute(sql, values).fetchall()
+            return list(map(dict, self._reader.execute(sql, values)))
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run one statement and commit it; the number of rows it changed."""
         with self._writing, spoken():
             return self._writer.execute(sql, values).rowcount
 
-    def change(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def change(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Run one statement with RETURNING and commit it; the rows it changed."""
         with self._writing, spoken():
-            return self._writer.execute(sql, values).fetchall()
+            return list(map(dict, self._writer.execute(sql, values)))
 
     def close(self) -> None:
         """Close both connections; using the database afterwards is an error."""
@@ -156,9 +156,9 @@ def _set_aside(path: Path) -> Path:
     return kept
 
 
-def readable_rows(path: Path, table: str) -> list[sqlite3.Row]:
+def readable_rows(path: Path, table: str) -> list[dict[str, Any]]:
     """What can still be read of a table of a damaged file: from its front, then from its back."""
-    found: dict[int, sqlite3.Row] = {}
+    found: dict[int, dict[str, Any]] = {}
     for order in ("ASC", "DESC"):
         try:
             connection = sqlite3.connect(path, isolation_level=None)
@@ -167,7 +167,7 @@ def readable_rows(path: Path, table: str) -> list[sqlite3.Row]:
         connection.row_factory = sqlite3.Row
         try:
             for row in connection.execute(f"SELECT rowid AS place, * FROM {table} ORDER BY rowid {order}"):
-                found.setdefault(row["place"], row)
+                found.setdefault(row["place"], dict(row))
         except sqlite3.Error:
             pass  # the damage begins here; what came before it is kept
         finally:

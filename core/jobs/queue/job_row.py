@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from core.jobs.kinds.registry import read_task
+from core.jobs.kinds.registry import task_in
 from core.jobs.queue.job import Job, now
 from core.jobs.queue.schema import task_of_older
 
@@ -20,15 +20,15 @@ def values_of(job: Job) -> tuple[Any, ...]:
 
 
 def job_of(row: Mapping[str, Any]) -> Job:
-    """The job of a row.
+    """The job of a row; of a task that cannot be read here `core.jobs.kinds.unknown.Unknown`.
 
     Raises:
         StudioError, ValueError, TypeError, LookupError, AttributeError: the row is damaged.
     """
-    values = {name: row[name] for name in COLUMNS if name in row.keys()}  # noqa: SIM118 (an older file has fewer)
+    values = {name: row[name] for name in COLUMNS if name in row}  # an older file has fewer
     if "task" not in values:
         values["task"] = task_of_older(row)
-    values["task"] = read_task(json.loads(values["task"]))
+    values["task"] = task_in(values["task"])
     for wish in ("cancel_requested", "pause_requested"):
         values[wish] = bool(values.get(wish))
-    return Job(**values, position=row["position"] if "position" in row.keys() else 0)  # noqa: SIM118
+    return Job(**values, position=row.get("position", 0))

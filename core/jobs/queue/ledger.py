@@ -20,6 +20,7 @@ from core.domain.progress import Progress
 from core.domain.task import Task
 from core.domain.video import new_id
 from core.errors import BadRequest, NotFound, StudioError, revive, written
+from core.jobs.kinds.unknown import Unknown
 from core.jobs.queue.bulk_queue import BulkQueue
 from core.jobs.queue.command import Command
 from core.jobs.queue.database import Database, readable_rows
@@ -220,8 +221,9 @@ class Ledger:
 
     def command(self, kind: str, args: dict[str, Any]) -> int:
         """Ask the process that owns the library to do something; the command's id."""
-        return self._database.change("INSERT INTO commands (kind, args, created) VALUES (?, ?, ?) RETURNING id",
-                                     (kind, json.dumps(args), now()))[0]["id"]
+        rows = self._database.change("INSERT INTO commands (kind, args, created) VALUES (?, ?, ?) RETURNING id",
+                                     (kind, json.dumps(args), now()))
+        return int(rows[0]["id"])
 
     def next_command(self) -> Command | None:
         """Claim the oldest command that waits, or None."""
@@ -275,7 +277,7 @@ class Ledger:
                 job = job_of(row)
             except (StudioError, ValueError, TypeError, LookupError, AttributeError):
                 continue  # this row is part of the damage
-            if job.state in UNFINISHED:
+            if job.state in UNFINISHED and not isinstance(job.task, Unknown):
                 self._insert(replace(job, state=PAUSED if job.state == PAUSED else QUEUED), None)
                 saved += 1
         return (f"The queue's file was damaged and has been set aside as {damaged.name}. "

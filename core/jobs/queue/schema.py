@@ -116,7 +116,7 @@ def _keep_a_copy(path: Path, version: int) -> None:
 
 
 def _write_tasks(connection: sqlite3.Connection) -> None:
-    for row in connection.execute("SELECT * FROM jobs").fetchall():
+    for row in [dict(row) for row in connection.execute("SELECT * FROM jobs")]:
         try:
             task = task_of_older(row)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -134,7 +134,7 @@ def task_of_older(row: Mapping[str, Any]) -> str:
     Raises:
         ValueError, TypeError, LookupError, AttributeError: the row is damaged.
     """
-    values = {name: row[name] for name in _BEFORE_TASKS if name in row.keys()}  # noqa: SIM118 (an sqlite3.Row)
+    values = {name: row[name] for name in _BEFORE_TASKS if name in row}
     recipe = json.loads(values["request"])
     if values["kind"] == "audition":
         return json.dumps({"kind": "audition", "recipe": recipe, **json.loads(values["audition"])})

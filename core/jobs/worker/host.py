@@ -124,7 +124,8 @@ class WorkerHost:
         for order in [order for order in self._orders if (order.job_id, order.attempt) == (job_id, attempt)]:
             self._orders.remove(order)
             self._finish(order, outcome)
-        return bool(self._current) and (self._current.job_id, self._current.attempt) == (job_id, attempt)
+        current = self._current
+        return current is not None and (current.job_id, current.attempt) == (job_id, attempt)
 
     def take(self, job_id: str, attempt: int) -> Outcome | None:
         """What came of that attempt, or None; it stays here until `ack`."""
@@ -165,9 +166,8 @@ class WorkerHost:
         order: _Order | None = None
         while not self._closed:
             try:
-                if self._renderer is None:
-                    self._get_ready()
-                outcome = self._do(order) if order else None
+                renderer = self._renderer or self._get_ready()
+                outcome = self._do(renderer, order) if order else None
             except Paused:
                 outcome = self._paused()
             except Cancelled:
@@ -181,27 +181,29 @@ class WorkerHost:
                 outcome = Outcome("failed", type(error).__name__, _UNFORESEEN.format(type(error).__name__))
             order = self._next(order, outcome)
 
-    def _get_ready(self) -> None:
-        self._renderer = self._build()
-        machine, resources = self._renderer.environment, self._renderer.resources()
+    def _get_ready(self) -> "Renderer":
+        self._renderer = renderer = self._build()
+        machine, resources = renderer.environment, renderer.resources()
         with self._changed:
             self._status = replace(self._status, state=BUSY if self._status.job_id else IDLE, environment=machine,
                                    device=machine.device, device_name=machine.device_name, error="",
                                    resources=resources)
         self._on_news()
+        return renderer
 
-    def _do(self, order: _Order) -> Outcome:
+    def _do(self, renderer: "Renderer", order: _Order) -> Outcome:
         if not order.job_id:
             with self._changed:
                 if not self._status.job_id:
                     self._status = replace(self._status, state=LOADING, progress=Progress("loading"), error="")
-            self._renderer.load(order.model, self._on_progress)
+            renderer.load(order.model, self._on_progress)
             with self._changed:
                 self._finish(order, Outcome("done"))  # it can be had now; nobody waits for what follows
             self._on_news()
-            self._renderer.prepare(self._make_way)
+            renderer.prepare(self._make_way)
             return Outcome("done")
-        rendered = self._renderer.render(order.task, order.head, self._on_progress, order.checkpoint,
+        assert order.head is not None
+        rendered = renderer.render(order.task, order.head, self._on_progress, order.checkpoint,
                                          self._on_checkpoint)
         return Outcome("done", reason=" ".join(rendered.notes), document=rendered.document,
                        file=rendered.file)
@@ -226,14 +228,15 @@ class WorkerHost:
                 self._outbox.popitem(last=False)
         if order is self._current:
             self._current = None
-        ready = self._renderer is not None
-        problem = outcome.reason if outcome.kind in ("failed", "lost") and (not ready or not order.job_id) else ""
+        renderer = self._renderer
+        unasked = renderer is None or order is None or not order.job_id
+        problem = outcome.reason if outcome.kind in ("failed", "lost") and unasked else ""
         waiting = self._orders[0] if self._orders else None
         self._status = replace(
-            self._status, model=self._renderer.loaded if ready else "", error=problem,
-            warm=self._renderer.warm if ready else None,
-            resources=self._renderer.resources() if ready else None,
-            state=(BUSY if ready else STARTING) if waiting else LOADING if self._current else IDLE,
+            self._status, model=renderer.loaded if renderer else "", error=problem,
+            warm=renderer.warm if renderer else None,
+            resources=renderer.resources() if renderer else None,
+            state=(BUSY if renderer else STARTING) if waiting else LOADING if self._current else IDLE,
             job_id=waiting.job_id if waiting else "", attempt=waiting.attempt if waiting else 0,
             progress=Progress("loading") if waiting else None, preview_seq=0, checkpoint_seq=0)
 
@@ -246,7 +249,9 @@ class WorkerHost:
             seq = self._status.preview_seq
             if progress.preview is not None:
                 self._preview, seq = progress.preview, seq + 1
-            self._status = replace(self._status, model=self._renderer.loaded, warm=self._renderer.warm,
+            renderer = self._renderer
+            self._status = replace(self._status, model=renderer.loaded if renderer else "",
+                                   warm=renderer.warm if renderer else None,
                                    preview_seq=seq, progress=replace(progress, preview=None))
 
     def _make_way(self) -> None:

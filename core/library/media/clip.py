@@ -165,7 +165,7 @@ def _compare(data: bytes, frames: np.ndarray, fps: int, comment: str) -> str:
             planes = _planes(frame)
             if planes is None:
                 raise ClipError("The encoded video has other colours than were asked for; it was not kept.")
-            digest.update(planes)
+            digest.update(planes.data)
             luma = metrics.luma(padded(wanted)) * (219 / 255) + 16  # from 0 to 255 to the range of the file
             worst = max(worst, float(np.square(planes[: frame.height] - luma).mean()))
     if worst > 255**2 / 10 ** (MIN_LUMA_PSNR_DB / 10):
@@ -210,7 +210,7 @@ def _opened(source: Path | bytes) -> Iterator[av.container.InputContainer]:
             file.seek(0)
             if size > MAX_BYTES:
                 raise ClipError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are accepted.")
-            with av.open(file, format="mp4") as container:
+            with av.open(file, mode="r", format="mp4") as container:
                 yield container
     except av.FFmpegError as error:
         raise ClipError(f"{name} is no video the studio can read: damaged, cut short or another kind.") from error
@@ -258,7 +258,7 @@ def _decode(container: av.container.InputContainer, about: Probe) -> tuple[np.nd
         if planes is None:
             ours = False
         else:
-            digest.update(planes)
+            digest.update(planes.data)
     return frames, digest.hexdigest() if ours else ""
 
 

@@ -34,7 +34,8 @@ def psnr_db(errors: Iterable[int], count: int) -> float:
 
 def luma(frame: np.ndarray) -> np.ndarray:
     """The brightness of an RGB frame by BT.709: float64 (H, W), 0 to 255."""
-    return frame.astype(np.float64) @ _LUMA
+    brightness: np.ndarray = frame.astype(np.float64) @ _LUMA
+    return brightness
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float | None:
@@ -67,7 +68,8 @@ def heat_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     same: a difference of 1 of 255 is visible, and two maps can be compared.
     """
     _alike(a, b)
-    return _HEAT_OF[np.abs(a.astype(np.int16) - b).max(axis=2)]
+    colours: np.ndarray = _HEAT_OF[np.abs(a.astype(np.int16) - b).max(axis=2)]
+    return colours
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> None:
@@ -87,7 +89,8 @@ def _windowed(values: np.ndarray) -> np.ndarray:
     weights /= weights.sum()
     height, width = values.shape[0] - SSIM_WINDOW + 1, values.shape[1] - SSIM_WINDOW + 1
     rows = sum(weight * values[k : k + height] for k, weight in enumerate(weights))
-    return sum(weight * rows[:, k : k + width] for k, weight in enumerate(weights))
+    blurred: np.ndarray = sum(weight * rows[:, k : k + width] for k, weight in enumerate(weights))
+    return blurred
 
 
 def _heat_table() -> np.ndarray:

@@ -18,7 +18,7 @@ def poster(frames: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def animation(frames: np.ndarray, fps: int) -> bytes:
+def animation(frames: np.ndarray, fps: float) -> bytes:
     """A small animated WebP of all frames, at most 160 pixels wide, looping at the speed of the video.
 
     Only its first frame is a key frame: it is played from the beginning, and where another may follow, frames are

@@ -106,8 +106,8 @@ class Catalogue:
         if query.damaged:  # not remembered here: files come and go without the index
             generation, all_of_them = self._index.generation, self._index.all()
             damaged = self._damage.among(all_of_them, generation)
-            entries = [entry for entry in self._answer(replace(query, damaged=False))[0] if entry.id in damaged]
-            return entries, sum(entry.bytes for entry in entries)
+            chosen = [entry for entry in self._answer(replace(query, damaged=False))[0] if entry.id in damaged]
+            return chosen, sum(entry.bytes for entry in chosen)
         generation = self._index.generation
         known = self._answers.get(query)
         if known is not None and known[0] == generation:

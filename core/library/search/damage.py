@@ -50,7 +50,7 @@ class Damage:
 
     def _damaged(self, entries: Iterable[Entry]) -> Iterable[Entry]:
         """A sidecar as old as its row is not read."""
-        whole = {}
+        whole: dict[str, int] = {}
         for path in self._video_files.folders():
             folder = self._video_files.folder(path)
             whole |= {video_id: folder.stamps[video_id] for video_id in folder.whole}

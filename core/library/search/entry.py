@@ -96,7 +96,7 @@ class Entry(NamedTuple):
         Raises:
             ValueError, TypeError, KeyError, AttributeError: one of them is no such row.
         """
-        rows, entries = iter(documents), []
+        rows, entries = iter(documents), list["Entry"]()
         while some := list(itertools.islice(rows, _AT_ONCE)):
             entries += _read(some)
         return entries
@@ -129,7 +129,7 @@ def _read(documents: list[dict[str, Any]]) -> Iterable[Entry]:
 
 _NAMES = Entry._fields[:-2]
 _values = itemgetter(*_NAMES)
-_TYPES = {  # those that each value of a row of the file may have
+_TYPES: dict[str, set[type]] = {  # those that each value of a row of the file may have
     name: {str: {str}, bool: {bool}, int: {int}, float: {int, float}, tuple[str, ...]: {list},
            str | None: {str, NoneType}}[Entry.__annotations__[name]] for name in _NAMES}
 _IDS = re.compile(rf"(?:{ID.pattern}\n)*")

@@ -59,6 +59,8 @@ class FacetCount:
 
 def _values(entry: Entry, name: str) -> Iterable[Any]:
     of = _OF[name]
-    if name in _LISTS:
-        return getattr(entry, of)
-    return (getattr(entry, of) if isinstance(of, str) else tuple(getattr(entry, each) for each in of),)
+    if not isinstance(of, str):
+        return (tuple(getattr(entry, each) for each in of),)
+    value = getattr(entry, of)
+    values: Iterable[Any] = value if name in _LISTS else (value,)
+    return values

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from tinydb import TinyDB
@@ -170,7 +170,7 @@ class Index:
             if generation == self._flushed:
                 return
             began = time.monotonic()
-            self._db.storage.write_pieces(_pieces(rows.oldest))
+            cast(AtomicStorage, self._db.storage).write_pieces(_pieces(rows.oldest))
             self._flush_s, self._flushed = time.monotonic() - began, generation
 
     def close(self) -> None:

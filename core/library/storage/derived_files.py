@@ -43,7 +43,7 @@ class DerivedFiles:
         path = self._path(name)
         return path if path.is_file() else None
 
-    def get(self, name: str, make: Callable[[Path], None]) -> Path:
+    def get(self, name: str, make: Callable[[Path], object]) -> Path:
         """The file of that name. When there is none, `make` writes it to the path it is given.
 
         Args:
@@ -110,7 +110,7 @@ class DerivedFiles:
             return path.is_file()  # a folder that is only read: nothing goes from it either
         return True
 
-    def _make(self, path: Path, make: Callable[[Path], None]) -> None:
+    def _make(self, path: Path, make: Callable[[Path], object]) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{PART}")
         try:

@@ -158,7 +158,7 @@ class Trash:
 
     def due(self, days: int, now: datetime, limit: int) -> list[str]:
         """The ids of what was deleted `days` days ago or earlier, the oldest first, at most `limit`."""
-        last, found = f"{now.astimezone(UTC) - timedelta(days=days):%Y%m%d-%H%M%S}", []
+        last, found = f"{now.astimezone(UTC) - timedelta(days=days):%Y%m%d-%H%M%S}", list[str]()
         for folder in self._folders()[::-1]:
             if folder.name > last or len(found) >= limit:
                 break
