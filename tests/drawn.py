@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,17 @@ from core.domain.progress import OnCheckpoint, OnFrames, OnProgress, Progress
 from core.domain.receipt import Environment, LoadedModel, Receipt
 from core.domain.recipe import Recipe
 from core.domain.resources import Resources
-from core.domain.video import Runtime, new_id
+from core.domain.task import Task
+from core.domain.video import REMIX, Origin, Runtime, new_id
 from core.errors import InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
+from core.jobs.kinds.generate import Generate
+from core.jobs.protocol import Head
 from core.jobs.worker.checkpoint_cadence import Cadence
 
 AT_ONCE = Cadence(steps=1, seconds=0.0)
 MACHINE = Environment("cpu", "A drawing hand", "float32", "none", "resident", 1, {"studio": "0.1.0"})
 RECIPE = Recipe("a drawing", "", "drawn", 4, 3, 5.0, 8, 7, 32, 32, "ddim", "exact")
+TASK = Generate(RECIPE)
 
 
 @dataclass(frozen=True)
@@ -150,9 +154,14 @@ def command() -> tuple[str, ...]:
                                   "import drawn; drawn.main()")
 
 
-def head(**changes: object) -> dict[str, object]:
-    """What `start` wants to know besides the recipe."""
-    return {"id": new_id(), "created": "2026-11-22T08:13:01.000+00:00", **changes}
+def video_of(recipe: Recipe, parent: str | None = None, relation: str = REMIX) -> Generate:
+    """The task of a video; of its parent it remembers only what it is to it."""
+    return Generate(recipe, parent, Origin(relation) if parent else None)
+
+
+def head(task: Task = TASK, **changes: object) -> dict[str, object]:
+    """What `start` wants to know besides the task."""
+    return replace(Head(new_id(), "2026-11-22T08:13:01.000+00:00", model=task.model), **changes).document()
 
 
 def alive(pid: int) -> bool:

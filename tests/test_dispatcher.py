@@ -7,22 +7,24 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import drawn
 import pytest
 import samples
 from drawn import until
 
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.video import Origin
 from core.errors import NotFound, StudioError
 from core.families.registry import MODELS
 from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.executors.inline import InlineExecutor
 from core.jobs.executors.process import ProcessExecutor
+from core.jobs.kinds.generate import Generate
 from core.jobs.queue.ledger import Ledger
 from core.jobs.worker.host import WorkerHost
 from core.jobs.worker.renderer import Renderer
@@ -33,7 +35,7 @@ from core.library.search.query import Query
 from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUEST = drawn.RECIPE
+RECIPE = drawn.RECIPE
 
 
 def settings_for(data_dir, models_dir=None, **changes):
@@ -54,9 +56,9 @@ class House:
         self.dispatcher = Dispatcher(self.ledger, self.library, self.executor, self.settings, **options)
 
     def add(self, prompt="a drawing", **changes):
-        options = {name: changes.pop(name) for name in ("owner", "parent", "kind", "origin")
-                   if name in changes}
-        return self.ledger.add(replace(REQUEST, prompt=prompt, **changes), **options)
+        about = {name: changes.pop(name) for name in ("parent", "relation") if name in changes}
+        owner = changes.pop("owner", "")
+        return self.ledger.add(drawn.video_of(replace(RECIPE, prompt=prompt, **changes), **about), owner)
 
     def turn(self, condition, seconds=20.0):
         def tick_and_look():
@@ -100,7 +102,7 @@ def test_a_job_becomes_a_video_of_the_library(house):
     job = house.finish(house.add("a drawing with a joke", owner="ada"))
     assert (job.state, job.reason, job.attempt, job.phase) == ("done", "The prompt is a joke.", 1, "publishing")
     video = house.library.get(job.id)
-    assert (video.recipe, video.owner, video.created, video.verdict) == (job.request, "ada", job.created, None)
+    assert (video.recipe, video.owner, video.created, video.verdict) == (job.task.recipe, "ada", job.created, None)
     assert clip.read(house.library.mp4_path(job.id)).frames.shape == (4, 32, 32, 3)
     assert [found.id for found in samples.found(house.library, Query(text="joke"))] == [job.id]
     assert house.library.verify() == []
@@ -144,35 +146,35 @@ def test_progress_is_written_down_about_five_times_a_second_however_often_it_is_
 
 def test_a_regeneration_is_compared_with_its_parent(house):
     parent = house.finish(house.add())
-    child = house.library.get(house.finish(house.add(parent=parent.id, kind="regenerate")).id)
+    child = house.library.get(house.finish(house.add(parent=parent.id, relation="regenerate")).id)
     assert (child.verdict.verdict, child.verdict.causes, child.parent) == ("identical", (), parent.id)
-    other = house.library.get(house.finish(house.add(parent=parent.id, kind="regenerate", seed=9)).id)
+    other = house.library.get(house.finish(house.add(parent=parent.id, relation="regenerate", seed=9)).id)
     assert other.verdict.verdict == "drifted"
     assert other.verdict.psnr_db < 40
     assert len(other.verdict.causes) == 2
-    longer = house.finish(house.add(parent=parent.id, kind="regenerate", num_frames=5))
+    longer = house.finish(house.add(parent=parent.id, relation="regenerate", num_frames=5))
     assert house.library.get(longer.id).verdict.psnr_db is None
-    remix = house.finish(house.add(parent=parent.id, kind="remix", seed=9))
+    remix = house.finish(house.add(parent=parent.id, relation="remix", seed=9))
     assert (house.library.get(remix.id).verdict, remix.reason) == (None, "")
 
 
 def test_what_was_known_of_a_parent_when_it_was_asked_is_kept_though_it_is_erased_while_the_child_waits(house):
     parent = house.library.get(house.finish(house.add()).id)
     origin = origin_of(house.library, parent.id, "remix")
-    child = house.add(seed=9, parent=parent.id, kind="remix", origin=origin)
+    child = house.ledger.add(Generate(replace(RECIPE, seed=9), parent.id, origin))
     house.library.delete(parent.id)
     house.library.deleting.erase(parent.id)
     house.ledger.request_cancel(child.id)
     child = house.ledger.retry(child.id)
     video = house.library.get(house.finish(child).id)
     assert video.origin == Origin("remix", parent.created, parent.recipe, ())
-    assert lineage(house.library, video).ancestors[0].request == parent.recipe
+    assert lineage(house.library, video).ancestors[0].recipe == parent.recipe
     assert clip.read(house.library.mp4_path(video.id)).comment.count(parent.created) == 1
 
 
 def test_a_parent_that_is_gone_is_said_and_the_video_is_kept(house):
     parent = house.finish(house.add())
-    job = house.add(parent=parent.id, kind="regenerate")
+    job = house.add(parent=parent.id, relation="regenerate")
     house.library.delete(parent.id)
     done = house.finish(job)
     assert (done.state, house.library.get(job.id).verdict) == ("done", None)
@@ -195,7 +197,7 @@ def test_a_parent_whose_file_is_not_the_one_its_receipt_speaks_of_gets_no_verdic
                       "damage": path.read_bytes()[:-200] + bytes(200),
                       "another size": as_long(clip.encode_bytes(whole.frames[:, :16], whole.fps, "")[0], size),
                       }[exchange])
-    done = house.finish(house.add(parent=parent.id, kind="regenerate"))
+    done = house.finish(house.add(parent=parent.id, relation="regenerate"))
     assert (done.state, house.library.get(done.id).verdict) == ("done", None)
     assert "does not show the frames its receipt speaks of" in done.reason
 
@@ -345,10 +347,10 @@ def test_a_worker_that_cannot_start_neither_loops_nor_holds_up_the_queue_for_eve
 def test_kill_9_of_the_real_worker_in_mid_job_is_noticed_and_the_frames_are_the_same(tmp_path, models_dir):
     settings = settings_for(tmp_path, models_dir)
     house = House(tmp_path, settings, ProcessExecutor(settings))
-    request = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim", "exact")
+    recipe = Recipe("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim", "exact")
     try:
-        calm = house.finish(house.ledger.add(request), 180)
-        job = house.ledger.add(request, parent=calm.id, kind="regenerate")
+        calm = house.finish(house.ledger.add(Generate(recipe)), 180)
+        job = house.ledger.add(drawn.video_of(recipe, calm.id, "regenerate"))
         house.await_progress(job, 3)
         os.kill(house.executor.pid, signal.SIGKILL)
         killed = time.monotonic()
@@ -383,7 +385,7 @@ def test_a_clean_stop_puts_the_running_job_back_and_does_not_count(tmp_path):
 
 def test_after_a_crash_a_job_is_made_again_once_and_then_set_aside(tmp_path):
     ledger = Ledger(tmp_path / "jobs.sqlite")
-    first, second, third = (ledger.add(REQUEST) for _ in range(3))
+    first, second, third = (ledger.add(drawn.TASK) for _ in range(3))
     ledger.claim("w")
     ledger.requeue(first.id, 1, "")
     ledger.claim("w")  # the first is at its second attempt
@@ -438,9 +440,9 @@ import sys, time, pathlib
 from core.errors import BadRequest, NotFound
 from core.jobs.queue.ledger import Ledger
 sys.path.insert(0, "tests")
-from drawn import RECIPE, until
+from drawn import TASK, until
 ledger = Ledger(pathlib.Path(sys.argv[1]))
-job = ledger.add(REQUEST)
+job = ledger.add(TASK)
 until(lambda: ledger.get(job.id).has_ended)
 def ask(kind, **args):
     command = ledger.command(kind, args)
@@ -539,9 +541,23 @@ def test_closing_twice_is_once_and_a_closed_dispatcher_leaves_nothing_running(ho
     assert not [thread for thread in threading.enumerate() if thread.name == "dispatcher"]
 
 
-def test_a_request_that_no_worker_understands_fails_instead_of_blocking(house):
-    job, after = house.ledger.add(VideoRequest("x")), house.add()  # the first is not resolved: no sizes
+@dataclass(frozen=True)
+class Riddle:
+    """A task of a kind that only a newer studio knows."""
+
+    kind: ClassVar[str] = "riddle"
+    model: ClassVar[str] = ""
+
+    def document(self):
+        return {"kind": "riddle", "asks": "what is it?"}
+
+
+@pytest.mark.parametrize("task", [Riddle(), Generate(replace(RECIPE, num_frames=None))])
+def test_a_task_that_no_worker_understands_fails_instead_of_blocking(house, task):
+    job, after = house.ledger.add(task), house.add()
+    assert [each.id for each in house.ledger.list(oldest_first=True)] == [job.id, after.id]
     failed = house.finish(job)
-    assert failed.state == "failed"
-    assert failed.reason.startswith("Something unforeseen went wrong")
+    assert (failed.state, failed.error) == ("failed", "BadRequest")
+    assert failed.reason.startswith("task: cannot be read")
+    assert failed.task.document() == task.document(), "a newer studio can try it again"
     assert house.finish(after).state == "done"
