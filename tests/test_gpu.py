@@ -1,6 +1,7 @@
 """What only a CUDA GPU can show. Run with `./scripts/test -m gpu` on a machine that has one."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ import torch
 from core.diffusion.engine import Engine
 from core.diffusion.report import ProgressReport
 from core.diffusion.unet3d.graphs import cuda_graph
+from core.diffusion.unet3d.model import load
 from core.domain.modes import DECODED_PIXELS, EXACT, FAST, MODES, REFERENCE
-from core.domain.recipe import resolve
+from core.domain.recipe import Size, resolve
 from core.domain.request import VideoRequest
+from core.families import cost
 from core.families.catalog import catalog
 from core.families.registry import SCHEDULERS
-from core.families.unet3d import cost
 from core.settings import Settings
 
 pytestmark = [
@@ -28,10 +30,15 @@ def engine(models_dir):
     return Engine(Settings.from_env({}, models_dir=models_dir, device="cuda"))
 
 
+def engine_that(models_dir, record):
+    """An engine whose steps are recorded in that way."""
+    return Engine(Settings.from_env({}, models_dir=models_dir, device="cuda"),
+                  loaders={"unet3d": partial(load, record=record)})
+
+
 def made(engine, models_dir, **changes):
     values = {"prompt": "a red ball", "model": "tiny", "seed": 7, "num_inference_steps": 5, **changes}
-    request = VideoRequest(**values)
-    return engine.generate(resolve(request, catalog(models_dir)), lambda _: None)
+    return engine.generate(resolve(VideoRequest(**values), catalog(models_dir)), lambda _: None)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -72,14 +79,14 @@ def test_each_mode_makes_the_same_bits_again_recorded_or_not(engine, models_dir,
 @pytest.mark.parametrize("mode", [EXACT, FAST])
 def test_recorded_steps_are_those_made_as_ever(engine, models_dir, mode):
     recorded = made(engine, models_dir, mode=mode).frames
-    assert engine._graphed is not None and all(engine._graphed.kinds().values())
+    assert engine._model._graphed is not None and all(engine._model._graphed.kinds().values())
 
     def refuse(call, pool):
         raise RuntimeError("not wanted here")
 
-    plain = Engine(Settings.from_env({}, models_dir=models_dir, device="cuda"), record=refuse)
+    plain = engine_that(models_dir, refuse)
     assert np.array_equal(made(plain, models_dir, mode=mode).frames, recorded)
-    assert not any(plain._graphed.kinds().values())
+    assert not any(plain._model._graphed.kinds().values())
 
 
 def test_a_recording_that_fails_half_way_leaves_the_gpu_usable(engine, models_dir):
@@ -92,9 +99,9 @@ def test_a_recording_that_fails_half_way_leaves_the_gpu_usable(engine, models_di
 
         return cuda_graph(asks, pool)
 
-    plain = Engine(Settings.from_env({}, models_dir=models_dir, device="cuda"), record=failing)
+    plain = engine_that(models_dir, failing)
     assert np.array_equal(made(plain, models_dir).frames, recorded)
-    assert not any(plain._graphed.kinds().values())
+    assert not any(plain._model._graphed.kinds().values())
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
     assert np.array_equal(made(engine, models_dir, seed=8).frames, made(plain, models_dir, seed=8).frames)
 
@@ -103,7 +110,7 @@ def test_a_prepared_model_has_its_recordings_and_their_memory_is_counted_and_giv
     engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cuda"))
     engine.load("tiny", lambda _: None)
     engine.prepare(lambda: None)
-    assert list(engine._graphed.kinds().values()) == [True, True] and engine._graphed.nbytes > 0
+    assert list(engine._model._graphed.kinds().values()) == [True, True] and engine._model._graphed.nbytes > 0
     held = torch.cuda.memory_reserved()
     engine.unload()
     assert torch.cuda.memory_reserved() < held
@@ -112,9 +119,9 @@ def test_a_prepared_model_has_its_recordings_and_their_memory_is_counted_and_giv
 def test_frames_come_chunk_by_chunk_and_are_those_of_the_whole(engine, models_dir, monkeypatch):
     monkeypatch.setitem(DECODED_PIXELS, "cuda", 2 * 32 * 32)
     parts = []
-    request = resolve(VideoRequest("a red ball", model="tiny", seed=7, num_frames=5, width=32, height=32,
-                                   num_inference_steps=2), catalog(models_dir))
-    whole = engine.generate(request, lambda _: None, on_frames=parts.append)
+    recipe = resolve(VideoRequest("a red ball", model="tiny", seed=7, num_frames=5, width=32, height=32,
+                                  num_inference_steps=2), catalog(models_dir))
+    whole = engine.generate(recipe, lambda _: None, on_frames=parts.append)
     assert [len(part) for part in parts] == [0, 2, 2, 1]
     assert np.array_equal(np.concatenate(parts), whole.frames)
 
@@ -138,7 +145,7 @@ def test_weights_that_were_in_main_memory_make_the_same_bits_when_they_are_back(
 
 def test_a_gpu_is_at_most_one_step_behind_what_is_said(engine, models_dir):
     engine.load("tiny", lambda _: None)
-    report = ProgressReport(engine._model, lambda _: None, clock=lambda: 0.0)
+    report = ProgressReport(engine._model, Size(3, 32, 32), lambda _: None, clock=lambda: 0.0)
     latents, steps = torch.zeros(3, 4, 4, 4, device="cuda"), []
     for step in range(2, 8):
         torch.cuda._sleep(100_000_000)

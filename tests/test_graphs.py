@@ -3,6 +3,8 @@
 There is no GPU here: a recording is made again by calling, and writes its results where the first call did.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,13 +12,15 @@ import torch
 from core.diffusion.engine import Engine
 from core.diffusion.unet3d.buckets import Buckets
 from core.diffusion.unet3d.graphs import Graphed, Recorded
+from core.diffusion.unet3d.model import load
 from core.diffusion.unet3d.network import Network, lay_out
 from core.domain.modes import EXACT, FAST, REFERENCE
 from core.domain.recipe import resolve
 from core.domain.request import VideoRequest
 from core.errors import Cancelled
+from core.families import cost
 from core.families.catalog import catalog
-from core.families.unet3d import cost
+from core.families.registry import FAMILIES
 from core.settings import Settings
 
 
@@ -127,7 +131,8 @@ def test_where_recording_fails_the_call_is_made_as_ever_and_the_log_says_so(netw
 
 
 def engine_of(models_dir, record=None, **changes):
-    return Engine(Settings.from_env({}, models_dir=models_dir, device="cpu", **changes), record=record)
+    return Engine(Settings.from_env({}, models_dir=models_dir, device="cpu", **changes),
+                  loaders={"unet3d": partial(load, record=record)})
 
 
 def asked(models_dir, **values):
@@ -148,9 +153,9 @@ def test_recorded_videos_are_those_made_as_ever_whatever_ran_before(plain, model
         {}, {"mode": FAST}, {"prompt": "a cat", "seed": 9}, {"num_frames": 2, "mode": FAST},
         {"guidance_scale": 1.0},
         {"mode": REFERENCE}, {"mode": FAST}, {})]
-    for request in order:
-        ours, theirs = (made.generate(request, lambda _: None) for made in (engine, plain))
-        assert ours.receipt == theirs.receipt and np.array_equal(ours.frames, theirs.frames), request
+    for recipe in order:
+        ours, theirs = (made.generate(recipe, lambda _: None) for made in (engine, plain))
+        assert ours.receipt == theirs.receipt and np.array_equal(ours.frames, theirs.frames), recipe
     assert recorder.replayed > recorder.recorded > 0
 
 
@@ -176,8 +181,8 @@ def test_a_step_is_tried_where_nothing_is_recorded_too_and_says_how_fast_the_mod
     assert engine.resources().step_flops_per_s == 0
     engine.prepare(lambda: None)
     assert 10**6 < engine.resources().step_flops_per_s < 10**14
-    request = asked(models_dir)
-    assert engine.generate(request, lambda _: None).receipt == plain.generate(request, lambda _: None).receipt
+    recipe = asked(models_dir)
+    assert engine.generate(recipe, lambda _: None).receipt == plain.generate(recipe, lambda _: None).receipt
     engine.unload()
     assert engine.resources().step_flops_per_s == 0
     monkeypatch.setattr("core.diffusion.capacity.LONGEST_TRIAL_S", 0.0)
@@ -199,8 +204,8 @@ def test_preparing_ends_when_something_else_is_wanted_and_the_engine_goes_on(pla
     with pytest.raises(Cancelled):
         engine.prepare(alive)
     assert asks == [0, 1]
-    request = asked(models_dir)
-    assert engine.generate(request, lambda _: None).receipt == plain.generate(request, lambda _: None).receipt
+    recipe = asked(models_dir)
+    assert engine.generate(recipe, lambda _: None).receipt == plain.generate(recipe, lambda _: None).receipt
 
 
 def test_what_cannot_be_recorded_beforehand_is_a_line_in_the_log_and_videos_are_made(plain, models_dir, caplog):
@@ -211,30 +216,27 @@ def test_what_cannot_be_recorded_beforehand_is_a_line_in_the_log_and_videos_are_
     engine.load("tiny", lambda _: None)
     engine.prepare(lambda: None)
     assert "cannot be recorded and is made as ever: CUDA error: operation not permitted" in caplog.text
-    request = asked(models_dir)
-    assert engine.generate(request, lambda _: None).receipt == plain.generate(request, lambda _: None).receipt
+    recipe = asked(models_dir)
+    assert engine.generate(recipe, lambda _: None).receipt == plain.generate(recipe, lambda _: None).receipt
 
 
 def test_without_memory_for_recordings_steps_are_made_as_ever_and_the_log_says_so(
         plain, models_dir, caplog, monkeypatch):
-    request, recorder = asked(models_dir), Recorder()
+    recipe, recorder = asked(models_dir), Recorder()
     engine = engine_of(models_dir, recorder)
     engine.load("tiny", lambda _: None)
-    needs = engine_needs(models_dir, request)
+    needs = engine_needs(models_dir, recipe)
     monkeypatch.setattr("core.diffusion.placement.free_bytes", lambda device: needs.needed() + needs.decoding - 1)
-    made = engine.generate(request, lambda _: None)
+    made = engine.generate(recipe, lambda _: None)
     assert "Steps are not recorded" in caplog.text and recorder.recorded == 0
-    assert made.receipt == plain.generate(request, lambda _: None).receipt
+    assert made.receipt == plain.generate(recipe, lambda _: None).receipt
     monkeypatch.setattr("core.diffusion.placement.free_bytes", lambda device: needs.needed() + needs.decoding)
-    engine.generate(request, lambda _: None)
+    engine.generate(recipe, lambda _: None)
     assert recorder.recorded == 1
 
 
-def engine_needs(models_dir, request):
-    from core.families.unet3d.shape import architecture
-
-    return cost.memory(architecture(models_dir / "tiny"), request.num_frames, request.height, request.width,
-                       request.guidance_scale, "cpu")
+def engine_needs(models_dir, recipe):
+    return FAMILIES["unet3d"].shape(models_dir / "tiny").memory(recipe.size, recipe.guided, "cpu")
 
 
 @pytest.mark.parametrize("memory", [cost.MODEL_OFFLOAD, cost.SEQUENTIAL_OFFLOAD])

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def asked(models_dir, **values):
     return resolve(VideoRequest(**request), catalog(models_dir))
 
 
-def stopped_after(engine, request, step, checkpoint=b""):
+def stopped_after(engine, recipe, step, checkpoint=b""):
     """The checkpoint of a job that was stopped after `step`."""
     kept = []
 
@@ -56,7 +56,7 @@ def stopped_after(engine, request, step, checkpoint=b""):
             raise Paused
 
     with pytest.raises(Paused):
-        engine.generate(request, lambda _: None, checkpoint, keep)
+        engine.generate(recipe, lambda _: None, checkpoint, keep)
     return kept[0]
 
 
@@ -68,14 +68,14 @@ def steps_of(seen):
 @pytest.mark.parametrize("key", SCHEDULERS)
 def test_stopped_after_any_step_and_gone_on_the_frames_and_the_receipt_are_the_same(
         engine, models_dir, key, guidance_scale):
-    request = asked(models_dir, scheduler=key, guidance_scale=guidance_scale)
+    recipe = asked(models_dir, scheduler=key, guidance_scale=guidance_scale)
     checkpoints = {}
-    calm = engine.generate(request, lambda _: None,
+    calm = engine.generate(recipe, lambda _: None,
                            on_checkpoint=lambda step, make: checkpoints.update({step: make()}))
     assert list(checkpoints) == list(range(1, STEPS + 1))
     for step, checkpoint in checkpoints.items():
         seen = []
-        again = engine.generate(request, seen.append, checkpoint)
+        again = engine.generate(recipe, seen.append, checkpoint)
         assert steps_of(seen) == list(range(step + 1, STEPS + 1)), "only what was left is made"
         assert np.array_equal(again.frames, calm.frames), f"{key} after step {step}"
         assert again.receipt == calm.receipt
@@ -84,12 +84,12 @@ def test_stopped_after_any_step_and_gone_on_the_frames_and_the_receipt_are_the_s
 
 @pytest.mark.parametrize("key", SCHEDULERS)
 def test_stopped_after_every_single_step_the_frames_are_still_the_same(engine, models_dir, key):
-    request = asked(models_dir, scheduler=key)
+    recipe = asked(models_dir, scheduler=key)
     checkpoint = b""
     for step in range(1, STEPS + 1):
-        checkpoint = stopped_after(engine, request, step, checkpoint)
-    assert engine.generate(request, lambda _: None, checkpoint).receipt == \
-        engine.generate(request, lambda _: None).receipt
+        checkpoint = stopped_after(engine, recipe, step, checkpoint)
+    assert engine.generate(recipe, lambda _: None, checkpoint).receipt == \
+        engine.generate(recipe, lambda _: None).receipt
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
@@ -99,21 +99,21 @@ def test_for_models_of_another_kind_too(tmp_path, key, prediction):
     path = folder / "scheduler" / "scheduler_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "prediction_type": prediction,
                                 "timestep_spacing": "trailing"}))
-    engine, request = engine_on(tmp_path), asked(tmp_path, scheduler=key)
-    calm = engine.generate(request, lambda _: None)
+    engine, recipe = engine_on(tmp_path), asked(tmp_path, scheduler=key)
+    calm = engine.generate(recipe, lambda _: None)
     for step in (1, 4):
-        checkpoint = stopped_after(engine, request, step)
-        assert engine.generate(request, lambda _: None, checkpoint).receipt == calm.receipt
+        checkpoint = stopped_after(engine, recipe, step)
+        assert engine.generate(recipe, lambda _: None, checkpoint).receipt == calm.receipt
 
 
 @pytest.mark.parametrize("key", SCHEDULERS)
 def test_for_the_model_that_ships_too(demo, key):
-    request = asked(REPOSITORY / "data" / "models", model="demo", scheduler=key, num_frames=8, width=64, height=64,
-                    num_inference_steps=4)
-    calm = demo.generate(request, lambda _: None)
-    checkpoint = stopped_after(demo, request, 1)
-    checkpoint = stopped_after(demo, request, 3, checkpoint)
-    again = demo.generate(request, lambda _: None, checkpoint)
+    recipe = asked(REPOSITORY / "data" / "models", model="demo", scheduler=key, num_frames=8, width=64, height=64,
+                   num_inference_steps=4)
+    calm = demo.generate(recipe, lambda _: None)
+    checkpoint = stopped_after(demo, recipe, 1)
+    checkpoint = stopped_after(demo, recipe, 3, checkpoint)
+    again = demo.generate(recipe, lambda _: None, checkpoint)
     assert np.array_equal(again.frames, calm.frames)
     assert again.receipt == calm.receipt
 
@@ -121,14 +121,14 @@ def test_for_the_model_that_ships_too(demo, key):
 PROGRAM = """
 import json, pathlib, sys, torch
 from core.diffusion.engine import Engine
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.settings import Settings
 models, threads, folder = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])
 torch.set_num_threads(threads)
 engine = Engine(Settings.from_env({}, models_dir=models, device="cpu"))
 for path in sorted(folder.glob("*.json")):
     steps = []
-    made = engine.generate(VideoRequest.from_document(json.loads(path.read_text())),
+    made = engine.generate(Recipe(**json.loads(path.read_text())),
                            lambda now: steps.append(now.done) if now.phase == "denoising" else None,
                            path.with_suffix(".ckpt").read_bytes())
     print(json.dumps([path.stem, steps, made.receipt.document()]))
@@ -138,10 +138,10 @@ for path in sorted(folder.glob("*.json")):
 def test_a_fresh_process_goes_on_where_another_stopped_for_every_scheduler(engine, models_dir, tmp_path):
     calm, left = {}, {}
     for number, key in enumerate(SCHEDULERS, start=2):
-        request = asked(models_dir, scheduler=key)
-        (tmp_path / f"{key}.json").write_text(json.dumps(request.document()))
-        (tmp_path / f"{key}.ckpt").write_bytes(stopped_after(engine, request, number))
-        calm[key] = engine.generate(request, lambda _: None).receipt.document()
+        recipe = asked(models_dir, scheduler=key)
+        (tmp_path / f"{key}.json").write_text(json.dumps(recipe.document()))
+        (tmp_path / f"{key}.ckpt").write_bytes(stopped_after(engine, recipe, number))
+        calm[key] = engine.generate(recipe, lambda _: None).receipt.document()
         left[key] = list(range(number + 1, STEPS + 1))
     arguments = [str(models_dir), str(torch.get_num_threads()), str(tmp_path)]
     child = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], cwd=REPOSITORY, capture_output=True,
@@ -153,12 +153,12 @@ def test_a_fresh_process_goes_on_where_another_stopped_for_every_scheduler(engin
 
 
 def test_the_time_of_all_parts_is_counted(engine, models_dir):
-    request = asked(models_dir)
-    calm = engine.generate(request, lambda _: None).runtime
+    recipe = asked(models_dir)
+    calm = engine.generate(recipe, lambda _: None).runtime
     checkpoint = b""
     for step in range(1, STEPS):
-        checkpoint = stopped_after(engine, request, step, checkpoint)
-    parts = engine.generate(request, lambda _: None, checkpoint).runtime
+        checkpoint = stopped_after(engine, recipe, step, checkpoint)
+    parts = engine.generate(recipe, lambda _: None, checkpoint).runtime
     assert parts.denoise_s > 0.3 * calm.denoise_s  # the last step alone would be a seventh
     assert parts.total_s >= parts.denoise_s + parts.decode_s
 
@@ -171,12 +171,12 @@ def test_the_time_of_all_parts_is_counted(engine, models_dir):
     ({"num_inference_steps": 9}, "another request"), ({"scheduler": "euler"}, "another scheduler configuration"),
 ])
 def test_a_checkpoint_of_another_request_is_not_used(engine, models_dir, change, why):
-    request = asked(models_dir)
+    recipe = asked(models_dir)
     checkpoint = stopped_after(engine, asked(models_dir, **change), 3)
     seen = []
-    made = engine.generate(request, seen.append, checkpoint)
+    made = engine.generate(recipe, seen.append, checkpoint)
     assert steps_of(seen) == list(range(1, STEPS + 1))
-    assert made.receipt == engine.generate(request, lambda _: None).receipt
+    assert made.receipt == engine.generate(recipe, lambda _: None).receipt
     assert made.notes[0].startswith("The job began again with its first step: its checkpoint was made with ")
     assert why in made.notes[0]
 
@@ -199,6 +199,26 @@ def test_a_checkpoint_of_another_machine_is_not_used(engine, models_dir):
     assert "another version of torch (" in why
 
 
+def test_a_checkpoint_of_another_version_of_the_studio_that_makes_steps_as_this_one_does_is_used(engine, models_dir):
+    state, origin = loop(engine, models_dir)
+    versions = {**origin.environment.versions, "studio": "0.0.9"}
+    older = replace(origin, environment=replace(origin.environment, versions=versions))
+    assert "studio" not in origin.document()["environment"]["versions"]
+    assert unpack(pack(state, older), origin, CPU)[1] == ""
+
+
+def test_a_checkpoint_that_0_1_0_wrote_is_used(engine, models_dir, monkeypatch):
+    state, origin = loop(engine, models_dir)
+    environment = {**asdict(origin.environment), "versions": {**origin.environment.versions, "studio": "0.1.0"}}
+    written = {"request": origin.recipe.document(), "weights_sha256": origin.weights_sha256, "method": origin.method,
+               "scheduler_config": origin.scheduler_config, "environment": environment}
+    monkeypatch.setattr(StateOrigin, "document", lambda _: written)
+    data = pack(state, origin)
+    monkeypatch.undo()
+    back, why = unpack(data, origin, CPU)
+    assert why == "" and torch.equal(back.latents, state.latents)
+
+
 def test_a_checkpoint_of_a_studio_that_made_its_steps_in_another_way_is_not_used(engine, models_dir):
     state, origin = loop(engine, models_dir)
     before = {name: value for name, value in origin.method.items() if name != "linear"}
@@ -209,15 +229,15 @@ def test_a_checkpoint_of_a_studio_that_made_its_steps_in_another_way_is_not_used
 
 @pytest.mark.parametrize("damage", ["a bit", "cut", "empty", "not ours", "zeros"])
 def test_a_damaged_checkpoint_is_not_used(engine, models_dir, damage):
-    request = asked(models_dir)
-    whole = stopped_after(engine, request, 3)
+    recipe = asked(models_dir)
+    whole = stopped_after(engine, recipe, 3)
     flipped = bytearray(whole)
     flipped[-5] ^= 1
     data = {"a bit": bytes(flipped), "cut": whole[:len(whole) // 2], "empty": b"\0", "not ours": b"RIFF" * 99,
             "zeros": bytes(len(whole))}[damage]
-    made = engine.generate(request, lambda _: None, data)
+    made = engine.generate(recipe, lambda _: None, data)
     assert made.notes == ("The job began again with its first step: its checkpoint was damaged.",)
-    assert made.receipt == engine.generate(request, lambda _: None).receipt
+    assert made.receipt == engine.generate(recipe, lambda _: None).receipt
 
 
 def test_a_checkpoint_of_another_format_is_not_used(engine, models_dir, monkeypatch):
@@ -234,14 +254,14 @@ def test_a_checkpoint_of_another_format_is_not_used(engine, models_dir, monkeypa
 def loop(engine, models_dir, key="unipc", shape=(4, 4, 4, 5)):
     """A state and its origin, made without the model."""
     engine.load("tiny", lambda _: None)
-    scheduler = sampler.scheduler(key, engine._model.scheduler_config)
+    scheduler = sampler.scheduler(SCHEDULERS[key], engine._model.scheduler_config)
     scheduler.set_timesteps(STEPS)
     latents = torch.randn(shape)
     for timestep in scheduler.timesteps[:3]:
         inputs = scheduler.scale_model_input(latents, timestep)
         latents = scheduler.step(torch.randn(shape), timestep, inputs).prev_sample
     origin = StateOrigin(asked(models_dir, scheduler=key), "0" * 64, sampler.config_of(scheduler), engine.environment(),
-                    MODES[EXACT].document("cpu"))
+                         MODES[EXACT].document("cpu"))
     return LoopState(3, latents, sampler._held_by(scheduler)), origin
 
 
