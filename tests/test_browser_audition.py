@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import PATIENCE_MS, Screen  # noqa: E402
-from playwright.sync_api import expect  # noqa: E402
-from test_browser import chromium, pytestmark, screen, server  # noqa: E402, F401 (fixtures)
+from browser import PATIENCE_MS, Screen
+from playwright.sync_api import expect
+from test_browser import chromium, pytestmark, screen, server  # noqa: F401 (fixtures)
 
 SHEET = '[data-testid="stImage"] img[src*="/app/static/audition/"]'
 

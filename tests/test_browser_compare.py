@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
-from playwright.sync_api import expect  # noqa: E402
-from test_browser import chromium, made, screen  # noqa: E402, F401
+from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served
+from playwright.sync_api import expect
+from test_browser import chromium, made, screen  # noqa: F401
 
-from core.library.library import Library  # noqa: E402
+from core.library.library import Library
 from core.library.media import clip
-from scripts.bench_parts.synthetic import fill, moving_square, synthetic  # noqa: E402
+from scripts.bench_parts.synthetic import fill, moving_square, synthetic
 
 pytestmark = [pytest.mark.browser,
               pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]

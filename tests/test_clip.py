@@ -251,7 +251,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from core.errors import StudioError
-from core.library import clip
+from core.library.media import clip
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 frames = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)

@@ -225,6 +225,6 @@ def test_what_cannot_be_compared_is_a_sentence(library, comparisons):
 
 def test_what_differs_in_the_settings_is_the_label_where_there_is_room(library):
     a = keep(library, moving(2, 16, 400), seed=1)
-    b = replace(a, id="20261122-081301-bbbbbb", request=replace(a.request, seed=2, prompt="secret words"))
+    b = replace(a, id="20261122-081301-bbbbbb", recipe=replace(a.recipe, seed=2, prompt="secret words"))
     assert comparison.lay_out(a, b, True).paper[:20].max() > 150
     assert (comparison.lay_out(a, b, True).paper != comparison.lay_out(a, a, True).paper).any()

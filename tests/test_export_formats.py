@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -65,7 +64,7 @@ def test_a_gif_loops_at_the_speed_of_the_video_with_its_frames_and_settings(made
 def test_a_gif_lasts_as_long_as_the_video_at_every_speed(count, fps, tmp_path):
     frames = np.zeros((count, 16, 16, 3), np.uint8)
     frames[np.arange(count), np.arange(count) % 16, np.arange(count) // 16] = 255
-    kept, data = with_recipe(replace(video(), request=replace(video().request, fps=fps)), frames)
+    kept, data = with_recipe(video(fps=fps), frames)
     (tmp_path / "clip.mp4").write_bytes(data)
     with Image.open(render((kept, tmp_path / "clip.mp4"), "gif", tmp_path)) as image:
         total = 0
@@ -116,15 +115,15 @@ def test_making_one_tells_how_far_it_is_stops_at_once_and_leaves_nothing(tmp_pat
 
     with open_studio(Settings.from_env({}, data_dir=tmp_path), "visit") as studio:
         with pytest.raises(Cancelled):
-            studio.import_export.export_format(kept.id, kind, stop_at_three)
+            studio.transfer.rendition(kept.id, kind, stop_at_three)
         assert told == [(1, 8), (2, 8), (3, 8)]
         assert list((tmp_path / "derived").iterdir()) == []
-        assert not studio.import_export.has_export_format(kept, kind)
-        path = studio.import_export.export_format(kept.id, kind)
-        assert path.is_file() and studio.import_export.has_export_format(kept, kind)
-        assert studio.import_export.export_format(kept.id, kind, stop_at_three) == path  # nothing is made twice
+        assert not studio.transfer.has_rendition(kept, kind)
+        path = studio.transfer.rendition(kept.id, kind)
+        assert path.is_file() and studio.transfer.has_rendition(kept, kind)
+        assert studio.transfer.rendition(kept.id, kind, stop_at_three) == path  # nothing is made twice
         with pytest.raises(NotFound, match="choose one of gif, webm, png"):
-            studio.import_export.export_format(kept.id, "exe")
+            studio.transfer.rendition(kept.id, "exe")
 
 
 def test_an_mp4_that_is_damaged_gives_no_file(made, tmp_path):

@@ -67,23 +67,23 @@ def test_a_library_arrives_whole_in_another_studio_and_only_once(studio, other, 
     first, second = keep(studio, made("a red ball", 1, tags=("mine",)), made("snow", 2, favorite=True))
     child, = keep(studio, (replace(second, id="20261123-000000-abcdef", parent=second.id, verdict=IDENTICAL),
                            studio.library.mp4_path(second.id).read_bytes()))
-    alien = studio.import_export.import_mp4(foreign(tmp_path / "sea.mp4"), unknown=True).video
-    steps = list(studio.import_export.export(Query(), tmp_path / "folder"))
+    alien = studio.transfer.import_mp4(foreign(tmp_path / "sea.mp4"), unknown=True).video
+    steps = list(studio.transfer.export(Query(), tmp_path / "folder"))
     assert outcomes(steps) == {"copied": 4} and [step.number for step in steps] == [1, 2, 3, 4]
     assert len(listed(tmp_path / "folder")) == 9
     rows = {row["id"]: row for row in json.loads((tmp_path / "folder" / "manifest.json").read_bytes())["videos"]}
     assert rows[first.id]["frames_sha256"] == first.receipt.frames_sha256 and len(rows) == 4
-    assert outcomes(other.import_export.import_folder(tmp_path / "folder")) == {"added": 4}
+    assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"added": 4}
     for each in (first, second, child, alien):
         assert other.video(each.id) == each  # the regeneration too, although its frames are its parent's
     assert other.verify() == [] and other.search(Query(recipe=False)).total == 1
-    assert outcomes(other.import_export.import_folder(tmp_path / "folder")) == {"here": 4}
+    assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"here": 4}
     assert other.search(Query()).total == 4
 
 
 def test_the_folder_is_a_library_that_a_studio_opens(studio, tmp_path):
     first, second = keep(studio, made("a red ball", 1, tags=("mine",)), made("snow", 2))
-    list(studio.import_export.export(Query(), tmp_path / "folder"))
+    list(studio.transfer.export(Query(), tmp_path / "folder"))
     opened = Library(tmp_path / "folder", writable=True)
     assert [opened.get(each.id) for each in (first, second)] == [first, second] and opened.verify() == []
     opened.close()
@@ -92,11 +92,11 @@ def test_the_folder_is_a_library_that_a_studio_opens(studio, tmp_path):
 def test_a_filtered_part_is_exported_and_more_is_added_to_it(studio, tmp_path):
     red, snow = keep(studio, made("a red ball", 1), made("snow", 2))
     folder = tmp_path / "folder"
-    assert outcomes(studio.import_export.export(Query("red"), folder)) == {"copied": 1}
-    assert outcomes(studio.import_export.export(Query(), folder)) == {"there": 1, "copied": 1}
+    assert outcomes(studio.transfer.export(Query("red"), folder)) == {"copied": 1}
+    assert outcomes(studio.transfer.export(Query(), folder)) == {"there": 1, "copied": 1}
     assert {row["id"] for row in exchange.manifest(folder)["videos"]} == {red.id, snow.id}
     studio.change(red.id, tags=("new",))
-    assert outcomes(studio.import_export.export(Query("red"), folder)) == {"there": 1}
+    assert outcomes(studio.transfer.export(Query("red"), folder)) == {"there": 1}
     (beside,) = folder.rglob(f"{red.id}.json")
     assert json.loads(beside.read_bytes())["tags"] == ["new"]
     assert {row["id"] for row in exchange.manifest(folder)["videos"]} == {red.id, snow.id}
@@ -106,8 +106,8 @@ def test_tags_and_favourites_are_joined_and_nothing_is_lost(studio, other, tmp_p
     kept, = keep(studio, made("a red ball", 1, tags=("theirs", "both"), favorite=True))
     keep(other, (replace(kept, tags=("both", "mine"), favorite=False),
                  studio.library.mp4_path(kept.id).read_bytes()))
-    list(studio.import_export.export(Query(), tmp_path / "folder"))
-    assert outcomes(other.import_export.import_folder(tmp_path / "folder")) == {"here": 1}
+    list(studio.transfer.export(Query(), tmp_path / "folder"))
+    assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"here": 1}
     assert other.video(kept.id).tags == ("both", "mine", "theirs") and other.video(kept.id).favorite
 
 
@@ -115,8 +115,8 @@ def test_the_same_frames_under_another_id_are_not_added_again(studio, other, tmp
     twin, different = keep(studio, made("a red ball", 1, tags=("theirs",)), made("a red ball", 2))
     here, = keep(other, made("a red ball", 1))
     assert here.id != twin.id and here.receipt.frames_sha256 == twin.receipt.frames_sha256
-    list(studio.import_export.export(Query(), tmp_path / "folder"))
-    assert outcomes(other.import_export.import_folder(tmp_path / "folder")) == {"here": 1, "added": 1}
+    list(studio.transfer.export(Query(), tmp_path / "folder"))
+    assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"here": 1, "added": 1}
     assert other.video(here.id).tags == ("theirs",)
     assert {each.id for each in samples.found(other)} == {here.id, different.id}
 
@@ -127,7 +127,7 @@ def test_what_is_damaged_is_refused_with_its_reason_and_the_rest_goes_on(studio,
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     studio.library.mp4_path(gone.id).unlink()
     folder = tmp_path / "folder"
-    steps = {step.name: step for step in studio.import_export.export(Query(), folder)}
+    steps = {step.name: step for step in studio.transfer.export(Query(), folder)}
     assert "SHA-256" in steps[flipped.id].reason and "missing" in steps[gone.id].reason
     assert outcomes(steps.values()) == {"copied": 2, "refused": 2}
     assert not list(folder.rglob("*.part")) and not list(folder.rglob(f"{flipped.id}*"))
@@ -137,13 +137,13 @@ def test_what_is_damaged_is_refused_with_its_reason_and_the_rest_goes_on(studio,
     broken, = folder.rglob(f"{good.id}.json")
     broken.write_bytes(b"{")
     foreign(folder / "sea.mp4")
-    refused = {step.name: step.reason for step in other.import_export.import_folder(folder)}
+    refused = {step.name: step.reason for step in other.transfer.import_folder(folder)}
     assert set(refused) == {f"{good.id}.mp4", lost.id, "stray.mp4", "sea.mp4"}
     assert "sidecar is not whole" in refused[f"{good.id}.mp4"] and "manifest" in refused[lost.id]
     assert "no video" in refused["stray.mp4"] and "not made by this studio" in refused["sea.mp4"]
     assert other.search(Query()).total == 0
     broken.unlink()  # now the settings inside the MP4 count
-    again = outcomes(other.import_export.import_folder(folder, unknown=True))
+    again = outcomes(other.transfer.import_folder(folder, unknown=True))
     assert again == {"added": 2, "refused": 2}
     assert other.video(good.id) == good
 
@@ -154,17 +154,17 @@ def test_what_is_damaged_is_refused_with_its_reason_and_the_rest_goes_on(studio,
 def test_a_damaged_manifest_loses_nothing(studio, other, tmp_path, spoil):
     keep(studio, made("a red ball", 1))
     folder = tmp_path / "folder"
-    list(studio.import_export.export(Query(), folder))
+    list(studio.transfer.export(Query(), folder))
     (folder / "manifest.json").write_bytes(spoil)
-    assert outcomes(other.import_export.import_folder(folder)) == {"added": 1}
-    assert outcomes(studio.import_export.export(Query(), folder)) == {"there": 1}
+    assert outcomes(other.transfer.import_folder(folder)) == {"added": 1}
+    assert outcomes(studio.transfer.export(Query(), folder)) == {"there": 1}
     assert len(exchange.manifest(folder)["videos"]) == 1
 
 
 def test_a_folder_of_a_newer_studio_is_not_misread(other, tmp_path):
     (tmp_path / "manifest.json").write_text('{"format": 2, "videos": {}}')
     with pytest.raises(ReadOnly, match="newer studio"):
-        list(other.import_export.import_folder(tmp_path))
+        list(other.transfer.import_folder(tmp_path))
 
 
 def test_folders_that_are_not_for_exports_are_refused_before_anything_is_written(studio, other, tmp_path):
@@ -179,27 +179,27 @@ def test_folders_that_are_not_for_exports_are_refused_before_anything_is_written
                           (file, "is a file"), (other.settings.data_dir, "data folder of a studio")):
         before = listed(tmp_path)
         with pytest.raises(BadRequest, match=words):
-            list(studio.import_export.export(Query(), folder))
+            list(studio.transfer.export(Query(), folder))
         assert listed(tmp_path) == before
     with pytest.raises(BadRequest, match="no folder"):
-        list(other.import_export.import_folder(tmp_path / "nothing"))
+        list(other.transfer.import_folder(tmp_path / "nothing"))
 
 
 def test_a_stopped_export_is_gone_on_with(studio, tmp_path):
     keep(studio, *(made(f"number {n}", n) for n in range(1, 4)))
     folder = tmp_path / "folder"
-    steps = studio.import_export.export(Query(), folder)
+    steps = studio.transfer.export(Query(), folder)
     assert next(steps).outcome == "copied"
     steps.close()
     assert not exchange.manifest(folder)["complete"] and not list(folder.rglob("*.part"))
-    assert outcomes(studio.import_export.export(Query(), folder)) == {"there": 1, "copied": 2}
+    assert outcomes(studio.transfer.export(Query(), folder)) == {"there": 1, "copied": 2}
     assert exchange.manifest(folder)["complete"]
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from core.library import exchange
+from core.library import folder_exchange as exchange
 from core.library.library import Library
 library = Library(Path(sys.argv[1]), writable=False)
 from core.library.search.query import Query
@@ -222,18 +222,18 @@ def test_an_export_that_is_killed_leaves_no_half_file_under_a_final_name(studio,
     assert done.returncode == -signal.SIGKILL
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    assert outcomes(other.import_export.import_folder(copy)) == {"added": 1}
-    assert outcomes(studio.import_export.export(Query(), folder)) == {"there": 1, "copied": 2}
+    assert outcomes(other.transfer.import_folder(copy)) == {"added": 1}
+    assert outcomes(studio.transfer.export(Query(), folder)) == {"there": 1, "copied": 2}
     assert not list(folder.rglob("*.part"))
-    assert outcomes(other.import_export.import_folder(folder)) == {"here": 1, "added": 2} and other.verify() == []
+    assert outcomes(other.transfer.import_folder(folder)) == {"here": 1, "added": 2} and other.verify() == []
 
 
 def test_a_file_that_was_here_but_damaged_is_healed(studio, other, tmp_path):
     kept, = keep(studio, made("a red ball", 1))
-    list(studio.import_export.export(Query(), tmp_path / "folder"))
-    list(other.import_export.import_folder(tmp_path / "folder"))
+    list(studio.transfer.export(Query(), tmp_path / "folder"))
+    list(other.transfer.import_folder(tmp_path / "folder"))
     other.library.mp4_path(kept.id).write_bytes(b"x")
-    assert outcomes(other.import_export.import_folder(tmp_path / "folder")) == {"healed": 1}
+    assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"healed": 1}
     assert other.verify() == []
 
 
@@ -242,14 +242,14 @@ def test_links_are_not_followed(other, tmp_path):
     (tmp_path / "a.mp4").write_bytes(with_recipe(video())[1])
     (tmp_path / "folder" / "b.mp4").symlink_to(tmp_path / "a.mp4")
     (tmp_path / "folder" / "c").symlink_to(tmp_path)
-    assert list(other.import_export.import_folder(tmp_path / "folder")) == []
+    assert list(other.transfer.import_folder(tmp_path / "folder")) == []
 
 
 def test_an_mp4_without_settings_inside_is_known_by_its_sidecar(studio, other, tmp_path):
     """As a studio made them before the settings were inside: the sidecar names the very bytes."""
     kept, = keep(studio, (video(), mp4()[0]))
-    list(studio.import_export.export(Query(), tmp_path / "folder"))
-    steps = list(other.import_export.import_folder(tmp_path / "folder"))
+    list(studio.transfer.export(Query(), tmp_path / "folder"))
+    steps = list(other.transfer.import_folder(tmp_path / "folder"))
     assert steps == [TransferStep(1, 1, f"{kept.id}.mp4", "added")]
 
 
@@ -264,9 +264,9 @@ def test_the_library_is_owned_from_the_first_to_the_last_file_of_an_import_and_l
         studio, other, tmp_path, monkeypatch):
     monkeypatch.setattr("core.operations.import_export.BATCH_FILES", 1)
     first, second, third = keep(studio, made("a red ball", 1), made("snow", 2), made("fog", 3))
-    list(studio.import_export.export(Query(), tmp_path / "folder"))
+    list(studio.transfer.export(Query(), tmp_path / "folder"))
     lock = FileLock(other.settings.data_dir / "studio.lock")
-    steps = other.import_export.import_folder(tmp_path / "folder")
+    steps = other.transfer.import_folder(tmp_path / "folder")
     arrived = next(steps).name.removesuffix(".mp4")
     with pytest.raises(Timeout):
         lock.acquire(timeout=0)
@@ -276,7 +276,7 @@ def test_the_library_is_owned_from_the_first_to_the_last_file_of_an_import_and_l
     steps.close()  # left before the end
     lock.acquire(timeout=0)
     lock.release()
-    assert outcomes(other.import_export.import_folder(tmp_path / "folder")) == {"here": 2, "added": 1}
+    assert outcomes(other.transfer.import_folder(tmp_path / "folder")) == {"here": 2, "added": 1}
     assert other.video(arrived).tags == ("meanwhile",)
     assert {each.id for each in samples.found(other)} == {first.id, second.id, third.id}
     assert other.verify() == []

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from samples import HOSTILE, IDENTICAL, moving, mp4, video, with_recipe
 from tinydb import TinyDB
 
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.verdict import Verdict
 from core.domain.video import Video, new_id
 from core.errors import BadRequest, ClipError, DamagedVideo, NewerLibrary, NotFound, ReadOnly, StudioError
@@ -286,7 +286,7 @@ def test_a_sidecar_that_another_hand_has_written_is_shown_as_it_is_now(library):
             assert library.search(Query()).entries[-1].tags == tuple(tags)
     path.write_bytes(json.dumps({**kept[0].document(), "schema": 2}).encode())
     page = library.search(Query())
-    assert (page.newer, page.damaged, page.entries[-1].prompt) == ((kept[0].id,), (), kept[0].request.prompt)
+    assert (page.newer, page.damaged, page.entries[-1].prompt) == ((kept[0].id,), (), kept[0].title)
     path.write_bytes(b"{")
     assert library.search(Query()).damaged == (kept[0].id,)
 
@@ -619,7 +619,7 @@ def test_of_a_strange_newer_sidecar_only_what_has_its_form_is_taken(library, doc
     library.sidecar_path(kept.id).write_bytes(json.dumps({"schema": 2, **document}).encode())
     library.reindex()
     seen = library.glimpse(kept.id)
-    assert seen.request.prompt == "A video of a newer studio" and not seen.favorite and seen.tags == ()
+    assert seen.title == "A video of a newer studio" and not seen.favorite and seen.tags == ()
     assert seen.parent is None and seen.created.startswith(f"{kept.id[:4]}-{kept.id[4:6]}")
     library.mp4_path(kept.id).write_bytes(b"no video")
     assert library.glimpse(kept.id) is None
@@ -670,9 +670,9 @@ def test_reindex_notices_files_that_came_and_went(library, tmp_path):
 
 
 def test_a_video_comes_back_from_its_mp4_alone(library, tmp_path):
-    request = VideoRequest(HOSTILE["longest"], HOSTILE["newlines"], "demo", 8, 20, 7.123456789, 8, 2**63 - 1,
-                           33, 31, "ddim", "exact")
-    made, data = with_recipe(replace(video(), request=request, owner="ann", parent=new_id()), moving(8, 31, 33))
+    recipe = Recipe(HOSTILE["longest"], HOSTILE["newlines"], "demo", 8, 20, 7.123456789, 8, 2**63 - 1, 33, 31,
+                    "ddim", "exact")
+    made, data = with_recipe(replace(video(), recipe=recipe, owner="ann", parent=new_id()), moving(8, 31, 33))
     copy = tmp_path / "-copy of it.mp4"
     copy.write_bytes(data)
     kept = library.import_mp4(copy).video

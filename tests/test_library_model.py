@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 IDS = [f"202611{day}-000000-abcdef" for day in ("01", "02", "03")] + ["20261201-000000-abcdef"]
 CHILD = "20261202-000000-abcdef"  # an identical regeneration of the last of them
 some_id = st.sampled_from([*IDS, CHILD])
-ImportResult = dict[str, Video]
+Videos = dict[str, Video]
 
 
 @cache
@@ -50,7 +50,7 @@ def foreign_mp4() -> bytes:
         return foreign(Path(folder) / "sea.mp4", frames=moving(3, 16, 16)).read_bytes()
 
 
-def newest_first(kept: ImportResult) -> tuple[Video, ...]:
+def newest_first(kept: Videos) -> tuple[Video, ...]:
     return tuple(sorted(kept.values(), key=lambda each: (each.created, each.id), reverse=True))
 
 
@@ -68,9 +68,9 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
     def open_empty(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="t2v-model-"))
         self.data = self.folder / "data"
-        self.kept: ImportResult = {}
-        self.trashed: ImportResult = {}
-        self.others: ImportResult = {}
+        self.kept: Videos = {}
+        self.trashed: Videos = {}
+        self.others: Videos = {}
         self.old_index: bytes | None = None
         self.library = Library(self.data, writable=True)
         self.reader = Library(self.data, writable=False)
@@ -174,7 +174,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         self.remember_the_index()
         self.carry(self.other, self.others, self.library, self.kept)
 
-    def carry(self, source: Library, theirs: ImportResult, target: Library, ours: ImportResult) -> None:
+    def carry(self, source: Library, theirs: Videos, target: Library, ours: Videos) -> None:
         """Export all of one library and import it into the other."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         for step in exchange.export(source, list(source.found(Query())), folder):
@@ -224,7 +224,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         else:
             getattr(self.library.deleting, action)(id)
 
-    def expected(self, action: str, id: str) -> tuple[ImportResult, ImportResult]:
+    def expected(self, action: str, id: str) -> tuple[Videos, Videos]:
         kept, trashed = dict(self.kept), dict(self.trashed)
         if action == "publish":
             kept.setdefault(id, made(id)[0])

@@ -11,7 +11,8 @@ from samples import with_recipe
 from core.domain.verdict import Verdict
 from core.domain.video import ANCESTORS, Origin, Video
 from core.errors import DamagedVideo
-from core.jobs.protocol import Head
+from core.jobs.kinds.generate import Generate
+from core.jobs.kinds.registry import read_task
 from core.library import sidecar
 from core.library.library import Library
 from core.library.lineage import DAMAGED, GONE, HERE, NEWER, SHOWN, TRASHED, lineage, origin_of
@@ -72,7 +73,7 @@ def test_a_deleted_parent_is_still_told_of_and_its_own_parent_found(library):
     found = lineage(library, library.get(video.id))
     assert ids(found.ancestors) == [root.id, parent.id] and ids(found.siblings) == [brother.id]
     gone = found.ancestors[1]
-    assert gone.video is None and gone.request == parent.recipe and gone.created == parent.created
+    assert gone.video is None and gone.recipe == parent.recipe and gone.created == parent.created
     assert [c.name for c in gone.changes] == ["seed"] and [c.name for c in found.itself.changes] == ["prompt"]
     assert found.itself.kind == "remix"
 
@@ -121,7 +122,7 @@ def test_the_story_goes_on_over_several_that_are_gone(library):
     found = lineage(library, line[-1])
     assert ids(found.ancestors) == ids(line[:4])
     assert [one.video is not None for one in found.ancestors] == [True, False, False, False]
-    assert found.ancestors[3].request == line[3].request and found.ancestors[2].request is None
+    assert found.ancestors[3].recipe == line[3].recipe and found.ancestors[2].recipe is None
 
 
 def test_the_story_survives_a_reindex_a_lost_sidecar_and_an_import_elsewhere(library, tmp_path):
@@ -130,11 +131,11 @@ def test_the_story_survives_a_reindex_a_lost_sidecar_and_an_import_elsewhere(lib
     library.delete(root.id)
     library.sidecar_path(video.id).unlink()
     library.reindex()
-    assert lineage(library, library.get(video.id)).ancestors[0].request == root.request
+    assert lineage(library, library.get(video.id)).ancestors[0].recipe == root.recipe
     other = Library(tmp_path / "other", writable=True)
     there = other.import_mp4(library.mp4_path(video.id)).video
-    assert there.origin == Origin("remix", root.created, root.request, ())
-    assert lineage(other, there).ancestors[0].request == root.request
+    assert there.origin == Origin("remix", root.created, root.recipe, ())
+    assert lineage(other, there).ancestors[0].recipe == root.recipe
     other.close()
 
 
@@ -197,7 +198,7 @@ def test_an_origin_is_read_as_it_was_written_in_the_sidecar_the_mp4_and_on_the_w
     assert sidecar.video_of(json.loads(sidecar.dump(video.document()))) == video
     inside = json.loads(clip.probe(library.mp4_path(video.id)).comment)
     assert inside["origin"] == video.document()["origin"] and inside["parent"] == parent.id
-    head = Head(video.id, video.created, parent=parent.id, origin=video.origin)
-    assert Head.from_document(json.loads(json.dumps(head.document()))) == head
+    task = Generate(video.recipe, parent.id, video.origin)
+    assert read_task(json.loads(json.dumps(task.document()))) == task
     later = {**video.document(), "origin": {**video.document()["origin"], "kind": "upscale", "more": 1}}
     assert sidecar.video_of(later).origin.kind == "upscale"

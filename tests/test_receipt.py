@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from core.domain.documents import read
 from core.domain.receipt import Environment, Receipt
 from core.domain.recipe import resolve
 from core.domain.request import VideoRequest
@@ -13,6 +14,7 @@ from core.domain.verdict import Verdict, causes, environment_causes, verdict
 from core.domain.video import Result, Runtime, Video, is_id, new_id
 from core.errors import DamagedVideo, ReadOnly
 from core.families.registry import MODELS
+from core.library.sidecar import video_of
 
 MACHINE = Environment("cpu", "a processor", "float32", "sdpa", "resident", 2,
                       {"torch": "2.13.0", "diffusers": "0.42.1", "cuda": ""})
@@ -51,7 +53,7 @@ def test_other_cpu_instructions_are_a_cause_and_not_knowing_them_is_none():
 def test_a_receipt_without_cpu_instructions_is_read():
     document = VIDEO.document()
     del document["receipt"]["environment"]["cpu_capability"]
-    assert Video.from_document(document).receipt.environment.cpu_capability == ""
+    assert video_of(document).receipt.environment.cpu_capability == ""
 
 
 @pytest.mark.parametrize("change", [
@@ -64,18 +66,18 @@ def test_whatever_can_change_the_frames_is_a_cause(change):
 
 
 def test_equal_receipts_have_no_causes():
-    assert causes(RECEIPT, Receipt.from_document(json.loads(json.dumps(RECEIPT.document())))) == ()
+    assert causes(RECEIPT, read(Receipt, json.loads(json.dumps(RECEIPT.document())))) == ()
 
 
 def test_a_sidecar_is_read_as_it_was_written():
     document = json.loads(json.dumps(VIDEO.document()))
-    assert Video.from_document(document) == VIDEO
+    assert video_of(document) == VIDEO
     assert list(document)[:5] == ["schema", "id", "created", "owner", "parent"]
 
 
 def test_a_sidecar_of_a_newer_schema_is_not_touched():
     with pytest.raises(ReadOnly, match="newer studio"):
-        Video.from_document({**VIDEO.document(), "schema": 2})
+        video_of({**VIDEO.document(), "schema": 2})
 
 
 @pytest.mark.parametrize("document", [
@@ -84,14 +86,14 @@ def test_a_sidecar_of_a_newer_schema_is_not_touched():
 ])
 def test_a_damaged_sidecar_is_said_to_be_damaged(document):
     with pytest.raises(DamagedVideo):
-        Video.from_document(document)
+        video_of(document)
 
 
 def test_fields_of_a_later_minor_version_are_ignored():
     document = VIDEO.document()
     document["runtime"]["moon_phase"] = 3
     document["receipt"]["environment"]["driver"] = "1"
-    assert Video.from_document(document) == VIDEO
+    assert video_of(document) == VIDEO
 
 
 def test_ids_sort_by_time_and_nothing_else_is_an_id():
