@@ -2,6 +2,7 @@
 
 import json
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from core.domain.recipe import Size
+from core.families.cost import MODEL_OFFLOAD, RESIDENT, SEQUENTIAL_OFFLOAD, Memory, memory_mode, nearest_that_fits
 from core.families.unet3d import cost
 from core.families.unet3d.shape import Architecture, architecture, decoder_tally, text_tally, unet_tally
 
@@ -85,17 +88,18 @@ def test_modelscope_has_the_weights_of_the_librarys_defaults():
     (16, 256, 256, 9.774, 9.95, 254), (24, 256, 448, 26.01, 26.2, 677), (24, 320, 576, 42.79, 42.3, 1112),
     (36, 320, 576, 64.25, 63.4, 1670), (24, 576, 1024, 157.0, 138, 4062)])
 def test_the_work_of_modelscope_at_its_sizes(frames, height, width, step, decoding, whole):
-    work = cost.work(MODELSCOPE, frames, height, width, 25, 9.0)
+    work = cost.work(MODELSCOPE, Size(frames, height, width), 25, True)
     assert work.denoising / 25 / 1e12 == pytest.approx(step, rel=0.001)
     assert work.decoding / 1e12 == pytest.approx(decoding, rel=0.003)
     assert work.total / 1e12 == pytest.approx(whole, rel=0.002)
 
 
 def test_without_guidance_a_step_is_half_the_work():
-    guided, plain = (cost.work(MODELSCOPE, 16, 256, 256, 10, scale) for scale in (9.0, 1.0))
+    size = Size(16, 256, 256)
+    guided, plain = (cost.work(MODELSCOPE, size, 10, reads_both) for reads_both in (True, False))
     assert guided.denoising == 2 * plain.denoising
     assert guided.decoding == plain.decoding
-    assert cost.work(MODELSCOPE, 16, 256, 256, 20, 1.0).denoising == guided.denoising
+    assert cost.work(MODELSCOPE, size, 20, False).denoising == guided.denoising
 
 
 class Live(TorchDispatchMode):
@@ -150,7 +154,7 @@ def test_the_memory_of_a_step_is_what_the_unet_holds_at_its_fullest(kind, frames
                              dtype=unet.dtype)
         time = torch.tensor(5)
     real = most_alive(unet, lambda: unet(latents, time, encoder_hidden_states=embeds))
-    said = cost.memory(model, frames, height, width, 9.0, device).denoising
+    said = cost.memory(model, Size(frames, height, width), True, device).denoising
     assert said == pytest.approx(real, rel=0.06)
 
 
@@ -164,17 +168,21 @@ def test_the_memory_of_decoding_is_what_the_vae_holds_at_its_fullest(monkeypatch
         latents = torch.empty(1, 4, 40, 72, dtype=torch.half)
     real = most_alive(vae, lambda: vae.decode(latents))
     assert weights_of(vae) == decoder_tally(shape, 0, 0, 0).weights
-    assert cost.memory(MODELSCOPE, 24, 320, 576, 9.0, "cuda").decoding == pytest.approx(real, rel=0.02)
+    assert cost.memory(MODELSCOPE, Size(24, 320, 576), True, "cuda").decoding == pytest.approx(real, rel=0.02)
+
+
+def needs_of_modelscope(size):
+    return cost.memory(MODELSCOPE, size, True, "cuda")
 
 
 @pytest.mark.parametrize(("frames", "height", "width", "resident", "offloaded"), [
     (16, 256, 256, 5.0, 4.2), (24, 320, 576, 6.7, 5.9), (64, 256, 256, 6.6, 5.8), (24, 576, 1024, 12.1, 11.4)])
 def test_modelscope_needs_what_was_reckoned_and_up_to_a_gigabyte_of_workspace(frames, height, width, resident,
                                                                               offloaded):
-    memory = cost.memory(MODELSCOPE, frames, height, width, 9.0, "cuda")
-    assert resident - 0.1 <= memory.needed(cost.RESIDENT) / GIB <= resident + 1.1
-    assert offloaded - 0.1 <= memory.needed(cost.MODEL_OFFLOAD) / GIB <= offloaded + 1.1
-    assert memory.needed(cost.SEQUENTIAL_OFFLOAD) < memory.needed(cost.MODEL_OFFLOAD) < memory.needed()
+    memory = needs_of_modelscope(Size(frames, height, width))
+    assert resident - 0.1 <= memory.needed(RESIDENT) / GIB <= resident + 1.1
+    assert offloaded - 0.1 <= memory.needed(MODEL_OFFLOAD) / GIB <= offloaded + 1.1
+    assert memory.needed(SEQUENTIAL_OFFLOAD) < memory.needed(MODEL_OFFLOAD) < memory.needed()
 
 
 def test_a_folder_that_cannot_be_read_is_taken_for_the_family(tmp_path):
@@ -187,45 +195,46 @@ def test_a_folder_that_cannot_be_read_is_taken_for_the_family(tmp_path):
 
 
 def needs(gib_resident):
-    return cost.Memory(text=1 * GIB, unet=3 * GIB, vae=GIB // 2, denoising=int(gib_resident * GIB), decoding=0,
-                       largest_layer=GIB // 4, reserved=GIB)
+    return Memory(text=1 * GIB, denoiser=3 * GIB, decoder=GIB // 2, denoising=int(gib_resident * GIB), decoding=0,
+                  largest_layer=GIB // 4, reserved=GIB)
 
 
 @pytest.mark.parametrize(("free", "mode"), [
-    (8.0, cost.RESIDENT), (7.5, cost.RESIDENT), (7.4, cost.MODEL_OFFLOAD), (6.0, cost.MODEL_OFFLOAD),
-    (5.9, cost.SEQUENTIAL_OFFLOAD), (3.25, cost.SEQUENTIAL_OFFLOAD), (3.2, None), (0, None)])
+    (8.0, RESIDENT), (7.5, RESIDENT), (7.4, MODEL_OFFLOAD), (6.0, MODEL_OFFLOAD),
+    (5.9, SEQUENTIAL_OFFLOAD), (3.25, SEQUENTIAL_OFFLOAD), (3.2, None), (0, None)])
 def test_the_fastest_memory_mode_that_fits_is_chosen(free, mode):
-    assert cost.memory_mode(needs(2.0), int(free * GIB)) == mode
+    assert memory_mode(needs(2.0), int(free * GIB)) == mode
 
 
 def test_where_the_free_memory_is_not_known_the_weights_stay():
-    assert cost.memory_mode(needs(2.0), None) == cost.RESIDENT
+    assert memory_mode(needs(2.0), None) == RESIDENT
 
 
 def test_modelscope_runs_on_small_cards_by_leaving_weights_outside():
     def mode(free_gib, frames, height, width):
-        return cost.memory_mode(cost.memory(MODELSCOPE, frames, height, width, 9.0, "cuda"), int(free_gib * GIB))
+        return memory_mode(needs_of_modelscope(Size(frames, height, width)), int(free_gib * GIB))
 
-    assert mode(7.5, 24, 320, 576) == mode(5.5, 16, 256, 256) == cost.RESIDENT
-    assert mode(5.5, 24, 320, 576) != cost.RESIDENT
-    assert mode(2.5, 16, 256, 256) == cost.SEQUENTIAL_OFFLOAD
+    assert mode(7.5, 24, 320, 576) == mode(5.5, 16, 256, 256) == RESIDENT
+    assert mode(5.5, 24, 320, 576) != RESIDENT
+    assert mode(2.5, 16, 256, 256) == SEQUENTIAL_OFFLOAD
 
 
 @pytest.mark.parametrize("free_gib", [2.2, 3.0, 4.0, 6.0])
 def test_what_is_offered_instead_fits_and_one_more_frame_or_size_would_not(free_gib):
-    free, asked = int(free_gib * GIB), (64, 576, 1024)
-    found = cost.nearest_that_fits(MODELSCOPE, *asked, 9.0, "cuda", free)
+    free, asked = int(free_gib * GIB), Size(64, 576, 1024)
+    found = nearest_that_fits(asked, MODELSCOPE.pixels_per_latent, needs_of_modelscope, "cuda", free)
     assert found
 
-    def fits(frames, height, width):
-        return cost.memory_mode(cost.memory(MODELSCOPE, frames, height, width, 9.0, "cuda"), free) is not None
+    def fits(size):
+        return memory_mode(needs_of_modelscope(size), free) is not None
 
-    for frames, height, width in found:
-        assert fits(frames, height, width)
-        assert width / height == pytest.approx(1024 / 576, rel=0.1)
-        if (height, width) == asked[1:]:
-            assert not fits(frames + 1, height, width)
+    for size in found:
+        assert fits(size)
+        assert size.width / size.height == pytest.approx(1024 / 576, rel=0.1)
+        if (size.height, size.width) == (asked.height, asked.width):
+            assert not fits(replace(size, num_frames=size.num_frames + 1))
 
 
 def test_nothing_is_offered_where_nothing_fits():
-    assert cost.nearest_that_fits(MODELSCOPE, 16, 256, 256, 9.0, "cuda", GIB) == ()
+    size, side = Size(16, 256, 256), MODELSCOPE.pixels_per_latent
+    assert nearest_that_fits(size, side, needs_of_modelscope, "cuda", GIB) == ()

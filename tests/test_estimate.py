@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from core.domain.models import NEGATIVE_PROMPT
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe, Size
 from core.domain.resources import Resources
+from core.families.cost import Work
 from core.families.registry import MODELS
 from core.families.unet3d import cost
 from core.families.unet3d.shape import architecture
@@ -16,11 +17,11 @@ from pages.parts.formatting import roughly
 
 DEMO = architecture(Path(__file__).resolve().parent.parent / "data" / "models" / "demo")
 SPEC = MODELS["modelscope-1.7b"]
-REQUEST = VideoRequest("a panda", NEGATIVE_PROMPT, SPEC.key, 24, 25, 9.0, 8, 7, 576, 320, "dpmsolver++")
+RECIPE = Recipe("a panda", NEGATIVE_PROMPT, SPEC.key, 24, 25, 9.0, 8, 7, 576, 320, "dpmsolver++", "exact")
 
 
-def work(frames: int = 16, side: int = 64, steps: int = 20, guidance: float = 5.0) -> cost.Work:
-    return cost.work(DEMO, frames, side, side, steps, guidance)
+def work(frames: int = 16, side: int = 64, steps: int = 20) -> Work:
+    return cost.work(DEMO, Size(frames, side, side), steps, True)
 
 
 def ran(frames: int = 16, side: int = 64, steps: int = 20, pace: float = 1.0, **more: float) -> PastRun:
@@ -93,7 +94,7 @@ def test_an_estimate_is_said_no_finer_than_it_is_known(value, text):
 
 
 def test_a_change_is_said_in_the_words_of_the_form():
-    changes = [what_changes(REQUEST, replace(REQUEST, **fields)) for fields in (
+    changes = [what_changes(RECIPE, replace(RECIPE, **fields)) for fields in (
         {"num_frames": 16}, {"num_frames": 1}, {"width": 192, "height": 104},
         {"num_frames": 8, "width": 288})]
     assert [in_words(change) for change in changes] == [
