@@ -131,9 +131,9 @@ def phase(job: Job) -> str:
         return f"Paused at {_step(job).lower()}" if job.total else "Paused"
     if job.state == QUEUED:
         place = "Next in line" if job.position <= 1 else f"Number {job.position} in line"
-        if job.audition is not None:
+        if not job.total or KINDS[job.kind].words.steps_of(job.task):  # steps of several runs say nothing here
             return place
-        return f"{place}, goes on after step {job.done} of {job.total}" if job.total else place
+        return f"{place}, goes on after step {job.done} of {job.total}"
     if can_pause(job) and job.pause_requested:
         return "Pausing after this step"
     if job.state == "committing" or job.phase == "publishing":

@@ -12,7 +12,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import BadRequest, StudioError
-from core.library.folder_exchange import COPIED, THERE, Step
+from core.library.folder_exchange import COPIED, THERE, TransferStep
 from core.library.incoming import ADDED, HEALED, HERE, REFUSED
 from core.library.search.query import Query
 from core.studio import Studio
@@ -80,7 +80,7 @@ def _import(studio: Studio) -> None:
         _follow("import", studio.transfer.import_folder, st.session_state.import_folder)
 
 
-def _follow(name: str, begin: Callable[[Path], Iterator[Step]], text: str) -> None:
+def _follow(name: str, begin: Callable[[Path], Iterator[TransferStep]], text: str) -> None:
     """Run a transfer in sight. A press of Stop ends this run; what is done is kept, and it can be begun again."""
     counts, refused = Counter[str](), []
     bar = st.progress(0.0, "Looking at the files")
@@ -99,7 +99,7 @@ def _follow(name: str, begin: Callable[[Path], Iterator[Step]], text: str) -> No
     _report(counts, refused)
 
 
-def _report(counts: Counter[str], refused: list[Step]) -> None:
+def _report(counts: Counter[str], refused: list[TransferStep]) -> None:
     if counts:
         said = ", ".join(f"{number:,} {_SAID[outcome]}" for outcome, number in counts.items())
         (st.warning if refused else st.success)(f"{said[0].upper()}{said[1:]}.")

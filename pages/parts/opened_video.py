@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.domain.video import Video, is_id
 from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
-from core.jobs.queue.job import ENDED, Job
+from core.jobs.queue.job import ENDED, UNFINISHED, Job
 from core.library.search.query import Query
 from core.studio import Studio
 from pages.parts.bulk_progress import bring_back
@@ -19,7 +19,7 @@ from pages.parts.newer_video import newer_video
 from pages.parts.opened_head import head, tags_field
 from pages.parts.player import actions, show_verdict, show_video
 from pages.parts.recipe_table import recipe
-from pages.parts.shell import POLL_S, UNFINISHED, only_looking, show_error
+from pages.parts.shell import POLL_S, only_looking, show_error
 from pages.parts.toasts import say_in_passing
 from pages.parts.video_card import NO_RECIPE, open_video
 
@@ -50,7 +50,7 @@ def opened_video(studio: Studio, video_id: str, query: Query) -> None:
     with picture:
         with st.container(key="film"):
             show_video(video, TALLEST)
-        opened_keys(again=video.recipe and not only_looking(), changed=not only_looking())
+        opened_keys(again=video.recipe is not None and not only_looking(), changed=not only_looking())
         actions(video, "opened")
         compare_with(studio, video)
         if video.recipe and not only_looking():
@@ -88,7 +88,7 @@ def _regenerations(studio: Studio, video: Video) -> None:
         say_in_passing()
         for job in jobs:
             job_card(job)
-        ended = [job for job in studio.jobs(ENDED, limit=50) if job.parent == video.id][:1]
+        ended = [job for job in studio.jobs(ENDED, limit=50) if job.task.parent == video.id][:1]
         if ended and not jobs:
             _outcome(studio, ended[0])
 
@@ -96,7 +96,7 @@ def _regenerations(studio: Studio, video: Video) -> None:
 
 
 def _made_from(jobs: tuple[Job, ...], video: Video) -> list[Job]:
-    return [job for job in jobs if job.parent == video.id]
+    return [job for job in jobs if job.task.parent == video.id]
 
 
 def _regenerated(studio: Studio, job: Job) -> bool:
@@ -122,7 +122,7 @@ def _outcome(studio: Studio, job: Job) -> None:
             st.caption(f"Regenerated {age(child.created)}", width="content")
             with st.container(horizontal=True, width="content"):
                 st.button("Compare", icon=":material/compare:", key="compare_child", on_click=_compare,
-                          args=(job.parent, child.id))
+                          args=(job.task.parent, child.id))
                 st.button("Open it", icon=":material/play_arrow:", key="open_child", on_click=_open,
                           args=(child.id,))
         if child.verdict is not None:
