@@ -276,7 +276,7 @@ def test_a_full_disk_under_the_ledger_only_delays(house):
     job = house.add("slowly", num_inference_steps=20)
     house.await_progress(job)
     database = house.ledger._database
-    pages = database.read("PRAGMA page_count")[0][0]
+    pages = database.read("PRAGMA page_count")[0]["page_count"]
     database.change(f"PRAGMA max_page_count={pages}")
     with pytest.raises(StudioError):
         while True:
