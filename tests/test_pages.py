@@ -19,6 +19,7 @@ from core.domain.progress import Progress
 from core.domain.receipt import Environment, Receipt
 from core.domain.request import VideoRequest
 from core.domain.verdict import Verdict
+from core.domain.video import REGENERATE
 from core.errors import NotFound
 from core.jobs.queue.job import Job
 from core.library.search.query import Query
@@ -39,9 +40,9 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
         monkeypatch.setenv(f"T2V_{name}", str(value))
     monkeypatch.setattr("core.library.examples.FOLDER", tmp_path / "examples")
     monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 60.0)
-    shell.studio.clear()
-    yield shell.studio()
-    shell.studio.clear()
+    shell.current_studio.clear()
+    yield shell.current_studio()
+    shell.current_studio.clear()
 
 
 def page(name: str = "", **query: str) -> AppTest:
@@ -91,7 +92,7 @@ def test_the_first_visit_has_a_form_that_works_and_a_place_for_the_video(studio)
     assert at.number_input(key="f_num_frames").value == 16
     assert "Your video appears here." in said(at)
     press(at, "generate")
-    assert [job.request.prompt for job in studio.jobs()] == [studio.planner.prompt_examples("demo")[0]]
+    assert [job.task.title for job in studio.jobs()] == [studio.planner.prompt_examples("demo")[0]]
 
 
 def test_three_presses_are_three_jobs_each_with_its_card(studio):
@@ -99,7 +100,7 @@ def test_three_presses_are_three_jobs_each_with_its_card(studio):
     for _ in range(3):
         press(at, "generate")
     jobs = studio.jobs(oldest_first=True)
-    assert len(jobs) == 3 and len({job.request.seed for job in jobs}) == 3
+    assert len(jobs) == 3 and len({job.task.recipe.seed for job in jobs}) == 3
     for job in jobs:
         assert at.button(key=f"cancel_{job.id}")
     assert "Next in line" in said(at) and "Number 3 in line" in said(at)
@@ -153,7 +154,7 @@ def test_a_refusal_goes_away_with_the_next_good_request(studio):
     press(at, "generate")
     at.text_input(key="f_seed").set_value(str(2**63 - 1))
     press(at, "generate")
-    assert not at.error and studio.jobs()[0].request.seed == 2**63 - 1
+    assert not at.error and studio.jobs()[0].task.recipe.seed == 2**63 - 1
 
 
 def test_the_dice_draw_a_seed_and_an_example_fills_the_prompt(studio):
@@ -193,7 +194,7 @@ def test_words_the_model_does_not_know_are_said_and_block_nothing(studio):
     healthy(at.text_area(key="f_prompt").set_value("a red dragon").run())
     assert "The demo model does not know *dragon*" in said(at)
     press(at, "generate")
-    assert studio.jobs()[0].request.prompt == "a red dragon"
+    assert studio.jobs()[0].task.title == "a red dragon"
 
 
 def test_remix_fills_the_form_and_remembers_where_it_came_from(studio):
@@ -204,15 +205,15 @@ def test_remix_fills_the_form_and_remembers_where_it_came_from(studio):
     at.text_area(key="f_prompt").set_value("a green square")
     press(at, "generate")
     (job,) = studio.jobs()
-    assert (job.kind, job.parent) == ("remix", video.id)
-    assert job.request == replace(video.recipe, prompt="a green square")
+    assert (job.task.relation, job.task.parent) == ("remix", video.id)
+    assert job.task.recipe == replace(video.recipe, prompt="a green square")
 
 
 def test_a_remix_of_a_video_that_is_gone_says_so_and_the_form_still_works(studio):
     at = page(**{"from": "20200101-000000-abcdef"})
     assert "no video" in at.error[0].value
     press(at, "generate")
-    assert len(studio.jobs()) == 1 and studio.jobs()[0].parent is None
+    assert len(studio.jobs()) == 1 and studio.jobs()[0].task.parent is None
 
 
 @pytest.mark.parametrize(("progress", "words_there"), [
@@ -249,7 +250,7 @@ def test_a_failed_job_says_what_happened_and_has_the_button_that_mends_it(studio
     assert at.button(key=f"retry_{job.id}").label == label
     press(at, f"retry_{job.id}")
     (again,) = studio.jobs(("queued",))
-    assert again.recipe == replace(job.request, num_frames=frames)
+    assert again.task.recipe == replace(job.task.recipe, num_frames=frames)
 
 
 def test_the_example_that_plays_is_of_the_prompt_the_form_begins_with(studio, tmp_path, monkeypatch):
@@ -286,9 +287,8 @@ def test_a_job_can_be_linked_to(studio):
 
 def done(studio: Studio, prompt: str = "a red ball", parent: str | None = None, verdict: Verdict | None = None):
     """A job that ended with a video."""
-    kind = "regenerate" if parent else "generate"
     request = VideoRequest(prompt, num_frames=8, width=32, height=32)
-    job = run(studio, studio.submit(request, parent=parent, kind=kind))
+    job = run(studio, studio.submit(request, parent=parent, relation=REGENERATE))
     video, data = samples.with_recipe(samples.video(prompt, id=job.id, parent=parent))
     samples.publish(studio, replace(video, verdict=verdict), data)
     studio.ledger.move(job.id, job.attempt, ("running",), "committing")
@@ -309,8 +309,8 @@ def test_a_finished_video_plays_from_its_address_and_offers_what_comes_next(stud
                      "Frames as PNG": f"/app/static/export/png/{video.id}?download=1",
                      "JSON": f"/app/static/video/{video.id}.json?download=1"}
     press(at, "regenerate_stage")
-    assert (studio.jobs()[0].kind, studio.jobs()[0].parent) == ("regenerate", video.id)
-    assert studio.jobs()[0].request == video.recipe
+    assert (studio.jobs()[0].task.relation, studio.jobs()[0].task.parent) == ("regenerate", video.id)
+    assert studio.jobs()[0].task.recipe == video.recipe
 
 
 def test_a_large_form_is_made_in_sight_before_it_is_offered(studio, monkeypatch):
@@ -319,7 +319,7 @@ def test_a_large_form_is_made_in_sight_before_it_is_offered(studio, monkeypatch)
     at = page("gallery", video=video.id)
     assert "GIF" not in {link.value for link in at.link_button}
     press(at, "make_gif_opened")
-    assert "GIF" in {link.value for link in at.link_button} and studio.import_export.has_export_format(video, "gif")
+    assert "GIF" in {link.value for link in at.link_button} and studio.transfer.has_rendition(video, "gif")
     assert {"make_webm_opened", "make_png_opened"} <= {button.key for button in at.button}
 
 
@@ -530,7 +530,7 @@ def test_tags_stand_on_the_card_as_far_as_there_is_room(studio):
 def test_a_card_regenerates_stars_and_opens_in_one_click(studio):
     video = keep(studio)
     at = press(page("gallery"), f"again_{video.id}")
-    assert (studio.jobs()[0].kind, studio.jobs()[0].parent) == ("regenerate", video.id)
+    assert (studio.jobs()[0].task.relation, studio.jobs()[0].task.parent) == ("regenerate", video.id)
     at = press(at, f"star_{video.id}")
     assert studio.video(video.id).favorite
     at = press(at, f"open_{video.id}")
@@ -626,8 +626,8 @@ def test_what_will_differ_is_said_before_regenerating(studio):
 def no_trash(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """The studio of the pages, keeping no trash."""
     monkeypatch.setenv("T2V_TRASH_DAYS", "0")
-    shell.studio.clear()
-    return shell.studio()
+    shell.current_studio.clear()
+    return shell.current_studio()
 
 
 def test_a_deleted_video_is_one_press_away_from_being_back(studio):
@@ -809,7 +809,7 @@ def test_the_screens_do_not_import_the_model(studio):
 
 
 def test_a_setting_that_cannot_be_is_a_sentence_on_every_page(studio, monkeypatch):
-    shell.studio.clear()
+    shell.current_studio.clear()
     monkeypatch.setenv("T2V_MAX_QUEUED", "many")
     at = page()
     assert "T2V_MAX_QUEUED" in at.error[0].value.replace("\\", "")
@@ -857,7 +857,7 @@ def test_what_a_remix_cannot_take_over_is_named(studio: Studio):
 
 def test_where_no_test_has_shown_that_frames_repeat_a_mode_is_called_equivalent(studio, monkeypatch):
     monkeypatch.setenv("T2V_DEVICE", "cuda")
-    shell.studio.clear()
+    shell.current_studio.clear()
     assert page("generate").selectbox(key="f_mode").options == [
         "Exact · equivalent each time", "Fast · equivalent each time", "Reference · equivalent each time"]
 
@@ -870,4 +870,4 @@ def test_a_mode_says_what_it_gives_up_before_it_is_chosen_and_goes_into_the_requ
     form = form.selectbox(key="f_mode").set_value("fast").run()
     assert "details may differ" in said(form)
     form.button(key="generate").click().run()
-    assert [job.request.mode for job in studio.jobs()] == ["fast"]
+    assert [job.task.recipe.mode for job in studio.jobs()] == ["fast"]
