@@ -1,5 +1,6 @@
 """A JSON object becomes a frozen value, by the annotations of its class: the schema is written once."""
 
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -36,7 +37,8 @@ def read(kind: type[T], document: Any, name: str = "document") -> T:
     if not isinstance(document, dict):
         raise WrongValue(name, document)
     values = {}
-    for field, hint in _schema(kind):
+    schema: Callable[[Any], tuple[tuple[Field[Any], Any], ...]] = _schema
+    for field, hint in schema(kind):
         if field.name in document:
             values[field.name] = _value(hint, document[field.name], field.name)
         elif field.default is MISSING and field.default_factory is MISSING:

@@ -7,6 +7,7 @@ aside in `library/lost`.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from core.errors import ClipError, DamagedVideo, DiskFull, NotFound, ReadOnly, StudioError
 from core.library import sidecar
@@ -75,7 +76,8 @@ class Sweep:
         dropped = 0 if same else len({row.id for row in before} - {entry.id for entry in self._entries})
         if why or dropped or self._count["added"]:
             self._index.replace_all(self._entries)
-        report = replace(OpeningReport(), videos=len(self._entries), dropped=dropped, **self._count)
+        counts: dict[str, Any] = {**self._count, "videos": len(self._entries), "dropped": dropped}
+        report = OpeningReport(**counts)
         return replace(report, sentences=self._sentences(report, why))
 
     def _folder(self, folder: Folder) -> None:

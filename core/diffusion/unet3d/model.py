@@ -45,7 +45,7 @@ class UNet3DModel:
     @property
     def tokens(self) -> int:
         """How many tokens of a prompt the model reads, the two that frame it included."""
-        return min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
+        return min(int(self.tokenizer.model_max_length), int(self.text_encoder.config.max_position_embeddings))
 
     @property
     def recorded_bytes(self) -> int:

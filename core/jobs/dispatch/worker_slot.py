@@ -93,7 +93,8 @@ class WorkerSlot:
         asked = time.monotonic()
         patience = max(1.0, self._settings.worker_timeout_s)
         try:
-            status = self._executor.call(self._worker, "status", timeout=min(POLL_TIMEOUT_S, patience))
+            status: WorkerStatus = self._executor.call(self._worker, "status",
+                                                       timeout=min(POLL_TIMEOUT_S, patience))
         except Silent:
             if not self._was_ready:  # importing its libraries may keep it from answering
                 patience = max(patience, START_TIMEOUT_S)

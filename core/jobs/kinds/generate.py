@@ -198,10 +198,11 @@ def _checked(job: Job, task: Generate, outcome: Outcome) -> Video:
     except StudioError as error:
         raise ClipError(f"The worker described its video wrongly; it was not kept. {error}") from error
     recipe, result = task.recipe, video.result
-    shape = (result.num_frames, result.width, result.height, result.fps)
+    shape: tuple[float, ...] = (result.num_frames, result.width, result.height, result.fps)
+    asked: tuple[float, ...] = (recipe.num_frames, recipe.width, recipe.height, recipe.fps)
     if video.id != job.id or video.recipe != recipe:
         raise ClipError("The worker made another video than the one that was asked for; it was not kept.")
-    if shape != (recipe.num_frames, recipe.width, recipe.height, recipe.fps):
+    if shape != asked:
         raise ClipError(f"The worker made {result.num_frames} frames of {result.width}×{result.height} at "
                         f"{result.fps} fps, which was not asked for; the video was not kept.")
     return video

@@ -129,8 +129,8 @@ def _read(documents: list[dict[str, Any]]) -> Iterable[Entry]:
 
 _NAMES = Entry._fields[:-2]
 _values = itemgetter(*_NAMES)
-_TYPES: dict[str, set[type]] = {  # those that each value of a row of the file may have
-    name: {str: {str}, bool: {bool}, int: {int}, float: {int, float}, tuple[str, ...]: {list},
-           str | None: {str, NoneType}}[Entry.__annotations__[name]] for name in _NAMES}
+_ALLOWED: dict[Any, set[type]] = {str: {str}, bool: {bool}, int: {int}, float: {int, float}, tuple[str, ...]: {list},
+                                  str | None: {str, NoneType}}
+_TYPES = {name: _ALLOWED[Entry.__annotations__[name]] for name in _NAMES}  # those that a value of the file may have
 _IDS = re.compile(rf"(?:{ID.pattern}\n)*")
 _AT_ONCE = 1000

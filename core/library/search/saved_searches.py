@@ -91,6 +91,7 @@ class SavedSearches:
 
     def _rows(self) -> list[dict[str, Any]]:
         """The searches as they stand in the file."""
+        rows: list[dict[str, Any]]
         try:
             document = orjson.loads(self._path.read_bytes())
             schema, rows = document["schema"], document["searches"]
