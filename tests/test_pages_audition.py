@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import samples
 from test_pages import HOSTILE, at_button, page, press, run, said, studio  # noqa: F401 (a fixture)
 
-from core.domain.audition import Audition
 from core.domain.progress import Progress
 from core.domain.request import VideoRequest
+from core.jobs.kinds.audition import Audition
 from core.jobs.queue.job import Job
 from core.library.media.contact_sheet import contact_sheet, tile
 from core.library.storage.contact_sheets import ContactSheets
@@ -25,7 +26,7 @@ def tried(studio, prompt: str = "a red ball", sheet: bool = True) -> Job:  # noq
     studio.ledger.move(job.id, claimed.attempt, ("running",), "committing")
     if sheet:
         ContactSheets(studio.settings.data_dir).keep(job.id, SHEET)
-    studio.ledger.remember(job.id, claimed.attempt, replace(job.audition, noise_sha256=("a", "b", "c", "d")))
+    studio.ledger.note(claimed, replace(job.task, noise_sha256=("a", "b", "c", "d")))
     studio.ledger.move(job.id, claimed.attempt, ("committing",), "done")
     return studio.job(job.id)
 
@@ -40,8 +41,8 @@ def test_one_click_tries_six_seeds_of_what_the_form_says(studio):  # noqa: F811
     at.text_input(key="f_seed").set_value("41")
     press(at, "audition")
     job, = studio.jobs()
-    assert (job.kind, job.request.prompt, job.request.num_inference_steps) == ("audition", "a blue cat", 20)
-    assert job.audition == Audition((41, 42, 43, 44, 45, 46), 7)
+    assert (job.kind, job.task.title, job.task.recipe.num_inference_steps) == ("audition", "a blue cat", 20)
+    assert job.task == Audition(job.task.recipe, (41, 42, 43, 44, 45, 46), 7)
 
 
 def test_number_and_steps_of_the_tries_are_chosen_among_the_other_settings(studio):  # noqa: F811
@@ -52,7 +53,7 @@ def test_number_and_steps_of_the_tries_are_chosen_among_the_other_settings(studi
     assert "Try 9 seeds" in said(at)
     press(at, "audition")
     job, = studio.jobs()
-    assert len(job.audition.seeds) == 9 and job.audition.num_inference_steps == 5
+    assert len(job.task.seeds) == 9 and job.task.num_inference_steps == 5
 
 
 def test_more_steps_for_a_try_than_for_the_video_are_refused_with_the_fields_name(studio):  # noqa: F811
@@ -78,7 +79,7 @@ def test_a_running_audition_says_which_seed_and_step_it_is_at(studio, name):  # 
     (0, "Seed 1 of 6, step 0 of 7"), (7, "Seed 1 of 6, step 7 of 7"), (8, "Seed 2 of 6, step 1 of 7"),
     (42, "Seed 6 of 6, step 7 of 7")])
 def test_every_step_of_an_audition_has_its_seed(done, text):
-    job = replace(Job.new(VideoRequest("a", seed=1), kind="audition", audition=Audition(tuple(range(6)), 7)),
+    job = replace(Job.new(Audition(samples.video("a").recipe, tuple(range(6)), 7)),
                   state="running", phase="denoising", done=done, total=42)
     assert words.phase(job) == text
     assert words.phase(replace(job, state="paused")) == f"Paused at {text.lower()}"
@@ -90,7 +91,7 @@ def test_a_seed_of_the_sheet_is_finished_with_all_its_steps_while_the_sheet_stay
     assert offered(at) == BUTTONS and "4 seeds at 7 of 20 steps" in said(at)
     press(at, f"finish_{job.id}_3")
     made, = studio.jobs(("queued",))
-    assert (made.kind, made.recipe) == ("generate", replace(job.request, seed=9))
+    assert (made.kind, made.task.recipe) == ("generate", replace(job.task.recipe, seed=9))
     assert offered(page()) == BUTTONS
     studio.cancel(made.id)
     assert offered(page()) == BUTTONS
@@ -100,7 +101,7 @@ def test_other_seeds_are_tried_after_those_of_the_sheet(studio):  # noqa: F811
     job = tried(studio)
     press(page(), f"others_{job.id}")
     again, = studio.jobs(("queued",))
-    assert again.audition == Audition((11, 12, 13, 14), 7) and again.recipe == replace(job.request, seed=11)
+    assert again.task == Audition(replace(job.task.recipe, seed=11), (11, 12, 13, 14), 7)
 
 
 def test_an_ended_audition_is_opened_from_the_queue(studio):  # noqa: F811
@@ -116,7 +117,7 @@ def test_a_sheet_that_was_cleared_is_said_to_be_gone_and_its_seeds_can_still_be_
     at = page()
     assert "only the newest 20 are kept" in said(at) and "can still be finished" in said(at)
     press(at, f"finish_{job.id}_1")
-    assert [made.recipe.seed for made in studio.jobs(("queued",))] == [7]
+    assert [made.task.recipe.seed for made in studio.jobs(("queued",))] == [7]
 
 
 def test_what_a_person_wrote_is_shown_as_text_under_the_sheet(studio):  # noqa: F811

@@ -148,7 +148,7 @@ def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noq
     at = press(tick(at, ids[2]), "deed_queue")
     assert "2 videos will be made again with the same seeds, one after the other." in said(at)
     assert "2 videos will be made again." in said(at)
-    assert [job.parent for job in studio.jobs(oldest_first=True)] == [ids[0], ids[2]]
+    assert [job.task.parent for job in studio.jobs(oldest_first=True)] == [ids[0], ids[2]]
     object.__setattr__(studio.settings, "max_queued", 3)
     at = press(at, "deed_queue")
     (refusal,) = at.toast

@@ -25,7 +25,7 @@ def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):  # no
     kept = keep(studio, "a red ball")
     path = studio.settings.data_dir / "index.json"
     path.write_bytes(path.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":99'))
-    shell.studio.clear()
+    shell.current_studio.clear()
     for name in ("gallery", "generate", "queue"):
         at = page(name)
         assert [error.value for error in at.error if "A newer studio wrote this library" in error.value]
@@ -115,13 +115,13 @@ def test_settings_that_are_not_in_the_mp4_are_not_made_up(studio):  # noqa: F811
     exchanged = samples.with_recipe(samples.video("a third", seed=7))
     studio.library.mp4_path(other.id).write_bytes(exchanged[1])
     at = press(page("gallery", video=other.id), "renew")
-    assert "is another video" in at.warning[-1].value and studio.video(exchanged[0].id).request.seed == 7
+    assert "is another video" in at.warning[-1].value and studio.video(exchanged[0].id).recipe.seed == 7
 
 
 def test_what_opening_mended_is_one_line_until_it_is_unfolded_and_gone_once_it_was_read(studio):  # noqa: F811
     assert not page("gallery").expander
     data = studio.settings.data_dir
-    shell.studio.clear()
+    shell.current_studio.clear()
     for path in data.glob("jobs.sqlite*"):
         path.write_bytes(b"no queue at all" * 500)
     at = page("gallery")
@@ -142,8 +142,8 @@ def test_a_video_of_a_newer_studio_plays_and_is_downloaded_and_nothing_else(stud
     assert [link.label for link in at.get("link_button")] == ["Download MP4", "JSON"]
     assert "delete" in off(at) and "regenerate_opened" not in {button.key for button in at.button}
     assert "a red ball" in said(at) and "sea" in said(at)
-    shell.studio.clear()
-    keep(shell.studio(), "another")
+    shell.current_studio.clear()
+    keep(shell.current_studio(), "another")
     table = page("gallery", g_view="Table").dataframe[0]
     assert sorted(table.value["Steps"].isna()) == sorted(table.value["Guidance"].isna()) == [False, True]
     assert table.proto.HasField("placeholder") and table.proto.placeholder == "", "an empty cell, not None"

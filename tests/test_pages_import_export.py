@@ -27,13 +27,13 @@ def test_dropped_files_are_taken_in_or_refused_each_with_its_reason(studio, tmp_
     press(at, keeps[0])
     assert r"Added: Holiday \*1\*\.mp4" in said(at)
     videos = samples.found(studio)
-    assert [each.recipe for each in videos] == [False, True] and videos[1] == made
+    assert [each.recipe is None for each in videos] == [True, False] and videos[1] == made
     at = dropped(page("gallery"), ("again.mp4", data))
     assert "Already here" in said(at)
 
 
 def test_a_video_without_a_recipe_is_shown_as_such_and_cannot_be_made_again(studio, tmp_path):  # noqa: F811
-    kept = studio.import_export.import_bytes(foreign(tmp_path / "x.mp4").read_bytes(), "Sea.mp4", unknown=True).video
+    kept = studio.transfer.import_bytes(foreign(tmp_path / "x.mp4").read_bytes(), "Sea.mp4", unknown=True).video
     at = page("gallery")
     assert at.button(key=f"again_{kept.id}").disabled
     assert "From outside, no recipe" in said(at) and "None" not in said(at)
@@ -61,7 +61,7 @@ def test_the_name_of_a_file_is_shown_as_text(studio, tmp_path: Path, name: str):
     data = foreign(tmp_path / "x.mp4").read_bytes()
     at = dropped(page("gallery"), (name, data))
     assert "![" not in said(at).replace("\\![", "").replace("!\\[", "") or name in [text.value for text in at.text]
-    kept = studio.import_export.import_bytes(data, name, unknown=True).video
+    kept = studio.transfer.import_bytes(data, name, unknown=True).video
     page("gallery", video=kept.id)
     keep(studio, "another")
     page("gallery")

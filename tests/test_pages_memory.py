@@ -37,7 +37,7 @@ def test_what_cannot_fit_is_refused_and_one_click_asks_for_what_does(generic):
     assert refused.endswith(f"GB. {words} would fit.")
     press(at, "use_fitting")
     job, = generic.jobs()
-    asked = job.request
+    asked = job.task.recipe
     assert words == (f"{asked.num_frames} frames" if asked.num_frames < 64 else f"{asked.width} × {asked.height}")
     assert not at.error
 
@@ -49,4 +49,4 @@ def test_an_audition_that_ran_out_of_memory_is_tried_again_with_what_fits(studio
     assert at.button(key=f"retry_{job.id}").label == "Use 8 frames" and "The memory ran out" in said(at)
     press(at, f"retry_{job.id}")
     again, = studio.jobs(("queued",))
-    assert (again.recipe, again.audition) == (replace(job.request, num_frames=8), job.audition)
+    assert again.task == replace(job.task, recipe=replace(job.task.recipe, num_frames=8))

@@ -48,7 +48,7 @@ def test_a_paused_job_can_be_cancelled_and_tried_again(studio):  # noqa: F811
     press(page("queue"), f"cancel_{job.id}")
     assert studio.job(job.id).state == "cancelled"
     press(page("queue"), f"retry_{job.id}")
-    assert [again.recipe for again in studio.jobs(("queued",))] == [job.request]
+    assert [again.task for again in studio.jobs(("queued",))] == [job.task]
 
 
 def test_the_queue_has_a_list_of_its_own_for_paused_jobs_and_counts_them(studio):  # noqa: F811
