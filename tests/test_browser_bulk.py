@@ -84,7 +84,7 @@ def test_videos_of_two_pages_are_tagged_downloaded_deleted_and_brought_back(scre
 
 
 def test_all_that_was_found_is_deleted_at_once_and_the_trash_gives_one_back(screen):
-    found = sum("tall ship crossing" in synthetic(number, RESULT).request.prompt for number in range(COUNT))
+    found = sum("tall ship crossing" in synthetic(number, RESULT).title for number in range(COUNT))
     assert found > 48, "more than two pages"
     screen.go('/gallery?g_q="tall+ship+crossing"').sees(f"{found} videos").press("pick").press("pick_all")
     selected(screen, found)

@@ -53,13 +53,13 @@ def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):  # 
 
 
 def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_piece(screen, videos):  # noqa: F811
-    boats = [v for v in videos if "sailing boat" in v.request.prompt and "fog" not in v.request.prompt]
-    wanted = [v for v in boats if v.request.num_inference_steps == 20]
+    boats = [v for v in videos if "sailing boat" in v.title and "fog" not in v.title]
+    wanted = [v for v in boats if v.recipe.num_inference_steps == 20]
     screen.go("/gallery").write("g_q", '"sailing boat" -fog').sees(re.compile(f"^{len(boats):,} videos"))
     screen.press("filters").pick("g_steps", "20").sees(re.compile(f"^{len(wanted):,} videos"))
     screen.page.keyboard.press("Escape")
     screen.pick("g_sort", "Seed")
-    first, second = sorted(wanted, key=lambda v: v.request.seed)[:2]
+    first, second = sorted(wanted, key=lambda v: v.recipe.seed)[:2]
     expect(screen.page.locator('[class*="st-key-card_"]').first).to_have_class(re.compile(f"card_{first.id}"))
     for part in ("g_q=", "g_steps=20", "g_sort=Seed"):
         assert part in screen.page.url
@@ -87,7 +87,7 @@ def test_the_keyboard_goes_from_a_poster_to_its_deeds_and_long_prompts_end_in_do
     screen.at(f"open_{videos[0].id}").locator("button").focus()
     screen.page.keyboard.press("Tab")
     expect(screen.at(f"again_{videos[0].id}").get_by_role("button").first).to_be_focused()
-    prompt = screen.at(f"words_{videos[0].id}").get_by_text(videos[0].request.prompt)
+    prompt = screen.at(f"words_{videos[0].id}").get_by_text(videos[0].title)
     assert prompt.evaluate("text => getComputedStyle(text).webkitLineClamp") == "2"
 
 
@@ -111,7 +111,7 @@ def test_what_is_chosen_is_read_in_the_dark(server, chromium):  # noqa: F811
 
 
 def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, videos):  # noqa: F811
-    rows = [v for v in videos if "tall ship" in v.request.prompt]
+    rows = [v for v in videos if "tall ship" in v.title]
     screen.go('/gallery?g_q="tall+ship"').press("pick").press(f"open_{rows[20].id}")
     screen.page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 700)")
     screen.press("deed_delete").sees("1 video is in the trash.")
@@ -120,7 +120,7 @@ def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, v
 
 
 def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):  # noqa: F811
-    third, fourth, fifth = [v for v in videos if "neon city" in v.request.prompt][2:5]
+    third, fourth, fifth = [v for v in videos if "neon city" in v.title][2:5]
     screen.go("/gallery?g_q=%22neon+city%22").press(f"open_{third.id}").sees("3 of ").playing(third.id)
     screen.strike("ArrowRight").sees("4 of ").playing(fourth.id)
     paused = "document.querySelector('.st-key-film video').paused"
@@ -141,7 +141,7 @@ def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
 @pytest.mark.parametrize(("keys", "steps"), [(["ArrowRight"], 1), (["ArrowRight"] * 3, 3),
                                              (["ArrowRight", "ArrowLeft", "ArrowLeft"], -1), (["Delete"], 1)])
 def test_keys_struck_before_their_buttons_are_drawn_are_not_lost(screen, videos, keys, steps):  # noqa: F811
-    kites = [v for v in videos if "paper kite" in v.request.prompt]
+    kites = [v for v in videos if "paper kite" in v.title]
     third, reached = kites[2], kites[2 + steps]
     held: list[Route] | None = []
 
@@ -164,7 +164,7 @@ def test_keys_struck_before_their_buttons_are_drawn_are_not_lost(screen, videos,
 
 
 def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos):  # noqa: F811
-    found = [v for v in videos if "brass clock" in v.request.prompt]
+    found = [v for v in videos if "brass clock" in v.title]
     screen.go(f"/gallery?g_q=%22brass+clock%22&video={found[1].id}").sees("2 of ").playing(found[1].id)
     for _ in range(4):
         screen.page.keyboard.press("ArrowRight")
@@ -176,7 +176,7 @@ def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos)
 
 @pytest.mark.parametrize(("width", "bar"), [(1280, "[data-testid=stTopNavLink]"), (390, ".st-key-places a")])
 def test_the_gallery_in_the_bar_leads_from_a_video_back_to_what_was_found(screen, videos, width, bar):  # noqa: F811
-    found = [v for v in videos if "snow fox" in v.request.prompt]
+    found = [v for v in videos if "snow fox" in v.title]
     screen.page.set_viewport_size({"width": width, "height": 844})
     screen.go(f"/gallery?g_q=fox&video={found[0].id}").sees(f"1 of {len(found):,}").playing(found[0].id)
     screen.page.locator(bar).get_by_text("Gallery").click()
@@ -225,7 +225,7 @@ def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, 
 
 
 def test_a_damaged_video_is_opened_by_its_picture_and_keeps_its_row_straight(screen, server, videos):  # noqa: F811
-    lilies = [v for v in videos if "water lily" in v.request.prompt]
+    lilies = [v for v in videos if "water lily" in v.title]
     VideoFiles(server.log.parent / "library").path(lilies[2].id, MP4).unlink()
     screen.go("/gallery?g_q=%22water+lily%22").sees("missing or damaged")
     whole(screen)

@@ -37,10 +37,10 @@ def _moved(folder: Path, models_dir: Path, count: int) -> Iterator[tuple[str, fl
     taken: dict[str, tuple[float, float]] = {}
     with open_studio(Settings.from_env(data_dir=here, models_dir=models_dir), "visit") as studio:
         for name in ("export", "export begun again"):
-            taken[name] = _time(lambda: studio.import_export.export(Query(), out), count)
+            taken[name] = _time(lambda: studio.transfer.export(Query(), out), count)
     with open_studio(Settings.from_env(data_dir=there, models_dir=models_dir), "visit") as studio:
         for name in ("import", "import begun again"):
-            taken[name] = _time(lambda: studio.import_export.import_folder(out), count)
+            taken[name] = _time(lambda: studio.transfer.import_folder(out), count)
     taken["copying the same files"] = _time(lambda: _copied(out, folder / "copy"), count)
     for name, (wall, cpu) in taken.items():
         yield f"{name}, each video, ms", wall

@@ -58,20 +58,20 @@ def synthetic(number: int, result: Result) -> Video:
     """The sidecar of one video. Every seventh is a regeneration of the one before it."""
     draw = random.Random(number)
     prompt = f"a {draw.choice(_THINGS)} {draw.choice(_DEEDS)} {draw.choice(_PLACES)}, take {number}"
-    request = resolve(VideoRequest(
+    recipe = resolve(VideoRequest(
         prompt, seed=draw.randrange(2**63), num_inference_steps=draw.choice((10, 20, 20, 20, 30)),
         guidance_scale=draw.choice((1.0, 5.0, 5.0, 7.5)), scheduler=draw.choice(list(SCHEDULERS)),
         negative_prompt=draw.choice(("", "", "blurry", "text, watermark"))), MODELS)
     lora = ({"name": draw.choice(_LORAS), "sha256": "0" * 64, "weight": 0.8},) if draw.random() < 0.1 else ()
     machine = Environment("cpu", "made up", "float32", "sdpa", "resident", 1, {"torch": "2.13.0"})
     frames = hashlib.sha256(str(number).encode()).hexdigest()
-    receipt = Receipt("0" * 64, frames, request.model or "", "folder", "", "0" * 64, {"solver_order": 2}, machine,
+    receipt = Receipt("0" * 64, frames, recipe.model, "folder", "", "0" * 64, {"solver_order": 2}, machine,
                       lora)
     again = number % 7 == 6
     seconds = round(draw.uniform(2, 90), 3)
     return Video(
         video_id(number), (START + number * APART).isoformat(), draw.choice(_OWNERS),
-        video_id(number - 1) if again else None, request, receipt, result,
+        video_id(number - 1) if again else None, recipe, receipt, result,
         Runtime(denoise_s=round(seconds * 0.8, 3), decode_s=round(seconds * 0.1, 3), total_s=seconds),
         tuple(sorted(draw.sample(_TAGS, draw.choice((0, 0, 0, 1, 2))))), draw.random() < 0.05,
         draw.choice(_VERDICTS) if again else None)
