@@ -174,7 +174,7 @@ def alive(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def until(condition, seconds: float = 20.0, every: float = 0.01):
+def until(condition, seconds: float = 60.0, every: float = 0.01):
     """Wait for `condition()` to be true and return it; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -60,13 +60,13 @@ class House:
         owner = changes.pop("owner", "")
         return self.ledger.add(drawn.video_of(replace(RECIPE, prompt=prompt, **changes), **about), owner)
 
-    def turn(self, condition, seconds=20.0):
+    def turn(self, condition, seconds=60.0):
         def tick_and_look():
             self.dispatcher.tick()
             return condition()
         return until(tick_and_look, seconds)
 
-    def finish(self, job, seconds=20.0):
+    def finish(self, job, seconds=60.0):
         return self.turn(lambda: (now := self.ledger.get(job.id)).has_ended and now, seconds)
 
     def await_progress(self, job, done=1, seconds=60.0):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import drawn
 import pytest
-from drawn import alive, head, until
+from drawn import alive, head, until, video_of
 
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.resources import Resources
-from core.domain.video import Video
+from core.domain.video import Video, new_id
 from core.errors import BadRequest, ModelUnavailable, StudioError, WorkerLost
 from core.jobs.executors.executor import Silent
 from core.jobs.executors.inline import InlineExecutor
@@ -27,7 +27,8 @@ from core.library.media import clip
 from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUEST = VideoRequest("a red ball", "", "tiny", 4, 6, 5.0, 8, 7, 32, 32, "ddim", "exact")
+RECIPE = Recipe("a red ball", "", "tiny", 4, 6, 5.0, 8, 7, 32, 32, "ddim", "exact")
+TASK = video_of(RECIPE)
 
 
 def settings_for(data_dir, models_dir, **changes):
@@ -71,9 +72,9 @@ def worker(executor):
     return call
 
 
-def run(worker, request=REQUEST, attempt=1, **changes):
-    about = head(**changes)
-    worker("start", about["id"], attempt, request.document(), about)
+def run(worker, task=TASK, attempt=1, **changes):
+    about = head(task, **changes)
+    worker("start", about["id"], attempt, task.document(), about)
     until(lambda: any(job_id == about["id"] for job_id, _, _ in worker("status").finished))
     return worker("take", about["id"], attempt)
 
@@ -93,12 +94,14 @@ def test_a_warm_model_says_what_it_puts_into_receipts(worker):
 
 
 def test_a_request_becomes_an_mp4_with_its_whole_recipe_inside(worker):
-    outcome = run(worker, owner="ada", parent="20261122-081301-a1b2c3", queued_s=1.5)
+    task = video_of(RECIPE, "20261122-081301-a1b2c3", "remix")
+    outcome = run(worker, task, owner="ada", queued_s=1.5)
     assert (outcome.kind, outcome.reason) == ("done", "")
     video = Video.from_document(outcome.document)
     made = clip.read(outcome.file)
     assert made.frames.shape == (4, 32, 32, 3)
-    assert (video.recipe, video.owner, video.parent) == (REQUEST, "ada", "20261122-081301-a1b2c3")
+    assert (video.recipe, video.owner) == (RECIPE, "ada")
+    assert (video.parent, video.origin) == (task.parent, task.origin)
     assert (video.result.bytes, video.result.num_frames, video.runtime.queued_s) == (len(outcome.file), 4, 1.5)
     inside = json.loads(made.comment)
     assert (inside["id"], inside["created"]) == (video.id, video.created)
@@ -106,7 +109,8 @@ def test_a_request_becomes_an_mp4_with_its_whole_recipe_inside(worker):
 
 
 def test_the_same_seed_gives_the_same_frames_and_another_seed_others(worker):
-    hashes = [run(worker, replace(REQUEST, seed=seed)).document["receipt"]["frames_sha256"] for seed in (7, 7, 8)]
+    made = [run(worker, video_of(replace(RECIPE, seed=seed))).document for seed in (7, 7, 8)]
+    hashes = [document["receipt"]["frames_sha256"] for document in made]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -114,7 +118,7 @@ def test_an_outcome_stays_until_it_is_acknowledged(worker):
     outcome = run(worker)
     key = outcome.document["id"], 1
     assert worker("take", *key) == outcome
-    worker("start", *key, REQUEST.document(), head(id=key[0]))  # asked again: it is done already
+    worker("start", *key, TASK.document(), head(TASK, id=key[0]))  # asked again: it is done already
     assert worker("status").finished == ((*key, "done"),)
     worker("ack", *key)
     worker("ack", *key)
@@ -123,19 +127,19 @@ def test_an_outcome_stays_until_it_is_acknowledged(worker):
 
 
 def test_progress_and_previews_can_be_watched_and_a_cancel_is_honoured_within_a_step(worker):
-    about = head()
-    request = replace(REQUEST, num_inference_steps=100, num_frames=24)
-    worker("start", about["id"], 3, request.document(), about)
-    worker("start", about["id"], 3, request.document(), about)  # a lost answer, asked again
+    task = video_of(replace(RECIPE, num_inference_steps=100, num_frames=24))
+    about = head(task)
+    worker("start", about["id"], 3, task.document(), about)
+    worker("start", about["id"], 3, task.document(), about)  # a lost answer, asked again
     with pytest.raises(StudioError, match="busy with another job"):
-        worker("start", head()["id"], 1, request.document(), head())
+        worker("start", new_id(), 1, task.document(), head(task))
     seen = until(lambda: (s := worker("status")).preview_seq and s)
     assert (seen.state, seen.job_id, seen.attempt, seen.model) == ("busy", about["id"], 3, "tiny")
     assert (seen.progress.phase, seen.progress.total) == ("denoising", 100)
     assert worker("preview", about["id"])[:4] == b"RIFF"
-    assert worker("preview", head()["id"]) is None
+    assert worker("preview", new_id()) is None
     worker("cancel", about["id"], 2)  # of an attempt that is no longer
-    worker("cancel", head()["id"], 3)
+    worker("cancel", new_id(), 3)
     assert worker("status").job_id == about["id"]
     before = worker("status").progress.done
     worker("cancel", about["id"], 3)
@@ -150,14 +154,14 @@ def test_a_model_stays_warm_and_makes_way_for_another(worker):
     assert worker("status").model == "tiny"
     worker("load", "other")
     until(lambda: worker("status").model == "other" and worker("status").state == "idle")
-    other = run(worker, replace(REQUEST, model="other"))
+    other = run(worker, video_of(replace(RECIPE, model="other")))
     back = run(worker)
     assert (other.kind, back.kind, worker("status").model) == ("done", "done", "tiny")
     assert other.document["receipt"]["weights_sha256"] != back.document["receipt"]["weights_sha256"]
 
 
 def test_what_the_model_cannot_do_is_said_and_the_next_job_runs(worker):
-    outcome = run(worker, replace(REQUEST, width=33))
+    outcome = run(worker, video_of(replace(RECIPE, width=33)))
     assert (outcome.kind, outcome.error) == ("failed", "BadRequest")
     assert "33 is not a multiple of" in outcome.reason
     worker("load", "no such model")
@@ -170,8 +174,18 @@ def test_only_what_a_worker_does_can_be_asked_of_it(worker):
     for method in ("close", "_run", "__init__"):
         with pytest.raises(BadRequest):
             worker(method)
-    with pytest.raises(BadRequest):
-        worker("start", head()["id"], 1, {"prompt": "x", "evil": 1}, head())
+
+
+@pytest.mark.parametrize("document", [
+    {"kind": "generate"}, {"kind": "evil"}, {"prompt": "x"}, {}, {"kind": ["generate"]},
+    {**TASK.document(), "recipe": {**RECIPE.document(), "num_frames": "4"}}])
+def test_what_is_no_task_is_refused_as_an_outcome_and_the_next_job_runs(worker, document):
+    about = head(TASK)
+    worker("start", about["id"], 1, document, about)
+    outcome = until(lambda: worker("take", about["id"], 1))
+    assert (outcome.kind, outcome.error) == ("failed", "BadRequest")
+    assert outcome.reason.startswith("task: cannot be read: ")
+    assert run(worker).kind == "done"
 
 
 def test_an_engine_that_cannot_be_built_is_said_fails_the_jobs_and_is_tried_again(tmp_path):
@@ -188,7 +202,7 @@ def test_an_engine_that_cannot_be_built_is_said_fails_the_jobs_and_is_tried_agai
     kinds = []
     for _ in range(2):
         about = head()
-        host.start(about["id"], 1, drawn.RECIPE.document(), about)
+        host.start(about["id"], 1, drawn.TASK.document(), about)
         until(lambda about=about: host.take(about["id"], 1))
         kinds.append((host.take(about["id"], 1).kind, host.take(about["id"], 1).reason))
     assert kinds == [("failed", "This machine has no CUDA GPU."), ("done", "")]
@@ -206,7 +220,7 @@ def test_a_device_that_does_not_answer_stops_no_worker(tmp_path):
     assert (host.status().error, host.status().device, host.status().resources) == ("", "cpu", Resources())
     for _ in range(2):
         about = head()
-        host.start(about["id"], 1, drawn.RECIPE.document(), about)
+        host.start(about["id"], 1, drawn.TASK.document(), about)
         until(lambda about=about: host.take(about["id"], 1))
         assert host.take(about["id"], 1).kind == "done"
     host.close()
@@ -227,9 +241,8 @@ def ready(process):
 
 
 def begin(process, prompt="slowly", steps=400):
-    about = head()
-    request = replace(drawn.RECIPE, prompt=prompt, num_inference_steps=steps)
-    process.call("worker", "start", about["id"], 1, request.document(), about)
+    about, task = head(), video_of(replace(drawn.RECIPE, prompt=prompt, num_inference_steps=steps))
+    process.call("worker", "start", about["id"], 1, task.document(), about)
     until(lambda: (s := process.call("worker", "status")).progress and s.progress.done)
     return about["id"]
 
@@ -240,8 +253,8 @@ def test_a_worker_answers_while_it_still_imports_its_libraries(tmp_path, models_
     try:
         assert executor.call("worker", "status").state == "starting"
         assert time.monotonic() - started < 4.0
-        about = head()  # a job may come before it is ready
-        executor.call("worker", "start", about["id"], 1, REQUEST.document(), about)
+        about = head(TASK)  # a job may come before it is ready
+        executor.call("worker", "start", about["id"], 1, TASK.document(), about)
         assert executor.call("worker", "status").job_id == about["id"]
         executor.call("worker", "cancel", about["id"], 1)
         assert executor.call("worker", "status").finished == ((about["id"], 1, "cancelled"),)
@@ -290,8 +303,8 @@ def test_what_a_library_prints_never_disturbs_the_answers(process, tmp_path):
 
 def test_an_unforeseen_error_fails_the_job_calmly_and_is_in_the_log(process, tmp_path):
     ready(process)
-    about = head()
-    process.call("worker", "start", about["id"], 1, replace(drawn.RECIPE, prompt="raise").document(), about)
+    about, task = head(), video_of(replace(drawn.RECIPE, prompt="raise"))
+    process.call("worker", "start", about["id"], 1, task.document(), about)
     until(lambda: process.call("worker", "status").finished)
     outcome = process.call("worker", "take", about["id"], 1)
     assert (outcome.kind, outcome.error) == ("failed", "RuntimeError")
@@ -305,7 +318,7 @@ def test_a_model_loaded_for_nobody_makes_way_for_a_job(process):
     process.call("worker", "load", "large")
     until(lambda: process.call("worker", "status").state == "loading")
     about = head()
-    process.call("worker", "start", about["id"], 1, drawn.RECIPE.document(), about)
+    process.call("worker", "start", about["id"], 1, drawn.TASK.document(), about)
     until(lambda: process.call("worker", "status").finished)
     assert process.call("worker", "status").model == "drawn"
 
@@ -327,9 +340,8 @@ def say(process, method, *args):
 @pytest.mark.parametrize("ending", ["stdin ends", "SIGTERM"])
 def test_a_worker_leaves_at_once_in_the_middle_of_a_job_when(tmp_path, ending):
     with popen(tmp_path) as process:
-        about = head()
-        request = replace(drawn.RECIPE, prompt="slowly", num_inference_steps=400)
-        assert "error" not in say(process, "start", about["id"], 1, request.document(), about)
+        about, task = head(), video_of(replace(drawn.RECIPE, prompt="slowly", num_inference_steps=400))
+        assert "error" not in say(process, "start", about["id"], 1, task.document(), about)
         until(lambda: (say(process, "status")["result"]["progress"] or {}).get("done"))
         began = time.monotonic()
         process.stdin.close() if ending == "stdin ends" else process.terminate()
@@ -368,7 +380,7 @@ def test_a_grown_log_is_put_aside_and_temporary_files_of_the_dead_are_removed(tm
 
 def test_what_a_worker_killed_while_it_decodes_left_is_removed_by_the_next_one(tmp_path, own_models):
     executor, scratch = ProcessExecutor(settings_for(tmp_path, own_models)), tmp_path / "scratch"
-    request = replace(REQUEST, num_frames=64, num_inference_steps=1, width=256, height=256)
+    task = video_of(replace(RECIPE, num_frames=64, num_inference_steps=1, width=256, height=256))
 
     def elsewhere() -> set[Path]:
         return set(Path(tempfile.gettempdir()).glob("t2v-*/clip.mp4"))
@@ -376,7 +388,7 @@ def test_what_a_worker_killed_while_it_decodes_left_is_removed_by_the_next_one(t
     try:
         until(lambda: executor.call("worker", "status").state == "idle", 120)
         before = elsewhere()
-        executor.call("worker", "start", head()["id"], 1, request.document(), head())
+        executor.call("worker", "start", new_id(), 1, task.document(), head(task))
         until(lambda: list(scratch.glob("t2v-*/clip.mp4")), 120)
         assert executor.call("worker", "status").progress.phase in ("denoising", "decoding")
         os.kill(executor.pid, signal.SIGKILL)
@@ -405,7 +417,7 @@ def test_a_worker_that_prepares_for_nobody_is_idle_and_makes_way_for_a_job(tmp_p
         until((tmp_path / "preparing").exists)
         status = call("status")
         assert (status.state, status.model, status.progress, status.error) == ("idle", "prepared", None, "")
-        outcome = run(call, replace(drawn.RECIPE, model="prepared"))
+        outcome = run(call, video_of(replace(drawn.RECIPE, model="prepared")))
         assert (outcome.kind, outcome.reason) == ("done", "")
     finally:
         executor.close()
