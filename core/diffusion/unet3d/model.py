@@ -10,17 +10,17 @@ from diffusers import AutoencoderKL, UNet3DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from core.diffusion import placement
-from core.diffusion.frames import gather
 from core.diffusion.loader import Found
 from core.diffusion.model import OnDecoded, Parts
 from core.diffusion.placement import Around
 from core.diffusion.prediction import Prediction
+from core.diffusion.unet3d.decoding import decode, pixels_per_latent
 from core.diffusion.unet3d.embedding import embed
 from core.diffusion.unet3d.graphs import Graphed, Record
 from core.diffusion.unet3d.network import Network, lay_out
 from core.diffusion.unet3d.prediction import Reference, planned, rehearse
 from core.diffusion.unet3d.preview import factors_for
-from core.domain.modes import DECODED_PIXELS, REFERENCE_PIXELS, ModeSpec, mode_of
+from core.domain.modes import ModeSpec, mode_of
 from core.domain.recipe import Recipe, Size
 from core.errors import BadRequest
 from core.families.cost import RESIDENT, SEQUENTIAL_OFFLOAD
@@ -58,7 +58,7 @@ class UNet3DModel:
 
     def latents_of(self, size: Size) -> tuple[int, int, int, int]:
         """See `Model`."""
-        factor = self.shape.pixels_per_latent
+        factor = pixels_per_latent(self.vae)
         for name in ("width", "height"):
             if getattr(size, name) % factor:
                 raise BadRequest(name, f"{getattr(size, name)} is not a multiple of {factor}, as "
@@ -90,15 +90,7 @@ class UNet3DModel:
 
     def decode(self, latents: torch.Tensor, mode: ModeSpec, on_decoded: OnDecoded) -> np.ndarray:
         """See `Model`."""
-        scaled = (1 / self.vae.config.scaling_factor * latents)[0].permute(1, 0, 2, 3)
-        num_frames, _, high, wide = scaled.shape
-        side = self.shape.pixels_per_latent
-        size = Size(num_frames, high * side, wide * side)
-        pixels = DECODED_PIXELS[latents.device.type] if mode.network else REFERENCE_PIXELS
-        count = max(1, pixels // size.area)
-        images = (self.vae.decode(scaled[start:start + count], return_dict=False)[0]
-                  for start in range(0, num_frames, count))
-        return gather(images, size, latents.device, on_decoded)
+        return decode(self.vae, latents, mode, on_decoded)
 
     def _network(self, recipe: Recipe, noise: torch.Tensor, memory_mode: str, around: Around) -> Network | Graphed:
         network = Network(self.unet, around if memory_mode == SEQUENTIAL_OFFLOAD else placement.here)
