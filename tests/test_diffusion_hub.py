@@ -59,10 +59,10 @@ class HubRequest(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def do_HEAD(self):  # noqa: N802
+    def do_HEAD(self):
         self.do_GET()
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         path = self.path.partition("?")[0]
         self.server.requests.append((self.command, path, self.headers.get("Range")))
         if self.server.status:

@@ -19,6 +19,7 @@ from core.domain.recipe import resolve
 from core.domain.request import VideoRequest
 from core.errors import Cancelled, ClipError
 from core.families.catalog import catalog
+from core.jobs.kinds.generate import Generate
 from core.jobs.protocol import Head
 from core.jobs.worker.renderer import Renderer
 from core.library.media import clip
@@ -173,8 +174,8 @@ def head():
     return Head.from_document(drawn.head())
 
 
-def rendered(renderer, request, on_progress=lambda _: None):
-    return renderer.render(request, head(), on_progress, b"", lambda step, make: None)
+def rendered(renderer, recipe, on_progress=lambda _: None):
+    return renderer.render(Generate(recipe).document(), head(), on_progress, b"", lambda step, make: None)
 
 
 def test_a_video_of_many_chunks_has_the_frames_its_receipt_speaks_of(folder, engine, models_dir, by_two):
@@ -200,8 +201,8 @@ def test_cancelled_while_decoding_nothing_is_left_of_the_file(folder, engine, mo
 
 def test_a_decoder_that_fails_leaves_nothing_of_what_was_encoded(folder, tmp_path):
     class Failing(DrawnEngine):
-        def generate(self, request, on_progress, checkpoint, on_checkpoint, on_frames):
-            super().generate(request, on_progress, checkpoint, on_checkpoint, on_frames)
+        def generate(self, recipe, on_progress, checkpoint, on_checkpoint, on_frames):
+            super().generate(recipe, on_progress, checkpoint, on_checkpoint, on_frames)
             raise drawn.InvalidFrames("The model produced a clip of one flat colour.")
 
     with pytest.raises(drawn.InvalidFrames):

@@ -6,6 +6,7 @@ import torch
 
 from core.diffusion.engine import Engine
 from core.diffusion.unet3d.network import Network, lay_out
+from core.domain.documents import read
 from core.domain.modes import EXACT, FAST, MODES, REFERENCE, ModeSpec, Step, mode_of, plan
 from core.domain.receipt import Receipt
 from core.domain.recipe import resolve
@@ -36,8 +37,8 @@ def asked(models_dir, **values):
     return resolve(VideoRequest(**request), catalog(models_dir))
 
 
-def frames_of(engine, request):
-    return engine.generate(request, lambda _: None).frames
+def frames_of(engine, recipe):
+    return engine.generate(recipe, lambda _: None).frames
 
 
 def psnr(one, other):
@@ -68,11 +69,11 @@ def test_exact_frames_of_the_model_that_ships_are_those_of_the_reference_to_70_d
 @pytest.mark.parametrize("mode", MODES)
 def test_the_same_request_in_the_same_mode_makes_the_same_bits_whatever_ran_between(
         engine, models_dir, mode, scheduler):
-    request = asked(models_dir, mode=mode, scheduler=scheduler)
-    first = engine.generate(request, lambda _: None)
+    recipe = asked(models_dir, mode=mode, scheduler=scheduler)
+    first = engine.generate(recipe, lambda _: None)
     for other in MODES:
         frames_of(engine, asked(models_dir, mode=other, prompt="a cat", num_frames=3, num_inference_steps=2))
-    again = engine.generate(request, lambda _: None)
+    again = engine.generate(recipe, lambda _: None)
     assert np.array_equal(again.frames, first.frames)
     assert again.receipt == first.receipt
     assert first.receipt.method["mode"] == mode
@@ -80,19 +81,19 @@ def test_the_same_request_in_the_same_mode_makes_the_same_bits_whatever_ran_betw
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_fast_job_stopped_after_any_step_and_gone_on_makes_the_same_frames(engine, models_dir, scheduler):
-    request = asked(models_dir, mode=FAST, scheduler=scheduler, num_inference_steps=8)
+    recipe = asked(models_dir, mode=FAST, scheduler=scheduler, num_inference_steps=8)
     checkpoints = {}
-    calm = engine.generate(request, lambda _: None,
+    calm = engine.generate(recipe, lambda _: None,
                            on_checkpoint=lambda step, make: checkpoints.update({step: make()}))
     whole = [index for index, step in enumerate(plan(MODES[FAST], 8, 6.0)) if step.whole]
     assert list(checkpoints) == [*whole, 8]
     for checkpoint in checkpoints.values():
-        assert engine.generate(request, lambda _: None, checkpoint).receipt == calm.receipt
+        assert engine.generate(recipe, lambda _: None, checkpoint).receipt == calm.receipt
 
 
 def test_a_fast_job_stopped_at_every_single_step_comes_to_the_same_end(engine, models_dir):
-    request = asked(models_dir, mode=FAST, num_inference_steps=7)
-    calm, checkpoint = engine.generate(request, lambda _: None), b""
+    recipe = asked(models_dir, mode=FAST, num_inference_steps=7)
+    calm, checkpoint = engine.generate(recipe, lambda _: None), b""
     for stop in range(1, 8):
         kept, seen = [], []
 
@@ -102,9 +103,9 @@ def test_a_fast_job_stopped_at_every_single_step_comes_to_the_same_end(engine, m
                 raise Paused
 
         with pytest.raises(Paused):
-            engine.generate(request, lambda now, seen=seen: seen.append(now.done), checkpoint, keep)
+            engine.generate(recipe, lambda now, seen=seen: seen.append(now.done), checkpoint, keep)
         checkpoint = kept[-1]
-    assert engine.generate(request, lambda _: None, checkpoint).receipt == calm.receipt
+    assert engine.generate(recipe, lambda _: None, checkpoint).receipt == calm.receipt
 
 
 def test_fast_frames_differ_from_exact_ones_and_the_receipt_says_why(engine, models_dir):
@@ -163,5 +164,5 @@ def test_what_is_older_than_modes_was_made_by_the_reference():
     document["receipt"].pop("method", None)
     video = Video.from_document(document)
     assert mode_of(None).key == video.recipe.mode == video.receipt.method["mode"] == REFERENCE
-    assert resolve(video.recipe, catalog(MODELS_DIR)).mode == REFERENCE
-    assert Receipt.from_document(document["receipt"]).method == MODES[REFERENCE].document("cpu")
+    assert resolve(video.recipe.request(), catalog(MODELS_DIR)).mode == REFERENCE
+    assert read(Receipt, document["receipt"]).method == MODES[REFERENCE].document("cpu")

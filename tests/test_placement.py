@@ -13,9 +13,9 @@ from core.domain.modes import EXACT, FAST, MODES, REFERENCE
 from core.domain.recipe import resolve
 from core.domain.request import VideoRequest
 from core.errors import Cancelled, OutOfMemory
+from core.families import cost
 from core.families.catalog import catalog
-from core.families.registry import SCHEDULERS
-from core.families.unet3d import cost
+from core.families.registry import FAMILIES, SCHEDULERS
 from core.settings import Settings
 
 CPU = torch.device("cpu")
@@ -39,8 +39,8 @@ def asked(models_dir, **values):
 @pytest.mark.parametrize("guidance_scale", [6.0, 1.0])
 def test_frames_are_the_same_wherever_the_weights_wait(engines, models_dir, guidance_scale, memory_mode, mode,
                                                        scheduler):
-    request = asked(models_dir, mode=mode, scheduler=scheduler, guidance_scale=guidance_scale)
-    resident, offloaded = (engines[name].generate(request, lambda _: None)
+    recipe = asked(models_dir, mode=mode, scheduler=scheduler, guidance_scale=guidance_scale)
+    resident, offloaded = (engines[name].generate(recipe, lambda _: None)
                            for name in (cost.RESIDENT, memory_mode))
     assert np.array_equal(resident.frames, offloaded.frames)
     said = offloaded.receipt.environment.memory_mode
@@ -79,16 +79,11 @@ def test_layer_by_layer_at_most_one_layer_is_in_two_places(engines, models_dir, 
     engine = engines[cost.SEQUENTIAL_OFFLOAD]
     engine.load("tiny", lambda _: None)
     monkeypatch.setattr("core.diffusion.placement.visiting", counting)
-    needs = cost.memory(cost_architecture(models_dir), 3, 32, 40, 6.0, "cpu")
-    engine.generate(asked(models_dir), lambda _: None)
+    recipe = asked(models_dir)
+    needs = FAMILIES["unet3d"].shape(models_dir / "tiny").memory(recipe.size, recipe.guided, "cpu")
+    engine.generate(recipe, lambda _: None)
     assert now == [0]
-    assert 0 < most[0] <= max(needs.largest_layer, needs.text, needs.vae)
-
-
-def cost_architecture(models_dir):
-    from core.families.unet3d.shape import architecture
-
-    return architecture(models_dir / "tiny")
+    assert 0 < most[0] <= max(needs.largest_layer, needs.text, needs.decoder)
 
 
 def test_weights_come_back_when_a_job_is_cancelled_in_the_middle(engines, models_dir):
@@ -108,10 +103,10 @@ def test_weights_come_back_when_a_job_is_cancelled_in_the_middle(engines, models
 
 
 def test_a_job_left_in_one_memory_mode_is_begun_anew_in_another_and_makes_the_same_frames(engines, models_dir):
-    request, kept = asked(models_dir), []
-    calm = engines[cost.RESIDENT].generate(request, lambda _: None,
+    recipe, kept = asked(models_dir), []
+    calm = engines[cost.RESIDENT].generate(recipe, lambda _: None,
                                            on_checkpoint=lambda step, make: kept.append(make()))
-    made = engines[cost.SEQUENTIAL_OFFLOAD].generate(request, lambda _: None, kept[2])
+    made = engines[cost.SEQUENTIAL_OFFLOAD].generate(recipe, lambda _: None, kept[2])
     assert np.array_equal(made.frames, calm.frames)
     assert "another memory mode" in made.notes[0]
 
@@ -119,9 +114,9 @@ def test_a_job_left_in_one_memory_mode_is_begun_anew_in_another_and_makes_the_sa
 @pytest.mark.parametrize("mode", [EXACT, FAST])
 def test_what_does_not_fit_names_what_would(engines, models_dir, mode):
     engine = engines["auto"]
-    request = replace(asked(models_dir, mode=mode), num_frames=64, width=8 << 20, height=8 << 20)
+    recipe = replace(asked(models_dir, mode=mode), num_frames=64, width=8 << 20, height=8 << 20)
     with pytest.raises(OutOfMemory) as failed:
-        engine.generate(request, lambda _: None)
+        engine.generate(recipe, lambda _: None)
     sentence = str(failed.value)
     free = free_bytes(CPU)
     if free is None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.models import NEGATIVE_PROMPT, Range
-from core.domain.recipe import PROMPT_LIMIT, resolve
+from core.domain.recipe import PROMPT_LIMIT, Change, Size, changes, resolve
 from core.domain.request import VideoRequest
 from core.errors import BadRequest
 from core.families.catalog import catalog
@@ -36,12 +36,12 @@ def test_an_empty_negative_prompt_is_kept_empty():
 
 def test_what_was_asked_is_never_changed():
     asked = VideoRequest("x", "y", "modelscope-1.7b", 24, 30, 7.5, 6, 0, 320, 256, "ddim", "fast")
-    assert resolve(asked, MODELS) == asked
+    assert resolve(asked, MODELS).request() == asked
 
 
 def test_resolving_twice_changes_nothing():
     once = resolve(VideoRequest("a red ball"), MODELS)
-    assert resolve(once, MODELS) == once
+    assert resolve(once.request(), MODELS) == once
 
 
 def test_drawn_seeds_differ_and_have_63_bits():
@@ -117,3 +117,23 @@ def test_a_folder_of_the_models_directory_is_a_model(models_dir):
     models = catalog(models_dir)
     assert list(models)[:3] == list(MODELS)
     assert resolve(VideoRequest("a", model="tiny"), models).model == "tiny"
+
+
+def test_a_recipe_is_asked_for_by_its_own_request_and_read_back_from_its_document():
+    recipe = resolve(VideoRequest("a red ball", seed=3), MODELS)
+    assert resolve(VideoRequest.from_document(recipe.document()), MODELS) == recipe
+    assert list(recipe.document()) == list(VideoRequest("a").document())
+
+
+def test_a_recipe_of_another_size_is_the_same_in_all_else():
+    recipe = resolve(VideoRequest("a red ball", num_frames=8, width=64, height=96), MODELS)
+    assert (recipe.size, recipe.size.pixels) == (Size(8, 96, 64), 8 * 96 * 64)
+    other = recipe.of_size(Size(4, 96, 32))
+    assert other.size == Size(4, 96, 32)
+    assert changes(recipe, other) == (Change("num_frames", 8, 4), Change("width", 64, 32))
+    assert changes(recipe, recipe) == ()
+
+
+def test_the_negative_prompt_is_read_where_guidance_is_above_one():
+    guided, plain = (resolve(VideoRequest("a", guidance_scale=scale), MODELS) for scale in (1.5, 1))
+    assert guided.guided and not plain.guided and isinstance(plain.guidance_scale, float)
