@@ -30,6 +30,7 @@ from core.library.library import Library
 from core.library.media import clip, encoder
 from core.library.search.index import FORMAT
 from core.library.search.query import Query
+from core.library.storage.video_files import VideoFiles
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8"), max_size=120)
@@ -555,6 +556,19 @@ def broken_sidecars(good: dict) -> dict[str, bytes]:
         "seconds in words": with_("runtime", "total_s", value="1"), "true for bytes": with_(
             "result", "bytes", value=True), "too deep": b'{"schema":' + b"[" * 5000, "huge": b" " * (2**20 + 1),
     }
+
+
+def test_what_comes_in_asks_the_storage_once_what_is_there_of_its_id(library, monkeypatch):
+    asked, state_of = [], VideoFiles.state_of
+    monkeypatch.setattr(VideoFiles, "state_of", lambda files, id: asked.append(id) or state_of(files, id))
+    monkeypatch.setattr(VideoFiles, "has", None)  # asking for more would raise
+    made = video()
+    for times in (1, 2):  # new, then here already
+        library.publish(made, mp4()[0])
+        assert asked == [made.id] * times
+    library.mp4_path(made.id).write_bytes(b"damaged")
+    library.publish(made, mp4()[0])
+    assert asked == [made.id] * 3 and library.verify() == []
 
 
 @pytest.mark.parametrize("kind", list(broken_sidecars(video(id="20261122-000000-abcdef").document())))

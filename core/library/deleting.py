@@ -1,20 +1,20 @@
 """Deletes videos of a library and brings them back: index and files together."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 from core.domain.video import Video
-from core.errors import DamagedVideo, NotFound
+from core.errors import NotFound, ReadOnly
 from core.faults import reach
 from core.library.search.catalogue import Catalogue
 from core.library.storage.derived_files import DerivedFiles
 from core.library.storage.trash import Trash
-from core.library.storage.video_files import MP4, SIDECAR, VideoFiles
+from core.library.storage.video_files import VideoFiles
 
 
 class Deleting:
-    """What can be deleted from `shelf`, and brought back from `trash`.
+    """What can be deleted from `video_files`, and brought back from `trash`.
 
     Args:
         derived: what was made from them; it goes when a video goes for good.
@@ -42,17 +42,18 @@ class Deleting:
             moment: of the deletion; what is deleted together has the same.
         """
         with self._changing():
-            if not any(self._video_files.has(video_id, suffix) for suffix in (MP4, SIDECAR)):
+            here = self._video_files.state_of(video_id)
+            if here.mp4 is None and not here.has_sidecar:
                 where = " It is in the trash." if self._trash.has(video_id) else ""
                 raise NotFound(f"There is no video {video_id}.{where}")
-            with suppress(NotFound, DamagedVideo):
-                self._video_files.read(video_id)
+            if isinstance(here.unreadable, ReadOnly):
+                raise here.unreadable
             self._catalogue().remove(video_id)
             if not self.days:
                 reach("delete:index")
                 self._derived.forget((video_id,))
                 self._video_files.remove(video_id)
-            elif self._video_files.has(video_id, MP4):
+            elif here.mp4 is not None:
                 reach("trash:index")
                 self._trash.put(video_id, moment or datetime.now(UTC))
                 return True

@@ -19,8 +19,7 @@ from typing import Any
 from core.domain.video import Video
 from core.errors import NewerLibrary, ReadOnly
 from core.faults import reach
-from core.library import incoming as arrivals
-from core.library import sidecar
+from core.library import incoming, sidecar
 from core.library.atomic_files import disk_errors
 from core.library.deleting import Deleting
 from core.library.incoming import HERE, ImportResult, Incoming
@@ -178,7 +177,7 @@ class Library:
             ReadOnly: this process may not write, or a newer studio has written that id.
         """
         self._may_change()
-        return self._keep(Incoming(video, mp4, arrivals.checked(video, mp4))).video
+        return self._keep(Incoming(video, mp4, incoming.checked(video, mp4))).video
 
     def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None,
                add: Iterable[str] = (), remove: Iterable[str] = ()) -> Video:
@@ -225,11 +224,11 @@ class Library:
             ClipError: not a video, or another video has its id.
         """
         self._may_change()
-        return self._keep(arrivals.from_outside(path, name, unknown, owner))
+        return self._keep(incoming.from_outside(path, name, unknown, owner))
 
-    def _keep(self, incoming: Incoming) -> ImportResult:
+    def _keep(self, coming: Incoming) -> ImportResult:
         with self._changing:
-            return keep(incoming, self._video_files, self._index, self._catalogue)
+            return keep(coming, self._video_files, self._index, self._catalogue)
 
     def merge(self, path: Path, beside: Path | None = None, twin: str | None = None,
               unknown: bool = False) -> ImportResult:
@@ -246,11 +245,11 @@ class Library:
         if beside is None:
             return self.import_mp4(path, unknown=unknown)
         self._may_change()
-        incoming = arrivals.from_beside(path, beside)
+        coming = incoming.from_beside(path, beside)
         with self._changing:
-            kept = self._keep(incoming) if twin is None else ImportResult(self.get(twin), HERE)
-            tags = clean_tags((*kept.video.tags, *incoming.video.tags))
-            favorite = kept.video.favorite or incoming.video.favorite
+            kept = self._keep(coming) if twin is None else ImportResult(self.get(twin), HERE)
+            tags = clean_tags((*kept.video.tags, *coming.video.tags))
+            favorite = kept.video.favorite or coming.video.favorite
             if (tags, favorite) == (kept.video.tags, kept.video.favorite):
                 return kept
             return ImportResult(self.change(kept.video.id, tags, favorite), kept.outcome)

@@ -36,26 +36,26 @@ def whole(video_files: VideoFiles, trash: Trash, video_id: str, indexed: bool) -
         NotFound: no such video here. DamagedVideo: a file of it is missing or unreadable.
         ReadOnly: written by a newer studio.
     """
-    here = {suffix for suffix in (MP4, SIDECAR) if video_files.has(video_id, suffix)}
-    if MP4 not in here and trash.has(video_id):
+    here = video_files.state_of(video_id)
+    if here.mp4 is None and trash.has(video_id):
         raise NotFound(f"The video {video_id} is in the trash. Restore it to use it.")
-    if not here or (here == {SIDECAR} and not indexed):
+    if here.mp4 is None and not (here.has_sidecar and indexed):
         raise NotFound(f"There is no video {video_id}.")
-    if MP4 not in here:
+    if here.mp4 is None:
         raise DamagedVideo(f"The MP4 of {video_id} is missing. Import a copy of it, or delete the video.")
-    if SIDECAR not in here:
-        raise DamagedVideo(f"The sidecar of {video_id} is missing. Look through all files (reindex) to "
-                           "make it again from its MP4.")
-    try:
-        video = video_files.read(video_id)
-    except DamagedVideo as error:
+    if isinstance(here.unreadable, ReadOnly):
+        raise here.unreadable
+    if here.unreadable is not None:
         raise DamagedVideo(f"The settings of this video cannot be read: {video_id}{SIDECAR} is damaged. They are "
                            "inside its MP4, too: import that, and the file is made again; or delete the "
-                           "video.") from error
-    if video_files.size(video_id) != video.result.bytes:
+                           "video.") from here.unreadable
+    if here.video is None:
+        raise DamagedVideo(f"The sidecar of {video_id} is missing. Look through all files (reindex) to "
+                           "make it again from its MP4.")
+    if here.bytes != here.video.result.bytes:
         raise DamagedVideo(f"The MP4 of {video_id} is not as long as it was written: it is cut short, or another "
                            "file. Import a copy of it, or delete the video.")
-    return video
+    return here.video
 
 
 def examine(video_files: VideoFiles, ids: set[str] | None, still: AbstractContextManager[Any],

@@ -22,7 +22,7 @@ _REMEMBERED = 2048  # rows of sidecars that another hand has written
 
 
 class Catalogue:
-    """The videos of `shelf` as `index` knows them. Safe in threads."""
+    """The videos of `video_files` as `index` knows them. Safe in threads."""
 
     def __init__(self, index: Index, video_files: VideoFiles) -> None:
         self._index = index

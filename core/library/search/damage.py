@@ -16,7 +16,7 @@ SETTLED_S = 1.0  # a folder that changed this little ago may change again under 
 
 
 class Damage:
-    """The damaged videos of `shelf`. Safe in threads. `clock`: in seconds."""
+    """The damaged videos of `video_files`. Safe in threads. `clock`: in seconds."""
 
     def __init__(self, video_files: VideoFiles, clock: Callable[[], float] = time.monotonic) -> None:
         self._video_files = video_files

@@ -55,7 +55,7 @@ class TrashPage:
 
 
 class Trash:
-    """The trash of the videos of `shelf`. It keeps no state; only the process that owns the library changes it."""
+    """The trash of `video_files`. It keeps no state; only the process that owns the library changes it."""
 
     def __init__(self, video_files: VideoFiles) -> None:
         self.root = video_files.root / "trash"
@@ -101,7 +101,7 @@ class Trash:
         return self._folder_of(video_id) is not None
 
     def put(self, video_id: str, moment: datetime) -> None:
-        """Move a video from the shelf into the trash, where it replaces an older one of its id.
+        """Move a video from the library into the trash, where it replaces an older one of its id.
 
         Raises:
             ReadOnly, StudioError: the disk said no.
@@ -125,11 +125,11 @@ class Trash:
                     self._tidy(older)
 
     def restore(self, video_id: str) -> None:
-        """Move a video from the trash back to its place on the shelf.
+        """Move a video from the trash back to its place in the library.
 
         Raises:
             NotFound: it is not in the trash.
-            StudioError: a video of that id is on the shelf; or the disk said no.
+            StudioError: a video of that id is in the library; or the disk said no.
         """
         folder = self._folder_of(video_id)
         if folder is None:

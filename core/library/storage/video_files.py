@@ -1,7 +1,7 @@
 """Where the files of a video lie, and the order in which they come and go.
 
-`data_dir/library/2026-11/<id>.mp4 .json .poster.webp .animation.webp`. The month is the id's. Only `Shelf`
-joins ids to paths, and it refuses what does not have the form of an id.
+`data_dir/library/2026-11/<id>.mp4 .json .poster.webp .animation.webp`. The month is the id's. Only
+`VideoFiles` joins ids to paths, and it refuses what does not have the form of an id.
 
     write:   all four as .part → poster, animation → sidecar → MP4 (from here on the video exists)
     remove:  MP4 (from here on the video is gone) → sidecar → poster, animation
@@ -9,12 +9,13 @@ joins ids to paths, and it refuses what does not have the form of an id.
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
 from core.domain.video import Video, is_id
-from core.errors import DamagedVideo, NotFound, StudioError
+from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
 from core.faults import reach
 from core.library import sidecar
 from core.library.atomic_files import PART, disk_errors, part_of, sync_folder, write_file, write_parts
@@ -33,7 +34,7 @@ class Folder:
 
     Attributes:
         having: for each suffix, the ids of the videos that have such a file.
-        stamps: of each sidecar, as `Shelf.stamp` says it.
+        stamps: of each sidecar, as `VideoFiles.stamp` says it.
     """
 
     having: dict[str, set[str]]
@@ -49,6 +50,26 @@ class Folder:
     def unfinished(self) -> set[str]:
         """The names the interrupted writes were for."""
         return {part.name.removesuffix(PART) for part in self.parts}
+
+
+@dataclass(frozen=True)
+class VideoState:
+    """What the folder holds of one video, at one moment.
+
+    Attributes:
+        mp4: where its MP4 lies, None without one; bytes: how many that has, -1 without one.
+        has_sidecar: whether there is one, in whatever state.
+        video: what the sidecar says; None without one, and where it cannot be read here.
+        unreadable: why it cannot: DamagedVideo, or ReadOnly (a newer studio wrote it); else None.
+        lost: what the sidecar said that was kept aside when the MP4 was lost, or None.
+    """
+
+    mp4: Path | None
+    bytes: int
+    has_sidecar: bool
+    video: Video | None
+    unreadable: DamagedVideo | ReadOnly | None
+    lost: Video | None
 
 
 class VideoFiles:
@@ -116,9 +137,10 @@ class VideoFiles:
     def size(self, video_id: str) -> int:
         """How many bytes its MP4 has; -1 without one."""
         try:
-            return os.stat(self._at(video_id, MP4)).st_size  # noqa: PTH116
+            about = os.stat(self._at(video_id, MP4))  # noqa: PTH116
         except OSError:
             return -1
+        return about.st_size if stat.S_ISREG(about.st_mode) else -1
 
     def existing(self, video_id: str, suffix: str) -> Path:
         """Like `path`; raises NotFound when there is no such file, too."""
@@ -146,14 +168,24 @@ class VideoFiles:
             raise DamagedVideo(f"The sidecar of {video_id} is that of another video, {video.id}.")
         return video
 
-    def lost(self, video: Video) -> Video | None:
-        """The video as its sidecar knew it when its MP4 was lost; None unless that was the same file."""
+    def state_of(self, video_id: str) -> VideoState:
+        """Everything the folder knows of a video, asked for once. Raises NotFound: not an id."""
+        path, size = self.path(video_id, MP4), self.size(video_id)
+        video, unreadable, has_sidecar = None, None, True
         try:
-            kept = sidecar.video_of(sidecar.load((self.root / LOST / f"{video.id}{SIDECAR}").read_bytes()))
+            video = self.read(video_id)
+        except NotFound:
+            has_sidecar = False
+        except (DamagedVideo, ReadOnly) as error:
+            unreadable = error
+        return VideoState(path if size >= 0 else None, size, has_sidecar, video, unreadable, self._lost(video_id))
+
+    def _lost(self, video_id: str) -> Video | None:
+        try:
+            kept = sidecar.video_of(sidecar.load((self.root / LOST / f"{video_id}{SIDECAR}").read_bytes()))
         except (OSError, StudioError):
             return None
-        same = (kept.id, kept.result.mp4_sha256) == (video.id, video.result.mp4_sha256)
-        return kept if same else None
+        return kept if kept.id == video_id else None
 
     def stamp(self, video_id: str) -> int:
         """When the sidecar was last written, in nanoseconds as the file system says."""
