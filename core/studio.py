@@ -18,17 +18,18 @@ from core.domain.video import REGENERATE, REMIX, Video, is_id
 from core.errors import BadRequest, NotFound, StudioError
 from core.families.catalog import catalog
 from core.families.registry import default_model
-from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.kinds.audition import AskedAudition, Audition
 from core.jobs.kinds.generate import AskedVideo, Generate
 from core.jobs.kinds.registry import KINDS
 from core.jobs.protocol import WorkerStatus
-from core.jobs.queue.job import Job
+from core.jobs.queue.job import UNFINISHED, Job
 from core.jobs.queue.ledger import Ledger
 from core.library.atomic_files import disk_errors
 from core.library.comparison import Comparisons
 from core.library.examples import shipped, shipped_path
 from core.library.library import Library
+from core.library.lineage import Lineage, lineage
+from core.library.lookup import Lookup, look_up
 from core.library.search.facets import Facets
 from core.library.search.query import Page, Query
 from core.library.search.saved_searches import SavedSearches
@@ -51,9 +52,6 @@ class Studio:
         settings: where things are.
         role: "run" leads if it can and runs jobs, else stands by to take over; "visit" reads, submits, and has
             changes made, but runs nothing.
-
-    Attributes:
-        beforehand: what can be said before a video runs.
     """
 
     def __init__(self, settings: Settings, role: str = "run") -> None:
@@ -78,13 +76,14 @@ class Studio:
         return self._leadership.leads
 
     @property
-    def library(self) -> Library:
-        """The videos: paths, sidecars, search. Changes go through this class."""
-        return self._leadership.library
+    def newer(self) -> str:
+        """Why nothing may be changed here, as a sentence, when a newer studio wrote the library; else ""."""
+        return self.library.newer
 
     @property
-    def _dispatcher(self) -> Dispatcher | None:
-        return self._leadership.dispatcher
+    def library(self) -> Library:
+        """The videos: paths, sidecars, search. Changes go through this class; screens ask only this class."""
+        return self._leadership.library
 
     def close(self) -> None:
         """Stop the worker, write the index, let go of the data directory. Safe to call twice."""
@@ -123,17 +122,14 @@ class Studio:
         return self.accept(Generate.kind, AskedVideo(request, parent, relation), owner)
 
     def accept(self, kind: str, asked: object, owner: str = "") -> Job:
-        """Accept work of any kind: check it, then queue it.
+        """Accept work of any kind: check it, then queue it. Raises as `submit`.
 
         Args:
             kind: a key of `core.jobs.kinds.registry.KINDS`; asked: what that kind's `check` takes.
-
-        Raises:
-            BadRequest, DiskFull: refused; nothing is left behind.
         """
         self._acceptance.may_change()
         job = self.ledger.add(KINDS[kind].check(asked, self._acceptance), owner, self.settings.max_queued)
-        self._wake()
+        self._leadership.wake()
         return job
 
     def regenerate(self, video_id: str, owner: str = "") -> Job:
@@ -145,11 +141,7 @@ class Studio:
                  owner: str = "") -> Job:
         """Queue short runs of one request with several seeds: its own, or a drawn one, and those after it.
 
-        Args:
-            num_inference_steps: of each short run; None: a third of the request's.
-
-        Raises:
-            BadRequest, DiskFull: as `submit`.
+        Raises as `submit`. `num_inference_steps`: of each short run; None: a third of the request's.
         """
         return self.accept(Audition.kind, AskedAudition(request, seeds, num_inference_steps), owner)
 
@@ -176,19 +168,19 @@ class Studio:
     def cancel(self, job_id: str) -> Job:
         """Cancel a waiting job at once, a running one within one step."""
         job = self.ledger.request_cancel(job_id)
-        self._wake()
+        self._leadership.wake()
         return job
 
     def pause(self, job_id: str) -> Job:
         """Put a waiting job aside at once, a running one after the step it is at; the next job runs meanwhile."""
         job = self.ledger.request_pause(job_id)
-        self._wake()
+        self._leadership.wake()
         return job
 
     def resume(self, job_id: str) -> Job:
         """Put a paused job back in its place in the queue; it goes on with the step after its last."""
         job = self.ledger.resume(job_id)
-        self._wake()
+        self._leadership.wake()
         return job
 
     def retry(self, job_id: str) -> Job:
@@ -197,12 +189,17 @@ class Studio:
         self._acceptance.may_change()
         KINDS[task.kind].check(KINDS[task.kind].asked(task), self._acceptance)
         job = self.ledger.retry(job_id, max_queued=self.settings.max_queued)
-        self._wake()
+        self._leadership.wake()
         return job
 
     def job(self, job_id: str) -> Job:
         """One job. Raises NotFound."""
         return self.ledger.get(job_id)
+
+    def unfinished(self) -> int:
+        """How many jobs run, wait or are paused."""
+        counts = self.ledger.counts()
+        return sum(counts.get(state, 0) for state in UNFINISHED)
 
     def jobs(self, states: tuple[str, ...] | None = None, limit: int = 100,
              oldest_first: bool = False) -> tuple[Job, ...]:
@@ -219,13 +216,9 @@ class Studio:
                 last = job
             if job.ended is not None:
                 return
-            if self._dispatcher is not None and self._dispatcher.failure is not None:
-                raise StudioError(f"The studio stopped running jobs: {self._dispatcher.failure}")
+            if self._leadership.failure:
+                raise StudioError(f"The studio stopped running jobs: {self._leadership.failure}")
             time.sleep(poll_s)
-
-    def _wake(self) -> None:
-        if self._dispatcher is not None:
-            self._dispatcher.wake()
 
     def preview_path(self, job_id: str) -> Path:
         """How a running job looks now: an animated WebP. Raises NotFound."""
@@ -242,7 +235,7 @@ class Studio:
 
     def worker(self) -> WorkerStatus | None:
         """The worker's last sign of life; None while there is none, or another process has it."""
-        return self._dispatcher.status if self._dispatcher is not None else None
+        return self._leadership.status
 
     def environment(self) -> Environment | None:
         """What the worker said of its machine, or None while it has not."""
@@ -260,8 +253,16 @@ class Studio:
         return self.library.search(query)
 
     def video(self, video_id: str) -> Video:
-        """One video, read from its sidecar. Raises NotFound, DamagedVideo."""
+        """One video, read from its sidecar. Raises NotFound, DamagedVideo, ReadOnly."""
         return self.library.get(video_id)
+
+    def look_up(self, video_id: str) -> Lookup:
+        """One video, in whatever state it is, and why it cannot be opened."""
+        return look_up(self.library, video_id)
+
+    def lineage(self, video: Video) -> Lineage:
+        """Where a video came from, and what was made from it."""
+        return lineage(self.library, video)
 
     def facets(self) -> Facets:
         """The values that occur in the library, for the filters to offer."""

@@ -1,6 +1,7 @@
 """The story of a video: told along the tree, and still told where a part of the tree is gone or damaged."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from core.jobs.kinds.generate import Generate
 from core.jobs.kinds.registry import read_task
 from core.library import sidecar
 from core.library.library import Library
-from core.library.lineage import DAMAGED, GONE, HERE, NEWER, SHOWN, TRASHED, lineage, origin_of
+from core.library.lineage import SHOWN, lineage, origin_of
+from core.library.lookup import DAMAGED, GONE, HERE, NEWER, TRASHED, look_up
 from core.library.media import clip
 
 ID = "20261122-0813{:02d}-a1b2c3".format
@@ -202,3 +204,27 @@ def test_an_origin_is_read_as_it_was_written_in_the_sidecar_the_mp4_and_on_the_w
     assert read_task(json.loads(json.dumps(task.document()))) == task
     later = {**video.document(), "origin": {**video.document()["origin"], "kind": "upscale", "more": 1}}
     assert sidecar.video_of(later).origin.kind == "upscale"
+
+
+def test_a_video_is_looked_up_once_whatever_state_it_is_in(tmp_path):
+    library = Library(tmp_path, writable=True, trash_days=30)
+    here, trashed, newer, torn, mute, cut = (born(library, number, prompt="a ball") for number in range(1, 7))
+    library.delete(trashed.id)
+    library.sidecar_path(newer.id).write_text(json.dumps({**newer.document(), "schema": 99}))
+    library.sidecar_path(torn.id).write_text("{")
+    library.sidecar_path(mute.id).unlink()
+    library.mp4_path(cut.id).unlink()
+    for one, state, video, has_sidecar, words in (
+            (here, HERE, here, True, None), (trashed, TRASHED, trashed, False, "is in the trash"),
+            (torn, DAMAGED, None, True, "is damaged"), (mute, DAMAGED, None, False, "sidecar of .* is missing"),
+            (cut, DAMAGED, None, True, "MP4 of .* is missing")):
+        found = look_up(library, one.id)
+        assert (found.state, found.video, found.has_sidecar, found.title) == (state, video, has_sidecar, "a ball")
+        assert found.error is None if words is None else re.search(words, str(found.error))
+        assert found.entry == library.known(one.id) and (found.entry is None) == (state == TRASHED)
+    seen = look_up(library, newer.id)
+    assert (seen.state, seen.video.recipe, seen.title) == (NEWER, None, "a ball") and "newer" in str(seen.error)
+    for gone in ("20200101-000000-abcdef", "../../etc/passwd", "x"):
+        found = look_up(library, gone)
+        assert (found.state, found.video, found.entry, found.title) == (GONE, None, None, "") and str(found.error)
+    library.close()

@@ -47,8 +47,9 @@ def generate(settings: Settings, arguments: argparse.Namespace) -> int:
 def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
     """Make a video again with the same seed, and say whether it is the same."""
     with open_studio(settings) as studio:
-        studio.video(arguments.id).known_recipe()
-        forecast = studio.planner.foresee(arguments.id)
+        video = studio.video(arguments.id)
+        video.known_recipe()
+        forecast = studio.planner.foresee(video)
         for cause in forecast.causes:
             say(f"This machine differs: {cause}.")
         if not forecast.known:

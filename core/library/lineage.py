@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from core.domain.recipe import Change, Recipe, changes
-from core.domain.video import ANCESTORS, REGENERATE, REMIX, Origin, Video, is_id
-from core.errors import DamagedVideo, ReadOnly, StudioError
+from core.domain.video import ANCESTORS, REGENERATE, REMIX, Origin, Video
 from core.library.library import Library
+from core.library.lookup import HERE, TRASHED, Lookup, look_up
 
-HERE, TRASHED, NEWER, DAMAGED, GONE = "here", "trashed", "newer", "damaged", "gone"
 SHOWN = 12  # siblings and children; more are counted
 
 
@@ -23,7 +22,7 @@ class Kin:
 
     Attributes:
         video: None when it is not in the library, or cannot be read.
-        state: HERE, TRASHED, NEWER (a newer studio wrote it), DAMAGED (a file is missing or unreadable), GONE.
+        state: as in `core.library.lookup`.
         kind: how it came from its parent, "" when that is not known or it has none.
         recipe, created: of the video, as far as its children remember them; None and "" when they do not.
         changes: from the recipe of its parent to its own; None when one of the two is not known.
@@ -68,7 +67,7 @@ def origin_of(library: Library, parent_id: str | None, kind: str) -> Origin | No
     """What a video that is asked for from `parent_id` is to remember of it, whatever becomes of that one."""
     if parent_id is None:
         return None
-    parent = _read(library, parent_id) or _in_trash(library, parent_id)
+    parent = _whole(look_up(library, parent_id))
     if parent is None:
         return Origin(kind)
     before = (parent.parent,) if parent.parent else ()
@@ -101,15 +100,14 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
             if video_id is None or video_id in seen:
                 return
             seen.add(video_id)
-            here = _read(library, video_id)
-            found = here or _in_trash(library, video_id)
-            if found is not None:
-                yield Kin(video_id, here, _kind(found, None), found.recipe, found.created,
-                          children=len(library.made_from(video_id)), state=HERE if here else TRASHED,
-                          prompt=found.title)
-                below = found
+            found = look_up(library, video_id)
+            below = _whole(found)
+            if below is not None:
+                yield Kin(video_id, below if found.state == HERE else None, _kind(below, None), below.recipe,
+                          below.created, children=len(library.made_from(video_id)), state=found.state,
+                          prompt=below.title)
                 break
-            yield _unread(library, video_id, None if number else origin)  # of others only the id is remembered
+            yield _unread(library, found, None if number else origin)  # of others only the id is remembered
 
 
 def _with_changes(line: list[Kin]) -> list[Kin]:
@@ -122,11 +120,11 @@ def _with_changes(line: list[Kin]) -> list[Kin]:
 
 def _known(library: Library, ids: Iterable[str], parent: Recipe | None) -> Iterator[Kin]:
     for video_id in ids:
-        found = _read(library, video_id)
-        if found is None:
-            yield _unread(library, video_id, None)
+        found = look_up(library, video_id)
+        if found.state == HERE and found.video is not None:
+            yield _kin(library, found.video, parent)
         else:
-            yield _kin(library, found, parent)
+            yield _unread(library, found, None)
 
 
 def _kin(library: Library, video: Video, parent: Recipe | None) -> Kin:
@@ -136,23 +134,17 @@ def _kin(library: Library, video: Video, parent: Recipe | None) -> Kin:
                prompt=video.title)
 
 
-def _unread(library: Library, video_id: str, origin: Origin | None) -> Kin:
+def _whole(found: Lookup) -> Video | None:
+    """The video with all that its sidecar says, where that can be read."""
+    return found.video if found.state in (HERE, TRASHED) else None
+
+
+def _unread(library: Library, found: Lookup, origin: Origin | None) -> Kin:
     """One that cannot be read here: why, and what its child or the index knows of it."""
-    state, prompt, created = GONE, "", ""
-    try:
-        library.get(video_id)
-    except ReadOnly:
-        state, seen = NEWER, library.glimpse(video_id)
-        prompt, created = (seen.title, seen.created) if seen else ("", "")
-    except DamagedVideo:
-        state, known = DAMAGED, library.known(video_id)
-        prompt, created = (known.prompt, known.created) if known else ("", "")
-    except StudioError:
-        pass  # it is not here
     recipe = origin.recipe if origin else None
-    return Kin(video_id, None, recipe=recipe, state=state, prompt=recipe.prompt if recipe else prompt,
-               created=origin.created if origin and origin.created else created,
-               children=len(library.made_from(video_id)))
+    return Kin(found.id, None, recipe=recipe, state=found.state, prompt=recipe.prompt if recipe else found.title,
+               created=origin.created if origin and origin.created else found.created,
+               children=len(library.made_from(found.id)))
 
 
 def _kind(video: Video, parent: Recipe | None) -> str:
@@ -168,14 +160,3 @@ def _kind(video: Video, parent: Recipe | None) -> str:
 
 def _changed(before: Recipe | None, after: Recipe | None) -> tuple[Change, ...] | None:
     return None if before is None or after is None else changes(before, after)
-
-
-def _in_trash(library: Library, video_id: str) -> Video | None:
-    return library.trash.read(video_id) if is_id(video_id) else None
-
-
-def _read(library: Library, video_id: str) -> Video | None:
-    try:
-        return library.get(video_id)
-    except StudioError:
-        return None

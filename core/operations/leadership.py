@@ -17,6 +17,7 @@ from core.errors import NewerLibrary, ReadOnly, StudioError
 from core.jobs.dispatch.bulk_runner import BulkRunner
 from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.executors.process import ProcessExecutor
+from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.ledger import Ledger
 from core.library.changes import change_library
 from core.library.library import Library
@@ -68,6 +69,21 @@ class Leadership:
     def leads(self) -> bool:
         """Whether this process owns the library and runs the jobs."""
         return self.dispatcher is not None
+
+    @property
+    def status(self) -> WorkerStatus | None:
+        """The worker's last sign of life; None unless this process leads."""
+        return self.dispatcher.status if self.dispatcher is not None else None
+
+    @property
+    def failure(self) -> str:
+        """Why this process runs no jobs any more, though it leads; else ""."""
+        return (self.dispatcher.failure or "") if self.dispatcher is not None else ""
+
+    def wake(self) -> None:
+        """Have what was just queued or asked for looked at now, where this process leads."""
+        if self.dispatcher is not None:
+            self.dispatcher.wake()
 
     def somebody_leads(self) -> bool:
         """Whether any process runs the jobs of this data directory."""

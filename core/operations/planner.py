@@ -47,11 +47,10 @@ class Planner:
 
     # What the model knows
 
-    def foresee(self, video_id: str) -> Forecast:
+    def foresee(self, video: Video) -> Forecast:
         """What this machine would do differently from the one that made the video, before running it."""
         status = self._worker() or WorkerStatus()
-        return expected_causes(self._library().get(video_id).receipt, status.environment, status.warm,
-                               self._models())
+        return expected_causes(video.receipt, status.environment, status.warm, self._models())
 
     def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
         """Words of the prompt that the model's own word list does not have; none where it ships no list."""

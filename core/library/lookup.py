@@ -1,0 +1,60 @@
+"""One video by its id, in whatever state it is: asked for once, and then passed on as a value."""
+
+from dataclasses import dataclass
+
+from core.domain.video import Video, is_id
+from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
+from core.library.library import Library
+from core.library.search.entry import Entry
+
+HERE, TRASHED, NEWER, DAMAGED, GONE = "here", "trashed", "newer", "damaged", "gone"
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What there is to say of a video.
+
+    Attributes:
+        state: HERE, TRASHED, NEWER (a newer studio wrote it), DAMAGED (a file is missing or unreadable), GONE.
+        video: where it is HERE, the whole of it; TRASHED, what its sidecar says; NEWER, what can be shown of it.
+            None where even that cannot be read, and else.
+        error: why it cannot be opened; None where it is HERE.
+        entry: what the index knows of it, or None.
+        has_sidecar: whether its sidecar lies in the library, in whatever state.
+    """
+
+    id: str
+    state: str
+    video: Video | None
+    error: StudioError | None
+    entry: Entry | None
+    has_sidecar: bool
+
+    @property
+    def title(self) -> str:
+        """Its prompt or the name of its file, as far as anything here says it; else ""."""
+        return self.video.title if self.video else self.entry.prompt if self.entry else ""
+
+    @property
+    def created(self) -> str:
+        """When it was made, as far as anything here says it; else ""."""
+        return self.video.created if self.video else self.entry.created if self.entry else ""
+
+
+def look_up(library: Library, video_id: str) -> Lookup:
+    """The video of that id, if it is one at all."""
+    if not is_id(video_id):
+        return Lookup(video_id, GONE, None, NotFound(f"{video_id[:80]!r} is not the id of a video."), None, False)
+    state, video = HERE, None
+    error: StudioError | None = None
+    try:
+        video = library.get(video_id)
+    except ReadOnly as newer:
+        state, video, error = NEWER, library.glimpse(video_id), newer
+    except DamagedVideo as damage:
+        state, error = DAMAGED, damage
+    except NotFound as gone:
+        state, error = (TRASHED if library.trash.has(video_id) else GONE), gone
+        video = library.trash.read(video_id)
+    has_sidecar = state == HERE or library.has_sidecar(video_id)
+    return Lookup(video_id, state, video, error, library.known(video_id), has_sidecar)
