@@ -18,6 +18,7 @@ import torch
 from core.diffusion.loop_state import LoopState
 from core.diffusion.prediction import Prediction
 from core.domain.models import SchedulerSpec
+from core.errors import BadRequest
 
 OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
 """Called after each step with: steps done, steps in all, the latents (1, C, F, h, w), and the predicted clean
@@ -39,6 +40,29 @@ def scheduler(row: SchedulerSpec, config: dict[str, Any]) -> Any:
     return kind(**{**{name: value for name, value in config.items() if name in known}, **row.options})
 
 
+def set_steps(scheduler: Any, num_inference_steps: int, device: torch.device | None = None) -> None:
+    """Give a fresh scheduler exactly that many steps.
+
+    With "trailing" spacing, diffusers counts down by a fraction of a step. For 62 of the counts from 1 to 1000 (61,
+    103, 121 …) the fractions add up to one timestep too many: -1, which is after the end of the noise. It is left
+    out, and its noise level with it; the other steps stay as they are.
+
+    Raises:
+        BadRequest: the model was not trained with so many different steps.
+    """
+    scheduler.set_timesteps(num_inference_steps, device=device)
+    if len(scheduler.timesteps) == num_inference_steps + 1 and scheduler.timesteps[-1] < 0:
+        scheduler.timesteps = scheduler.timesteps[:-1]
+        scheduler.num_inference_steps = num_inference_steps
+        sigmas = getattr(scheduler, "sigmas", None)
+        if sigmas is not None and len(sigmas) == num_inference_steps + 2:
+            scheduler.sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
+    timesteps = scheduler.timesteps.tolist()
+    if len(timesteps) != num_inference_steps or len(set(timesteps)) != num_inference_steps or min(timesteps) < 0:
+        raise BadRequest("num_inference_steps", f"{num_inference_steps} is more than the {type(scheduler).__name__} "
+                                                "of this model can tell apart. Choose fewer steps.")
+
+
 def denoise(
     predict: Prediction,
     scheduler: Any,
@@ -58,7 +82,7 @@ def denoise(
     Returns:
         Latents (1, C, F, h, w), still scaled by the VAE's factor.
     """
-    scheduler.set_timesteps(num_inference_steps, device=noise.device)
+    set_steps(scheduler, num_inference_steps, noise.device)
     latents, begin = noise * scheduler.init_noise_sigma, 0
     if state is not None:
         vars(scheduler).update(state.scheduler)
