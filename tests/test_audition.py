@@ -1,7 +1,8 @@
 """Seed audition: several seeds in few steps, one moving sheet, and a video finished with the noise of its tile."""
 
 import io
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 
 import drawn
 import numpy as np
@@ -10,12 +11,15 @@ from drawn import until
 from PIL import Image
 from test_dispatcher import House, house, process_house  # noqa: F401 (fixtures)
 
-from core.domain.audition import Audition, audition_of, short_steps
-from core.domain.recipe import SEED_BITS
+from core.domain.recipe import SEED_BITS, Recipe, resolve
 from core.domain.request import VideoRequest
 from core.domain.video import new_id
 from core.errors import BadRequest, ClipError, NotFound
-from core.jobs.kinds.publishing import keep_audition
+from core.families.catalog import catalog
+from core.jobs.kinds.audition import AskedAudition, Audition, AuditionKind, short_steps, try_seeds
+from core.jobs.kinds.generate import Generate
+from core.jobs.kinds.kind import Stores, Tools
+from core.jobs.kinds.registry import read_task
 from core.jobs.protocol import Outcome
 from core.jobs.queue.job import DONE
 from core.library.media.contact_sheet import GAP, TILE, columns, contact_sheet, tile
@@ -23,7 +27,7 @@ from core.library.storage.contact_sheets import ContactSheets
 from core.settings import Settings
 from core.studio import open_studio
 
-REQUEST = drawn.RECIPE
+RECIPE = drawn.RECIPE
 TINY = VideoRequest("a red ball", "", "tiny", 4, 9, 5.0, 8, 7, 32, 32, "dpmsolver++", "exact")
 
 
@@ -36,10 +40,24 @@ def pictures(sheet: bytes) -> list[np.ndarray]:
     return frames
 
 
-def add(home, asked=None, **changes):  # noqa: F811
-    request = replace(REQUEST, **changes)
-    asked = asked or audition_of(request, 4, 2)
-    return home.ledger.add(request, kind="audition", audition=asked)
+def audition_of(recipe, seeds, steps=None):
+    """What is accepted where the recipe has been accepted."""
+    return AuditionKind().check(AskedAudition(recipe.request(), seeds, steps), Accepted(recipe))
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The answer of a studio that has already said yes."""
+
+    known: Recipe
+
+    def recipe(self, request):
+        assert request == self.known.request()
+        return self.known
+
+
+def add(home, seeds=4, steps=2, **changes):
+    return home.ledger.add(audition_of(replace(RECIPE, **changes), seeds, steps))
 
 
 def steps_made(home, seed):
@@ -51,10 +69,11 @@ def steps_made(home, seed):
 
 
 def test_an_audition_tries_the_seed_of_the_request_and_those_after_it_in_a_third_of_the_steps():
-    asked = audition_of(replace(REQUEST, seed=2**SEED_BITS - 2, num_inference_steps=20), 4)
-    assert asked == Audition((2**SEED_BITS - 2, 2**SEED_BITS - 1, 0, 1), 7)
+    recipe = replace(RECIPE, seed=2**SEED_BITS - 2, num_inference_steps=20)
+    task = audition_of(recipe, 4)
+    assert task == Audition(recipe, (2**SEED_BITS - 2, 2**SEED_BITS - 1, 0, 1), 7)
     assert [short_steps(steps) for steps in (1, 4, 9, 20, 25, 100)] == [1, 4, 4, 7, 9, 34]
-    assert Audition.from_document(asked.document()) == asked
+    assert read_task(json.loads(json.dumps(task.document()))) == task
 
 
 @pytest.mark.parametrize(("seeds", "steps", "field"), [
@@ -62,7 +81,7 @@ def test_an_audition_tries_the_seed_of_the_request_and_those_after_it_in_a_third
     (4, 0, "audition_steps"), (4, 4, "audition_steps"), (4, "2", "audition_steps")])
 def test_a_number_of_seeds_or_steps_that_makes_no_sense_is_refused(seeds, steps, field):
     with pytest.raises(BadRequest) as refused:
-        audition_of(REQUEST, seeds, steps)  # the request has 3 steps
+        audition_of(RECIPE, seeds, steps)  # the recipe has 3 steps
     assert refused.value.field == field
 
 
@@ -113,9 +132,9 @@ def test_only_the_newest_sheets_are_kept_and_nothing_half_written(tmp_path):
 def test_an_audition_becomes_a_sheet_and_not_a_video(house):  # noqa: F811
     job = house.finish(add(house))
     assert (job.state, job.reason, job.attempt) == ("done", "", 1)
-    assert job.audition.seeds == (7, 8, 9, 10) and len(set(job.audition.noise_sha256)) == 4
-    assert len(pictures(ContactSheets(house.folder).path(job.id).read_bytes())) == REQUEST.num_frames
-    assert [steps_made(house, seed) for seed in job.audition.seeds] == [["1", "2"]] * 4
+    assert job.task.seeds == (7, 8, 9, 10) and len(set(job.task.noise_sha256)) == 4
+    assert len(pictures(ContactSheets(house.folder).path(job.id).read_bytes())) == RECIPE.num_frames
+    assert [steps_made(house, seed) for seed in job.task.seeds] == [["1", "2"]] * 4
     with pytest.raises(NotFound):
         house.library.get(job.id)
     assert not list((house.folder / "library").rglob("*.mp4"))
@@ -123,13 +142,12 @@ def test_an_audition_becomes_a_sheet_and_not_a_video(house):  # noqa: F811
 
 
 def test_an_audition_says_how_far_it_is_over_all_its_seeds(house):  # noqa: F811
-    job = add(house, audition_of(replace(REQUEST, num_inference_steps=30), 4, 30), prompt="slowly",
-              num_inference_steps=30)
+    job = add(house, 4, 30, prompt="slowly", num_inference_steps=30)
     now = house.await_progress(job, 31)
     assert now.total == 120 and 31 <= now.done < 120
     seen = house.turn(lambda: (found := house.ledger.get(job.id)).preview and found)
     sheet = (house.folder / "previews" / f"{job.id}.webp").read_bytes()
-    assert seen.preview and len(pictures(sheet)) == REQUEST.num_frames
+    assert seen.preview and len(pictures(sheet)) == RECIPE.num_frames
     house.ledger.request_cancel(job.id)
     assert house.finish(job).state == "cancelled"
     assert not (house.folder / "previews" / f"{job.id}.webp").exists()
@@ -138,8 +156,7 @@ def test_an_audition_says_how_far_it_is_over_all_its_seeds(house):  # noqa: F811
 
 
 def test_a_paused_audition_goes_on_with_the_step_it_was_at_and_makes_none_twice(house):  # noqa: F811
-    asked = audition_of(replace(REQUEST, num_inference_steps=10), 3, 10)
-    job = add(house, asked, prompt="slowly", num_inference_steps=10)
+    job = add(house, 3, 10, prompt="slowly", num_inference_steps=10)
     house.await_progress(job, 13)
     house.ledger.request_pause(job.id)
     paused = house.turn(lambda: (now := house.ledger.get(job.id)).state == "paused" and now)
@@ -148,8 +165,8 @@ def test_a_paused_audition_goes_on_with_the_step_it_was_at_and_makes_none_twice(
     ended = house.finish(job)
     assert ended.state == "done"
     assert [len(steps_made(house, seed)) for seed in (7, 8, 9)] == [10, 10, 10]
-    other = house.finish(add(house, asked, prompt="slowly", num_inference_steps=10))
-    assert other.audition == ended.audition
+    other = house.finish(add(house, 3, 10, prompt="slowly", num_inference_steps=10))
+    assert other.task == ended.task and all(ended.task.noise_sha256)
     sheets = [ContactSheets(house.folder).path(one.id).read_bytes() for one in (ended, other)]
     assert sheets[0] == sheets[1]
 
@@ -169,7 +186,7 @@ def test_an_audition_that_a_crash_left_half_done_is_run_again_after_a_restart(tm
     first.close()
     again = House(tmp_path)
     ended = again.finish(job)
-    assert (ended.state, ended.attempt) == (DONE, 2) and len(ended.audition.noise_sha256) == 4
+    assert (ended.state, ended.attempt) == (DONE, 2) and len(ended.task.noise_sha256) == 4
     assert pictures(ContactSheets(tmp_path).path(job.id).read_bytes())
     again.close()
 
@@ -180,9 +197,9 @@ def test_seeds_that_become_no_picture_leave_an_empty_place_and_a_note(tmp_path):
             if "all black" in prompt or "black" in prompt and self.seed % 2:
                 super()._misbehave("black")
 
-        def generate(self, request, *rest):
-            self.seed = request.seed
-            return super().generate(request, *rest)
+        def generate(self, recipe, *rest):
+            self.seed = recipe.seed
+            return super().generate(recipe, *rest)
 
     from core.jobs.executors.inline import InlineExecutor
     from core.jobs.worker.host import WorkerHost
@@ -192,7 +209,7 @@ def test_seeds_that_become_no_picture_leave_an_empty_place_and_a_note(tmp_path):
         lambda on_news: WorkerHost(lambda: Renderer(Sometimes(tmp_path)), on_news)))
     job = home.finish(add(home, prompt="sometimes black"))
     assert job.state == "done" and job.reason == "After 2 steps there is no picture yet of seed 7, 9."
-    assert [bool(noise) for noise in job.audition.noise_sha256] == [False, True, False, True]
+    assert [bool(noise) for noise in job.task.noise_sha256] == [False, True, False, True]
     failed = home.finish(add(home, prompt="all black"))
     assert (failed.state, failed.error) == ("failed", "InvalidFrames")
     home.close()
@@ -200,16 +217,21 @@ def test_seeds_that_become_no_picture_leave_an_empty_place_and_a_note(tmp_path):
 
 def test_a_worker_that_tried_other_seeds_is_not_believed(house):  # noqa: F811
     job = add(house)
-    other = Outcome("done", document=Audition((1, 2, 3, 4), 2).document(), file=b"RIFF")
-    with pytest.raises(ClipError, match="other seeds"):
-        keep_audition(house.ledger, ContactSheets(house.folder), job, other)
+    stores = Stores(house.library, house.folder, house.ledger.note)
+    for wrong in (replace(job.task, seeds=(1, 2, 3, 4)), replace(job.task, num_inference_steps=1),
+                  replace(job.task, recipe=replace(RECIPE, prompt="another"))):
+        with pytest.raises(ClipError, match="other seeds"):
+            AuditionKind().keep(job, Outcome("done", document=wrong.document(), file=b"RIFF"), stores)
+    with pytest.raises(ClipError):
+        AuditionKind().keep(job, Outcome("done", document=job.task.document()), stores)  # without a sheet
+    assert not (house.folder / "auditions").exists()
 
 
 def test_a_retried_audition_tries_the_same_seeds(house):  # noqa: F811
     job = add(house)
     house.ledger.request_cancel(job.id)
     again = house.ledger.retry(job.id)
-    assert (again.kind, again.audition, again.recipe) == ("audition", job.audition, job.request)
+    assert (again.kind, again.task) == ("audition", job.task)
 
 
 # The promise
@@ -232,25 +254,29 @@ def ended(studio, job):
 def test_a_finished_seed_has_the_noise_of_its_tile_and_the_frames_of_a_video_made_directly(studio):
     tried = ended(studio, studio.audition(TINY, seeds=4))
     assert tried.state == "done", tried.reason
-    assert tried.audition.num_inference_steps == 4
+    assert tried.task.num_inference_steps == 4
     finished = ended(studio, studio.finish(tried.id, 9))
     direct = ended(studio, studio.submit(replace(TINY, seed=9)))
-    assert finished.request == direct.request == replace(TINY, seed=9)
+    assert finished.task == direct.task == Generate(resolve(replace(TINY, seed=9), studio.models()))
     receipts = [studio.video(job.id).receipt for job in (finished, direct)]
-    assert receipts[0].noise_sha256 == tried.audition.noise_sha256[2] == receipts[1].noise_sha256
+    assert receipts[0].noise_sha256 == tried.task.noise_sha256[2] == receipts[1].noise_sha256
     assert receipts[0].frames_sha256 == receipts[1].frames_sha256
-    assert len(set(tried.audition.noise_sha256)) == 4
+    assert len(set(tried.task.noise_sha256)) == 4
+
+
+def tools(engine, on_progress=lambda progress: None, checkpoint=b"", on_checkpoint=lambda step, make: None):
+    return Tools(engine, on_progress, on_checkpoint, checkpoint)
 
 
 @pytest.mark.parametrize("mode", ["exact", "fast"])
 def test_an_audition_left_after_any_step_and_gone_on_makes_the_same_tiles(models_dir, mode):
     from core.diffusion.engine import Engine
     from core.errors import Paused
-    from core.jobs.kinds.audition import audition
 
     engine = Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
-    request, asked = replace(TINY, mode=mode, num_frames=2), audition_of(TINY, 2, 3)
-    calm, sheet, _ = audition(engine, request, asked, lambda _: None, b"", lambda *_: None)
+    recipe = resolve(replace(TINY, mode=mode, num_frames=2), catalog(models_dir))
+    task = audition_of(recipe, 2, 3)
+    calm, sheet, _ = try_seeds(task, tools(engine))
     kept, paused = b"", 0
     for stop in range(1, 6):  # paused again and again, each time a step later
         def pause(step, make, stop=stop):
@@ -261,12 +287,12 @@ def test_an_audition_left_after_any_step_and_gone_on_makes_the_same_tiles(models
 
         steps = []
         try:
-            audition(engine, request, asked, lambda now, steps=steps: steps.append(now.done), kept, pause)
+            try_seeds(task, tools(engine, lambda now, steps=steps: steps.append(now.done), kept, pause))
         except Paused:
             paused += 1
         assert len([done for done in steps if done]) <= 3  # what was made before is not made again
     assert paused == (5 if mode == "exact" else 4)  # a fast one can be left before its whole steps alone
-    tiles, again, _ = audition(engine, request, asked, lambda _: None, kept, lambda *_: None)
+    tiles, again, _ = try_seeds(task, tools(engine, checkpoint=kept))
     assert again == sheet and tiles.noise_sha256 == calm.noise_sha256
     assert all(np.array_equal(*pair) for pair in zip(tiles.clips, calm.clips, strict=True))
 
@@ -281,7 +307,7 @@ def test_a_deleted_audition_is_gone_with_its_sheet_and_its_video_stays(studio):
     studio.cancel(running.id)
     path = studio.contact_sheet_path(tried.id)
     studio.forget_audition(tried.id)
-    assert not path.exists() and studio.video(made.id).request.seed == 8
+    assert not path.exists() and studio.video(made.id).recipe.seed == 8
     for gone in (studio.job, studio.contact_sheet_path, studio.forget_audition):
         with pytest.raises(NotFound):
             gone(tried.id)
@@ -305,9 +331,13 @@ def test_a_refused_audition_leaves_nothing_behind(studio):
 def test_tiles_of_other_weights_are_not_gone_on_with(tmp_path):
     """What decides the tiles is part of the checkpoint: another model of the same name begins again."""
     from core.errors import Paused
-    from core.jobs.kinds.audition import audition
 
-    engine, kept, asked = drawn.DrawnEngine(tmp_path), [], audition_of(REQUEST, 3, 2)
+    engine, kept, task = drawn.DrawnEngine(tmp_path), [], audition_of(RECIPE, 3, 2)
+
+    class Reweighted(drawn.DrawnEngine):
+        @property
+        def warm(self):
+            return replace(super().warm, weights_sha256="1" * 64) if super().warm else None
 
     def pause_at_five(step, make):
         if step == 5:
@@ -315,13 +345,12 @@ def test_tiles_of_other_weights_are_not_gone_on_with(tmp_path):
             raise Paused
 
     with pytest.raises(Paused):
-        audition(engine, REQUEST, asked, lambda _: None, b"", pause_at_five)
-    for request, seeds, first in ((REQUEST, asked, 6), (replace(REQUEST, prompt="another"), asked, 1),
-                                  (REQUEST, audition_of(REQUEST, 4, 2), 1)):
+        try_seeds(task, tools(engine, on_checkpoint=pause_at_five))
+    for which, wanted, first in ((engine, task, 6), (engine, audition_of(replace(RECIPE, prompt="another"), 3, 2), 1),
+                                 (engine, audition_of(RECIPE, 4, 2), 1), (Reweighted(tmp_path), task, 1)):
         seen: list[int] = []
-        audition(engine, request, seeds, lambda progress, seen=seen: seen.append(progress.done), kept[0],
-                 lambda *_: None)
+        try_seeds(wanted, tools(which, lambda progress, seen=seen: seen.append(progress.done), kept[0]))
         assert min(done for done in seen if done) == first
     for damaged in (b"PK", kept[0][:-40], b"nothing"):
-        tiles, _, _ = audition(engine, REQUEST, asked, lambda _: None, damaged, lambda *_: None)
+        tiles, _, _ = try_seeds(task, tools(engine, checkpoint=damaged))
         assert len(tiles.clips) == 3

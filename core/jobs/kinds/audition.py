@@ -171,7 +171,7 @@ class AuditionKind(Kind[AskedAudition, Audition]):
         Raises:
             InvalidFrames: no seed at all became a picture.
         """
-        tiles, sheet, note = _tried(task, tools)
+        tiles, sheet, note = try_seeds(task, tools)
         return Rendered(replace(task, noise_sha256=tiles.noise_sha256).document(), sheet, (note,) if note else ())
 
     # keep
@@ -212,8 +212,12 @@ class Tiles:
         return Tiles((*self.noise_sha256, noise_sha256), (*self.clips, clip))
 
 
-def _tried(task: Audition, tools: Tools) -> tuple[Tiles, bytes, str]:
-    """The tiles, the contact sheet (animated WebP), and a sentence for the person or ""."""
+def try_seeds(task: Audition, tools: Tools) -> tuple[Tiles, bytes, str]:
+    """Make the tiles, and the contact sheet (animated WebP); a sentence for the person or "".
+
+    Raises:
+        InvalidFrames: no seed at all became a picture. StudioError; Cancelled and Paused from the callbacks.
+    """
     engine, recipe, on_progress = tools.engine, task.recipe, tools.on_progress
     engine.load(recipe.model, on_progress)
     origin = _origin(engine, task)
