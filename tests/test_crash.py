@@ -15,10 +15,10 @@ from pathlib import Path
 import drawn
 import pytest
 import samples
-from drawn import alive, until
+from drawn import alive, until, video_of
 
 from core import faults
-from core.domain.request import VideoRequest
+from core.domain.recipe import Recipe
 from core.domain.video import Video
 from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.executors.inline import InlineExecutor
@@ -32,7 +32,7 @@ from core.library.search.query import Query
 from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = VideoRequest("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim", "exact")
+TINY = Recipe("a red ball", "", "tiny", 4, 40, 5.0, 8, 7, 32, 32, "ddim", "exact")
 
 
 def settings_for(folder, models_dir=None):
@@ -82,10 +82,11 @@ def check_promises(folder, ids, parents=(), attempts=(1, 2)):
             job, video = ledger.get(job_id), library.get(job_id)
             made = clip.read(library.mp4_path(job_id))
             assert job.attempt in attempts
-            assert video.recipe == job.request
-            assert made.frames.shape == (job.request.num_frames, job.request.height, job.request.width, 3)
+            recipe = job.task.recipe
+            assert video.recipe == recipe
+            assert made.frames.shape == (recipe.num_frames, recipe.height, recipe.width, 3)
             assert Video.from_document(json.loads(library.sidecar_path(job_id).read_text())) == video
-            if job.kind == "regenerate":
+            if job.task.relation == "regenerate":
                 assert video.verdict.verdict == "identical"
     finally:
         library.close()
@@ -97,7 +98,7 @@ def template(tmp_path_factory):
     """A library with one video, made once, and its id."""
     folder = tmp_path_factory.mktemp("template")
     ledger = Ledger(folder / "jobs.sqlite")
-    parent = ledger.add(replace(drawn.RECIPE, num_inference_steps=2))
+    parent = ledger.add(video_of(replace(drawn.RECIPE, num_inference_steps=2)))
     ledger.close()
     run_all(folder)
     return folder, parent.id
@@ -111,8 +112,8 @@ def folder(template, tmp_path):
     shutil.copytree(template[0] / "library", tmp_path / "library")
     shutil.copy(template[0] / "index.json", tmp_path)
     ledger = Ledger(tmp_path / "jobs.sqlite")
-    ledger.add(replace(drawn.RECIPE, num_inference_steps=2), parent=template[1], kind="regenerate")
-    ledger.add(replace(drawn.RECIPE, prompt="slowly", seed=8, num_frames=6, num_inference_steps=10))
+    ledger.add(video_of(replace(drawn.RECIPE, num_inference_steps=2), template[1], "regenerate"))
+    ledger.add(video_of(replace(drawn.RECIPE, prompt="slowly", seed=8, num_frames=6, num_inference_steps=10)))
     ledger.close()
     return tmp_path
 
@@ -144,7 +145,7 @@ def test_without_a_fault_the_same_process_ends_well(folder, template):
 
 def test_a_studio_killed_again_and_again_sets_a_job_aside_with_a_reason(tmp_path):
     ledger = Ledger(tmp_path / "jobs.sqlite")
-    job = ledger.add(drawn.RECIPE)
+    job = ledger.add(drawn.TASK)
     for _ in range(2):
         process = child("test_crash.run_all(pathlib.Path(sys.argv[1]))", tmp_path, T2V_FAULT="jobs:started")
         process.communicate(timeout=60)
@@ -159,7 +160,7 @@ def test_a_studio_killed_again_and_again_sets_a_job_aside_with_a_reason(tmp_path
 def test_with_the_real_engine_in_its_own_process_the_worker_dies_too_and_the_frames_are_the_same(
         tmp_path, models_dir):
     ledger = Ledger(tmp_path / "jobs.sqlite")
-    ids = [ledger.add(TINY).id, ledger.add(replace(TINY, num_inference_steps=3)).id]
+    ids = [ledger.add(video_of(recipe)).id for recipe in (TINY, replace(TINY, num_inference_steps=3))]
     code = ("from core.jobs.executors.process import ProcessExecutor\n"
             "data, models = map(pathlib.Path, sys.argv[1:])\n"
             "executor = ProcessExecutor(test_crash.settings_for(data, models))\n"
@@ -170,7 +171,7 @@ def test_with_the_real_engine_in_its_own_process_the_worker_dies_too_and_the_fra
     assert process.returncode == -signal.SIGKILL
     until(lambda: not alive(int((tmp_path / "pid").read_text())), 5)
     assert ledger.get(ids[0]).state == "running"
-    again = ledger.add(TINY, parent=ids[0], kind="regenerate").id
+    again = ledger.add(video_of(TINY, ids[0], "regenerate")).id
     ledger.close()
     run_all(tmp_path, ProcessExecutor(settings_for(tmp_path, models_dir)), models_dir)
     check_promises(tmp_path, [*ids, again])
