@@ -5,8 +5,8 @@ from dataclasses import replace
 import streamlit as st
 
 from core.domain.models import ModelSpec
+from core.errors import StudioError
 from core.library.search.query import Page, Query
-from core.studio import Studio
 from pages.parts.bulk_progress import done_row
 from pages.parts.compared import compared, stop_comparing
 from pages.parts.filters import active_filters, clear, filter_row, page_number, wants_table
@@ -18,27 +18,30 @@ from pages.parts.opened_head import close
 from pages.parts.opened_video import opened_video
 from pages.parts.saved_searches import saved_searches
 from pages.parts.selection import pick_button, picking, selection_bar, tick_box, tick_table, toggle
-from pages.parts.shell import GENERATE, TRASH, current_studio, guard, only_looking, shown_errors, top_row
+from pages.parts.shell import GENERATE, TRASH, current_studio, guard, only_looking, top_row
+from pages.parts.shown_errors import shown_errors
+from pages.parts.toasts import tell_failure
 from pages.parts.video_card import moving, video_card
 from pages.parts.video_table import video_table
 
 guard()
 
 
-def browse(studio: Studio) -> Query:
+def browse() -> Query:
     """The results, with what is being made above it; returns what was asked."""
-    notices(studio)
+    notices()
+    studio = current_studio()
     models = studio.models()
     query = filter_row(studio.facets(), models, saved_searches)
     page = studio.search(query)
     filtered = active_filters(found(page), tools if page.entries else None)
-    making(studio)
+    making()
     bar = st.container(key="selection_place")
     if not page.entries:
         if picking():
             with bar:
-                selection_bar(studio, query, page)
-        nothing(studio, filtered)
+                selection_bar(query, page)
+        nothing(filtered)
         return query
     above = st.container()
     number = page_number(page.pages)
@@ -46,7 +49,7 @@ def browse(studio: Studio) -> Query:
         page = studio.search(replace(query, page=number))
     if picking():
         with bar:
-            selection_bar(studio, query, page)
+            selection_bar(query, page)
     with above:
         if wants_table() and picking():
             tick_table(page, models)
@@ -79,9 +82,9 @@ def grid(page: Page, models: dict[str, ModelSpec]) -> None:
                        entry.id in page.newer, *((tick_box, toggle) if picking() else ()))
 
 
-def notices(studio: Studio) -> None:
+def notices() -> None:
     """What opening the files had to mend, until the person has read it."""
-    sentences = studio.notices()
+    sentences = current_studio().notices()
     if sentences and not st.session_state.get("notices_read"):
         with st.expander(f"{some(len(sentences), 'note')} from opening the library", icon=":material/healing:",
                          key="notices"):
@@ -91,7 +94,7 @@ def notices(studio: Studio) -> None:
                       kwargs={"notices_read": True})
 
 
-def nothing(studio: Studio, filtered: bool) -> None:
+def nothing(filtered: bool) -> None:
     """An empty library, or filters that let nothing through: say what to do."""
     with st.container(border=True, horizontal_alignment="center"):
         st.space("medium")
@@ -101,11 +104,18 @@ def nothing(studio: Studio, filtered: bool) -> None:
         else:
             st.text("No videos yet. What you make is kept here.", width="content")
             st.page_link(GENERATE, label="Generate a video", icon=":material/auto_awesome:", width="content")
-            if studio.examples() and not only_looking():
-                st.button("Add the examples", icon=":material/playlist_add:", key="add_examples",
-                          on_click=studio.add_examples)
+            if current_studio().examples() and not only_looking():
+                st.button("Add the examples", icon=":material/playlist_add:", key="add_examples", on_click=add_examples)
             transfer_button("transfer_nothing")
         st.space("medium")
+
+
+def add_examples() -> None:
+    """Take in the examples; called before the page is drawn."""
+    try:
+        current_studio().add_examples()
+    except StudioError as error:
+        tell_failure(error)
 
 
 with shown_errors():
@@ -115,18 +125,18 @@ with shown_errors():
         top_row("Back to the video" if asked else "Gallery", stop_comparing)
     else:
         top_row("Gallery", close if asked else None)
-    done_row(current_studio())
+    done_row()
     if asked or pair:
         above = st.container()
         with st.expander("Search the gallery", icon=":material/search:"):
             searched = filter_row(current_studio().facets(), current_studio().models(), saved_searches)
         with above, shown_errors():
             if pair:
-                compared(current_studio(), pair)
+                compared(pair)
             else:
                 if searched.document():  # the head of the video says how many there are
                     active_filters(found(current_studio().search(searched)))
-                opened_video(current_studio(), asked, searched)
+                opened_video(asked, searched)
     else:
-        transfer(current_studio(), browse(current_studio()))
+        transfer(browse())
         st.page_link(TRASH, label="Trash and disk use", icon=":material/delete:")

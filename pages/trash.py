@@ -6,18 +6,19 @@ import streamlit as st
 
 from core.errors import StudioError
 from core.library.storage.trash import Trashed
-from core.studio import Studio
 from pages.parts.bulk_progress import begun, done_row
 from pages.parts.filters import page_number
 from pages.parts.formatting import age, shorten, size, some
-from pages.parts.shell import GALLERY, current_studio, guard, only_looking, shown_errors, top_row
+from pages.parts.shell import GALLERY, current_studio, guard, only_looking, top_row
+from pages.parts.shown_errors import shown_errors
 from pages.parts.toasts import tell_failure
 
 guard()
 
 
-def trash(studio: Studio) -> None:
+def trash() -> None:
     """The videos of the trash as cards."""
+    studio = current_studio()
     page = studio.bulk_actions.trash()
     if not page.total:
         with st.container(border=True, horizontal_alignment="center"):
@@ -58,12 +59,12 @@ def card(trashed: Trashed, days: int) -> None:
 
 
 def _leave(video_id: str, action: str) -> None:
-    many = current_studio().bulk_actions
+    bulk_actions = current_studio().bulk_actions
     try:
         if action == "restore":
-            many.restore_one(video_id)
+            bulk_actions.restore_one(video_id)
         else:
-            many.erase_one(video_id)
+            bulk_actions.erase_one(video_id)
     except StudioError as error:
         tell_failure(error)
 
@@ -75,10 +76,10 @@ def _empty() -> None:
         tell_failure(error)
 
 
-def disk(studio: Studio) -> None:
+def disk() -> None:
     """What the disk is used for."""
     with st.spinner("Looking at the disk …"):
-        used = studio.bulk_actions.disk()
+        used = current_studio().bulk_actions.disk()
     st.markdown("**Disk**")
     with st.grid(5, min_column_width=140, key="disk"):
         for title, count in (("Library", used.library), ("Trash", used.trash), ("GIFs, comparisons", used.derived),
@@ -90,6 +91,6 @@ def disk(studio: Studio) -> None:
 with shown_errors():
     top_row("Trash")
     st.page_link(GALLERY, label="Back to the gallery", icon=":material/arrow_back:")
-    done_row(current_studio())
-    trash(current_studio())
-    disk(current_studio())
+    done_row()
+    trash()
+    disk()

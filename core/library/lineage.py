@@ -58,6 +58,11 @@ class Lineage:
     more_children: int = 0
 
     @property
+    def parent(self) -> Kin | None:
+        """The one it was made from; None without one."""
+        return self.ancestors[-1] if self.ancestors else None
+
+    @property
     def alone(self) -> bool:
         """Whether nothing is known of any relative."""
         return not self.ancestors and not self.siblings and not self.children

@@ -49,6 +49,11 @@ class BulkActions:
         """The ids of all videos that match, in order, each with the bytes of its MP4."""
         return self._leadership.library.found(query)
 
+    def known(self, video_ids: Iterable[str]) -> dict[str, int]:
+        """Those of these ids that the library knows, each with the bytes of its MP4."""
+        rows = (self._leadership.library.known(video_id) for video_id in video_ids)
+        return {row.id: row.bytes for row in rows if row is not None}
+
     # Deeds
 
     def change(self, video_ids: Iterable[str], add: Iterable[str] = (), remove: Iterable[str] = (),

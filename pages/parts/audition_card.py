@@ -13,7 +13,6 @@ from core.errors import NotFound, StudioError
 from core.jobs.kinds.audition import COUNTS, Audition, short_steps
 from core.jobs.queue.job import Job
 from core.library.media.contact_sheet import columns
-from core.studio import Studio
 from pages.parts.formatting import age, elapsed, model_title, plain, roughly, seconds, short_seed, shorten
 from pages.parts.scroll_to_result import accepted
 from pages.parts.shell import current_studio, only_looking
@@ -36,12 +35,12 @@ def audition_settings(spec: ModelSpec, keep: dict[str, Any]) -> None:
                        help="Empty: a third of all steps.")
 
 
-def audition_button(studio: Studio, ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
+def audition_button(ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
     """`Try 6 seeds`: queues an audition of what the form says (`ask`) in the moment it is pressed."""
     count = st.session_state.f_audition_seeds
     full = ask().num_inference_steps or spec.defaults.num_inference_steps
     steps = st.session_state.get("f_audition_steps") or (short_steps(full) if full > 0 else 1)
-    estimate = studio.planner.estimate(ask(), count, steps)
+    estimate = current_studio().planner.estimate(ask(), count, steps)
     takes = f", about {roughly(estimate.seconds)}" if estimate is not None and estimate.seconds else ""
     st.button(f"Try {count} seeds", icon=":material/grid_view:", key="audition", on_click=_try,
               args=(ask,), disabled=only_looking(),
@@ -49,13 +48,13 @@ def audition_button(studio: Studio, ask: Callable[[], VideoRequest], spec: Model
                    f"with all {full} steps and begins with the same noise.")
 
 
-def audition_card(studio: Studio, job: Job) -> None:
+def audition_card(job: Job) -> None:
     """The contact sheet of an audition that has ended well, with what can be done with it."""
     asked = tried_by(job)
     recipe = asked.recipe
     with st.container(border=True, key=f"audition_{job.id}"):
         try:
-            studio.contact_sheet_path(job.id)
+            current_studio().contact_sheet_path(job.id)
         except NotFound as error:
             st.caption(f":material/info: {plain(str(error))} The seeds can still be finished.")
         else:

@@ -7,9 +7,9 @@ import streamlit as st
 from core.errors import StudioError
 from core.jobs.queue.bulk_queue import BulkAction
 from core.operations.bulk_actions import Queued
-from core.studio import Studio
 from pages.parts.formatting import some
-from pages.parts.shell import POLL_S, current_studio
+from pages.parts.polling import ids, poll_while
+from pages.parts.shell import current_studio
 from pages.parts.toasts import tell_failure
 from pages.parts.video_card import open_video
 
@@ -33,22 +33,9 @@ def _remember(**what: Any) -> None:
     st.session_state.update({"deleted": (), "bulk": None, "queued": None, **what})
 
 
-def done_row(studio: Studio) -> None:
+def done_row() -> None:
     """What is being done to many videos now, with a way to stop it; and what was done last in this tab."""
-    known = [bulk.id for bulk in studio.bulk_actions.unfinished()]
-
-    @st.fragment(run_every=POLL_S if known else None)
-    def live() -> None:
-        working = studio.bulk_actions.unfinished()
-        if [bulk.id for bulk in working] != known:
-            st.rerun()
-        for bulk in working:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"bulk_{bulk.id}"):
-                st.progress(bulk.done / bulk.total, f"{doing(bulk)}: {bulk.done:,} of {bulk.total:,}")
-                st.button("Stop", icon=":material/stop:", key=f"stop_{bulk.id}", disabled=bulk.stop_requested,
-                          on_click=studio.bulk_actions.stop, args=(bulk.id,))
-
-    live()
+    poll_while(lambda: current_studio().bulk_actions.unfinished(), _working, ids)
     if st.session_state.get("deleted"):
         _row("The video is in the trash.", (), bring_back, st.session_state.deleted)
     elif st.session_state.get("queued"):
@@ -56,13 +43,28 @@ def done_row(studio: Studio) -> None:
         _row(f"{some(len(result.jobs), 'video')} will be made again.", result.refused)
     elif st.session_state.get("bulk"):
         try:
-            bulk = studio.bulk_actions.bulk(st.session_state.bulk)
+            bulk = current_studio().bulk_actions.bulk(st.session_state.bulk)
         except StudioError:
             return  # long ago
         if bulk.ended is not None:
-            _row(done(bulk, studio.settings.trash_days > 0), bulk.refused,
-                 _undo_bulk if bulk.action == "delete" and bulk.done > bulk.refusals and studio.settings.trash_days
-                 else None, bulk.id)
+            trash = current_studio().settings.trash_days > 0
+            undo = _undo_bulk if bulk.action == "delete" and bulk.done > bulk.refusals and trash else None
+            _row(done(bulk, trash), bulk.refused, undo, bulk.id)
+
+
+def _working(bulk_actions: tuple[BulkAction, ...]) -> None:
+    for bulk in bulk_actions:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"bulk_{bulk.id}"):
+            st.progress(bulk.done / bulk.total, f"{doing(bulk)}: {bulk.done:,} of {bulk.total:,}")
+            st.button("Stop", icon=":material/stop:", key=f"stop_{bulk.id}", disabled=bulk.stop_requested,
+                      on_click=_stop, args=(bulk.id,))
+
+
+def _stop(bulk_id: int) -> None:
+    try:
+        current_studio().bulk_actions.stop(bulk_id)
+    except StudioError as error:
+        tell_failure(error)
 
 
 def doing(bulk: BulkAction) -> str:

@@ -1,25 +1,25 @@
 """Choosing what an opened video is compared with: its relatives, or whatever is found."""
 
-from collections.abc import Iterable
-
 import streamlit as st
 
 from core.domain.video import Video, is_id
+from core.library.lineage import Lineage
+from core.library.lookup import HERE
 from core.library.search.entry import Entry
 from core.library.search.query import Query
-from core.studio import Studio
-from pages.parts.compared import compare, is_here
+from pages.parts.compared import compare
 from pages.parts.formatting import age, shorten
+from pages.parts.shell import current_studio
 
 OFFERED = 6
 
 
-def compare_with(studio: Studio, video: Video) -> None:
-    """Draw the button and, behind it, the choice."""
+def compare_with(video: Video, family: Lineage) -> None:
+    """Draw the button and, behind it, the choice. `family`: of the video."""
     with st.popover("Compare with another video", icon=":material/compare:", key="compare_with", width="stretch"):
         text = st.text_input("Search", key=f"compare_q_{video.id}", type="search", icon=":material/search:",
                              placeholder="Search prompts and tags, or paste an id")
-        found = _found(studio, video, text.strip())
+        found = _found(video, family, text.strip())
         if not found:
             st.caption("No other video matches.")
         for other in found:
@@ -31,25 +31,26 @@ def compare_with(studio: Studio, video: Video) -> None:
                 st.button("Compare", key=f"compare_{other.id}", on_click=compare, args=in_order(video, other))
 
 
-def in_order(one: Video, other: Entry) -> tuple[str, str]:
+def in_order(one: Video, other: Video | Entry) -> tuple[str, str]:
     """A and B: a parent before its child, else the older one first."""
     if one.parent == other.id or (other.parent != one.id and (other.created, other.id) < (one.created, one.id)):
         return other.id, one.id
     return one.id, other.id
 
 
-def _found(studio: Studio, video: Video, text: str) -> list[Entry]:
-    """What is offered: with nothing searched for, the relatives first, then the newest."""
-    known = studio.library.known
+def _found(video: Video, family: Lineage, text: str) -> list[Entry]:
+    """What is offered, only what is here and whole; with nothing searched for, the relatives first."""
+    offered: list[Entry] = []
     if is_id(text):
-        offered: Iterable[Entry | None] = [known(text)]
+        found = current_studio().look_up(text)
+        offered += [found.entry] if found.entry is not None and found.state == HERE else []
     else:
-        offered = studio.search(Query(text=text, page_size=2 * OFFERED)).entries
-    if not text:
-        children = studio.search(Query(parent=video.id, page_size=OFFERED)).entries
-        offered = [known(video.parent or ""), *children, *offered]
-    different = {other.id: other for other in offered
-                 if other is not None and other.id != video.id and is_here(studio, other.id)}
+        if not text:
+            relatives = (*family.ancestors[-1:], *family.children[:OFFERED])
+            offered += [Entry.of(kin.video, 0) for kin in relatives if kin.video is not None]
+        page = current_studio().search(Query(text=text, page_size=2 * OFFERED))
+        offered += [entry for entry in page.entries if entry.id not in (*page.damaged, *page.newer)]
+    different = {other.id: other for other in offered if other.id != video.id}
     return list(different.values())[:OFFERED]
 
 

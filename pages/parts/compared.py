@@ -5,14 +5,14 @@ import streamlit as st
 from core.domain.recipe import changes
 from core.domain.verdict import causes
 from core.domain.video import Video, is_id
-from core.errors import BadRequest, StudioError
+from core.errors import BadRequest
 from core.library.comparison import Comparison
+from core.library.lookup import HERE
 from core.library.media.panels import DIFFERENCE, A, B
-from core.studio import Studio
 from pages.parts.formatting import FIELDS, age, cause, plain, seconds, shorten, size
 from pages.parts.player import show_verdict
 from pages.parts.scrubber import clip_url, scrubber
-from pages.parts.shell import GALLERY
+from pages.parts.shell import GALLERY, current_studio
 from pages.parts.video_card import open_video
 
 LATELY = 3  # frames after which a comparison that takes long is worth a bar
@@ -29,15 +29,9 @@ def compare_from(a: str, b: str, key: str) -> None:
         st.switch_page(GALLERY, query_params={"video": b, "compare": f"{a},{b}"})
 
 
-def is_here(studio: Studio, video_id: str | None) -> bool:
+def is_here(video_id: str | None) -> bool:
     """Whether the library has that video, whole, to compare with."""
-    if video_id is None:
-        return False
-    try:
-        studio.video(video_id)
-    except StudioError:
-        return False
-    return True
+    return video_id is not None and current_studio().look_up(video_id).state == HERE
 
 
 def stop_comparing() -> None:
@@ -53,10 +47,10 @@ def asked_pair(text: str) -> tuple[str, str]:
     return ids[0], ids[1]
 
 
-def compared(studio: Studio, asked: str) -> None:
+def compared(asked: str) -> None:
     """Draw the comparison the address asks for. Raises what speaks against it."""
-    a, b = (studio.video(video_id) for video_id in asked_pair(asked))
-    comparison = _made(studio, a, b)
+    a, b = (current_studio().video(video_id) for video_id in asked_pair(asked))
+    comparison = _made(a, b)
     with st.container(horizontal=True, vertical_alignment="center", key="compared_head"):
         for letter, video in (("A", a), ("B", b)):
             st.button(f"Open {letter}", icon=":material/play_arrow:", key=f"open_{letter.lower()}", on_click=_open,
@@ -77,7 +71,7 @@ def compared(studio: Studio, asked: str) -> None:
     _numbers(comparison)
 
 
-def _made(studio: Studio, a: Video, b: Video) -> Comparison:
+def _made(a: Video, b: Video) -> Comparison:
     """The comparison; while it is being made, how far that is. Leaving stops it."""
     place, bars = st.empty(), []
 
@@ -89,7 +83,7 @@ def _made(studio: Studio, a: Video, b: Video) -> Comparison:
         for bar in bars:
             bar.progress(done / total, text=f"Comparing frame {done} of {total}")
 
-    comparison = studio.comparisons.of(a.id, b.id, tell)
+    comparison = current_studio().comparisons.of(a.id, b.id, tell)
     place.empty()
     return comparison
 

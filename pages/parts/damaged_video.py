@@ -4,42 +4,42 @@ import streamlit as st
 
 from core.errors import StudioError
 from core.library.incoming import HEALED, HERE, ImportResult
+from core.library.lookup import Lookup
 from core.library.storage.video_files import SIDECAR
-from core.studio import Studio
 from pages.parts.drop_import import LIMIT_MB
 from pages.parts.formatting import plain
-from pages.parts.shell import only_looking, show_error
+from pages.parts.shell import current_studio, only_looking
+from pages.parts.shown_errors import show_error
 from pages.parts.toasts import tell
 
 
-def damaged_video(studio: Studio, video_id: str, error: StudioError) -> None:
-    """Say what `error` says, what a look at every byte finds, and offer what mends it. Delete is in the head."""
-    show_error(error)
-    known = studio.library.known(video_id)
-    if known is not None:
-        st.code(known.prompt, language=None, wrap_lines=True)
-    findings = studio.verify((video_id,))
+def damaged_video(found: Lookup) -> None:
+    """Say what is wrong, what a look at every byte finds, and offer what mends it. Delete is in the head."""
+    if found.error is not None:
+        show_error(found.error)
+    if found.entry is not None:
+        st.code(found.entry.prompt, language=None, wrap_lines=True)
+    findings = current_studio().verify((found.id,))
     for finding in findings:
         st.caption(f":material/troubleshoot: {plain(finding.problem)}")
-    has_sidecar = studio.library.has_sidecar(video_id)
-    torn = has_sidecar and any(finding.path.suffix == SIDECAR for finding in findings)
+    torn = found.has_sidecar and any(finding.path.suffix == SIDECAR for finding in findings)
     if torn and st.button("Make the settings again from its MP4", icon=":material/healing:", key="renew",
                           type="primary", disabled=only_looking(),
                           help="Tags and favourite come back, too; a verdict is lost."):
-        _renew(studio, video_id)
-    _good_copy(studio, video_id)
+        _renew(found.id)
+    _good_copy(found.id)
     with st.container(horizontal=True):
         if st.button("Look through all files", icon=":material/manage_search:", key="mend",
                      disabled=only_looking(),
                      help="Reads every sidecar, makes the index again, and makes a missing sidecar again from "
                           "inside its MP4."):
-            _mend(studio)
-        if has_sidecar:
-            st.link_button("Its settings", f"/app/static/video/{video_id}.json?download=1",
+            _mend()
+        if found.has_sidecar:
+            st.link_button("Its settings", f"/app/static/video/{found.id}.json?download=1",
                            icon=":material/data_object:", help="The sidecar as it is")
 
 
-def _good_copy(studio: Studio, video_id: str) -> None:
+def _good_copy(video_id: str) -> None:
     """A copy of the MP4, wherever the person still has one."""
     file = st.file_uploader(f"Bring in a good copy of its MP4, at most {LIMIT_MB} MB", type="mp4",
                             help="It comes back with its tags.", key=f"copy_{video_id}", max_upload_size=LIMIT_MB,
@@ -48,7 +48,7 @@ def _good_copy(studio: Studio, video_id: str) -> None:
         return
     st.session_state.copy_tried = file.file_id
     try:
-        kept = studio.transfer.import_bytes(file.getbuffer(), file.name)
+        kept = current_studio().transfer.import_bytes(file.getbuffer(), file.name)
     except StudioError as error:
         show_error(error)
         return
@@ -65,18 +65,18 @@ def _came(kept: ImportResult, video_id: str, name: str) -> None:
                icon=":material/help:")
 
 
-def _renew(studio: Studio, video_id: str) -> None:
+def _renew(video_id: str) -> None:
     try:
-        kept = studio.transfer.renew_settings(video_id)
+        kept = current_studio().transfer.renew_settings(video_id)
     except StudioError as error:
         show_error(error)
         return
     _came(kept, video_id, f"{video_id}.mp4")
 
 
-def _mend(studio: Studio) -> None:
+def _mend() -> None:
     try:
-        studio.reindex()
+        current_studio().reindex()
     except StudioError as error:
         show_error(error)
         return

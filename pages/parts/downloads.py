@@ -5,7 +5,8 @@ import streamlit as st
 from core.domain.video import Video
 from core.errors import StudioError
 from core.library.media.export_formats import EXPORT_FORMATS
-from pages.parts.shell import current_studio, show_error
+from pages.parts.shell import current_studio
+from pages.parts.shown_errors import show_error
 
 QUICK_PIXELS = 10_000_000  # of all frames; so many are made in about the time in which a download begins
 _ICONS = {"gif": ":material/gif_box:", "webm": ":material/movie:", "png": ":material/photo_library:"}

@@ -7,9 +7,8 @@ import streamlit as st
 
 from core.errors import Foreign, StudioError
 from core.library.incoming import ADDED, HEALED, HERE
-from core.studio import Studio
 from pages.parts.formatting import plain, shorten
-from pages.parts.shell import only_looking
+from pages.parts.shell import current_studio, only_looking
 from pages.parts.video_card import open_video
 
 LIMIT_MB = 100
@@ -32,7 +31,7 @@ class Brought:
     foreign: bool = False
 
 
-def bring_in(studio: Studio) -> None:
+def bring_in() -> None:
     """The place to drop files, and what became of each."""
     st.caption(f"MP4 files of this studio or another one, each at most {LIMIT_MB} MB. The settings are read from "
                "inside the file and checked against its frames.")
@@ -45,16 +44,16 @@ def bring_in(studio: Studio) -> None:
         for number, file in enumerate(waiting):
             said = f"{number + 1} of {len(waiting)}: {plain(shorten(file.name, 60))}"
             bar.progress(number / len(waiting), said)
-            brought[file.file_id] = _take(studio, file)
+            brought[file.file_id] = _take(file)
         bar.empty()
     for file in files:
         _row(file.file_id, brought[file.file_id])
 
 
-def _take(studio: Studio, file: Any) -> Brought:
+def _take(file: Any) -> Brought:
     unknown = file.file_id in st.session_state.get("keep_unknown", ())
     try:
-        kept = studio.transfer.import_bytes(file.getbuffer(), file.name, unknown)
+        kept = current_studio().transfer.import_bytes(file.getbuffer(), file.name, unknown)
     except StudioError as error:
         return Brought(file.name, reason=str(error), foreign=isinstance(error, Foreign) and not unknown)
     return Brought(file.name, kept.outcome, kept.video.id, kept.video.title)

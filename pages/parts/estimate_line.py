@@ -4,13 +4,13 @@ import streamlit as st
 
 from core.domain.request import VideoRequest
 from core.planning.estimate import Estimate
-from core.studio import Studio
 from pages.parts.formatting import roughly
+from pages.parts.shell import current_studio
 
 
-def estimate_line(studio: Studio, request: VideoRequest) -> None:
+def estimate_line(request: VideoRequest) -> None:
     """One caption beside the button: time and memory, or nothing where the numbers are not accepted."""
-    estimate = studio.planner.estimate(request)
+    estimate = current_studio().planner.estimate(request)
     if estimate is not None:
         st.caption(estimate_words(estimate), width="content")
 

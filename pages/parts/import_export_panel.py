@@ -15,10 +15,10 @@ from core.errors import BadRequest, StudioError
 from core.library.folder_exchange import COPIED, THERE, TransferStep
 from core.library.incoming import ADDED, HEALED, HERE, REFUSED
 from core.library.search.query import Query
-from core.studio import Studio
 from pages.parts.drop_import import bring_in, close
 from pages.parts.formatting import plain
-from pages.parts.shell import only_looking, show_error
+from pages.parts.shell import current_studio, only_looking
+from pages.parts.shown_errors import show_error
 
 _SAID = {COPIED: "copied", THERE: "there already", ADDED: "added", HERE: "already here",
          HEALED: "made whole again", REFUSED: "refused"}
@@ -31,28 +31,29 @@ def transfer_button(key: str) -> None:
               kwargs={"transferring": True})
 
 
-def transfer(studio: Studio, query: Query) -> None:
+def transfer(query: Query) -> None:
     """The dialog, while it is open. `query`: what the gallery shows."""
     if st.session_state.get("transferring"):
-        _dialog(studio, query)
+        _dialog(query)
 
 
 @st.dialog("Import and export", width="large", icon=":material/swap_vert:", on_dismiss=close)
-def _dialog(studio: Studio, query: Query) -> None:
+def _dialog(query: Query) -> None:
     if only_looking():
         st.caption(":material/lock: A newer studio wrote this library: videos can be exported from it, and none "
                    "brought in.")
     files, libraries = st.tabs(["Files", "Whole libraries"])
     with files:
-        bring_in(studio)
+        bring_in()
     with libraries:
-        _export(studio, query)
+        _export(query)
         st.divider()
-        _import(studio)
+        _import()
 
 
-def _export(studio: Studio, query: Query) -> None:
+def _export(query: Query) -> None:
     """Copy what the gallery shows into a folder."""
+    studio = current_studio()
     found, kept = studio.search(replace(query, page_size=1)).total, studio.search(Query(page_size=1)).total
     which = "the one video" if found == 1 else f"{'all' if found == kept else 'the'} {found:,} videos"
     which += " of this library" if found == kept else " that the filters let through"
@@ -67,7 +68,7 @@ def _export(studio: Studio, query: Query) -> None:
         _follow("export", lambda folder: studio.transfer.export(query, folder), st.session_state.export_folder)
 
 
-def _import(studio: Studio) -> None:
+def _import() -> None:
     """Take in the folder of another studio."""
     st.text("Import a folder that was exported, or any folder with MP4s. What is here already is not added again; "
             "tags and favourites are joined.")
@@ -77,7 +78,7 @@ def _import(studio: Studio) -> None:
         begun = st.button("Import", icon=":material/drive_folder_upload:", key="import",
                           disabled=only_looking() or not st.session_state.import_folder.strip())
     if begun:
-        _follow("import", studio.transfer.import_folder, st.session_state.import_folder)
+        _follow("import", current_studio().transfer.import_folder, st.session_state.import_folder)
 
 
 def _follow(name: str, begin: Callable[[Path], Iterator[TransferStep]], text: str) -> None:

@@ -2,26 +2,19 @@
 
 import streamlit as st
 
-from core.jobs.queue.job import UNFINISHED
-from core.studio import Studio
+from core.jobs.queue.job import UNFINISHED, Job
 from pages.parts.job_card import job_card
-from pages.parts.shell import POLL_S
-from pages.parts.toasts import say_in_passing
+from pages.parts.polling import ids, poll_while
+from pages.parts.shell import current_studio
 
 
-def making(studio: Studio) -> None:
+def making() -> None:
     """What is being made now; the grid is drawn again when it is done."""
-    known = [job.id for job in studio.jobs(UNFINISHED)]
+    poll_while(lambda: current_studio().jobs(UNFINISHED), _next, ids)
 
-    @st.fragment(run_every=POLL_S if known else None)
-    def live() -> None:
-        jobs = studio.jobs(UNFINISHED)
-        if [job.id for job in jobs] != known:
-            st.rerun()
-        say_in_passing()
-        for job in jobs[-1:]:
-            job_card(job)
-        if len(jobs) > 1:
-            st.caption(f"and {len(jobs) - 1} more in the queue")
 
-    live()
+def _next(jobs: tuple[Job, ...]) -> None:
+    for job in jobs[-1:]:
+        job_card(job)
+    if len(jobs) > 1:
+        st.caption(f"and {len(jobs) - 1} more in the queue")

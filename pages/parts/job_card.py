@@ -1,7 +1,5 @@
 """A job on the screen: what it is doing, how far it is, how to pause or stop it, or what became of it."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from core.domain.recipe import Recipe
@@ -87,7 +85,7 @@ def ended_card(job: Job) -> None:
 def _lead_on(job: Job) -> None:
     """The way to what was made, and to a comparison with what it was made from."""
     with st.container(horizontal=True, width="content", gap="xsmall"):
-        if job.task.parent is not None and is_here(current_studio(), job.task.parent):
+        if job.task.parent is not None and is_here(job.task.parent):
             compare_from(job.task.parent, job.id, f"compare_job_{job.id}")
         if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
             name = KINDS[job.kind].words.opens
@@ -128,13 +126,13 @@ def _head(job: Job, line: str) -> None:
             st.caption(" · ".join(filter(None, (line, _label(job), *_size(job), made_of(job)))))
         if job.state == PAUSED:
             st.button("Resume", icon=":material/play_arrow:", key=f"resume_{job.id}", on_click=_ask,
-                      args=(current_studio().resume, job.id), type="primary", disabled=only_looking())
+                      args=("resume", job.id), type="primary", disabled=only_looking())
         elif can_pause(job):
             st.button("Pause", icon=":material/pause:", key=f"pause_{job.id}", on_click=_ask,
-                      args=(current_studio().pause, job.id),
+                      args=("pause", job.id),
                       disabled=job.pause_requested or job.cancel_requested or only_looking())
         st.button("Cancel", icon=":material/close:", key=f"cancel_{job.id}", on_click=_ask,
-                  args=(current_studio().cancel, job.id),
+                  args=("cancel", job.id),
                   disabled=job.cancel_requested or job.state not in (QUEUED, RUNNING, PAUSED) or only_looking())
 
 
@@ -160,9 +158,10 @@ def _size(job: Job) -> tuple[str, ...]:
     return (f"{recipe.num_frames} frames", f"{recipe.width} × {recipe.height}") if recipe is not None else ()
 
 
-def _ask(wish: Callable[[str], Job], job_id: str) -> None:
+def _ask(wish: str, job_id: str) -> None:
+    studio = current_studio()
     try:
-        wish(job_id)
+        {"resume": studio.resume, "pause": studio.pause, "cancel": studio.cancel}[wish](job_id)
     except StudioError as error:
         tell_failure(error, "info")
 

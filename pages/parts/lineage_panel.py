@@ -4,8 +4,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.domain.video import REGENERATE, REMIX, Video
-from core.library.lineage import DAMAGED, GONE, NEWER, TRASHED, Kin, lineage
-from core.studio import Studio
+from core.library.lineage import Kin, Lineage
+from core.library.lookup import DAMAGED, GONE, NEWER, TRASHED
 from pages.parts.compare_with import in_order
 from pages.parts.compared import compare
 from pages.parts.formatting import FIELDS, VERDICT_COLORS, VERDICT_ICONS, age, plain, short_seed, shorten
@@ -26,9 +26,8 @@ _STEP = ".st-key-story { --step: 1rem; } @media (max-width: 640px) { .st-key-sto
 _ITSELF = '[class*="st-key-kin_"][class*="_itself"] { border-left: 3px solid #0f8299; padding-left: 0.5rem; }'
 
 
-def story(studio: Studio, video: Video) -> None:
+def story(video: Video, family: Lineage) -> None:
     """Draw where the video came from, what else was made from there, and what was made from it."""
-    family = lineage(studio.library, video)
     if family.alone:
         return
     style(_STEP + _INDENT + _ITSELF)

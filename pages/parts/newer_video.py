@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from core.errors import ReadOnly
-from core.studio import Studio
+from core.library.lookup import Lookup
 from pages.parts.downloads import download_files
 from pages.parts.formatting import plain
 from pages.parts.keys import opened_keys
@@ -12,11 +11,11 @@ from pages.parts.recipe_table import recipe
 from pages.parts.video_card import NEWER
 
 
-def newer_video(studio: Studio, video_id: str, error: ReadOnly) -> None:
-    """Play it; where that cannot be, say what `error` says."""
-    video = studio.library.glimpse(video_id)
+def newer_video(found: Lookup) -> None:
+    """Play it; where that cannot be, say why it cannot be opened."""
+    video = found.video
     if video is None:
-        st.error(plain(str(error)), icon=":material/lock:")
+        st.error(plain(str(found.error)), icon=":material/lock:")
         return
     with st.container(key="opened"):
         picture, facts = st.columns([6, 5], gap="large")
@@ -25,7 +24,7 @@ def newer_video(studio: Studio, video_id: str, error: ReadOnly) -> None:
             show_video(video, 600)
         opened_keys(again=False, changed=False)
         with st.grid(2, min_column_width=150, key="actions_newer"):
-            download_files(video_id)
+            download_files(video.id)
     with facts:
         with st.container(key="said"):
             st.info(NEWER, icon=":material/lock:")

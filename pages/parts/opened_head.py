@@ -9,16 +9,16 @@ import streamlit as st
 
 from core.domain.video import Video
 from core.errors import NotFound, StudioError
+from core.library.lookup import TRASHED
 from core.library.search.query import Place, Query
 from core.library.tags import MAX_COUNT
-from core.studio import Studio
 from pages.parts.bulk_progress import deleted
 from pages.parts.shell import current_studio, only_looking
 from pages.parts.toasts import tell, tell_failure
 from pages.parts.video_card import open_video, star
 
 
-def head(studio: Studio, video_id: str, query: Query, video: Video | None, fixed: bool = False) -> None:
+def head(video_id: str, query: Query, video: Video | None, fixed: bool = False) -> None:
     """Draw the head.
 
     Args:
@@ -26,6 +26,7 @@ def head(studio: Studio, video_id: str, query: Query, video: Video | None, fixed
         video: None when it cannot be read.
         fixed: it is only looked at.
     """
+    studio = current_studio()
     place = studio.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
     neighbour = place.next or place.previous
     with st.container(key=f"head_of_{video_id}"), \
@@ -95,7 +96,7 @@ def _delete(video_id: str) -> bool:
     try:
         return current_studio().delete(video_id)
     except NotFound:
-        if not current_studio().library.trash.has(video_id):
+        if current_studio().look_up(video_id).state != TRASHED:
             raise
         return True
 
@@ -106,11 +107,11 @@ def close() -> None:
     st.query_params.pop("video", None)
 
 
-def tags_field(studio: Studio, video: Video) -> None:
+def tags_field(video: Video) -> None:
     """The tags of the video, to add to and to take from. What stands there is what the sidecar says."""
     key = f"tags_{video.id}"
     st.session_state[key] = list(video.tags)
-    st.multiselect("Tags", sorted({*studio.facets().tags, *video.tags}), key=key, accept_new_options=True,
+    st.multiselect("Tags", sorted({*current_studio().facets().tags, *video.tags}), key=key, accept_new_options=True,
                    max_selections=MAX_COUNT, select_all=False, placeholder="Add a tag", wrap=True,
                    on_change=_keep_tags, args=(video.id, key), disabled=only_looking())
 

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from core.domain.video import Video, is_id
-from core.errors import DamagedVideo, NotFound, ReadOnly, StudioError
+from core.domain.video import Video
+from core.errors import StudioError
 from core.jobs.queue.job import ENDED, UNFINISHED, Job
+from core.library.lookup import DAMAGED, NEWER, TRASHED
 from core.library.search.query import Query
-from core.studio import Studio
 from pages.parts.bulk_progress import bring_back
 from pages.parts.compare_with import compare_with
-from pages.parts.compared import compare, is_here
+from pages.parts.compared import compare
 from pages.parts.damaged_video import damaged_video
 from pages.parts.formatting import age, cause, plain
 from pages.parts.job_card import ended_card, job_card
@@ -18,99 +18,102 @@ from pages.parts.lineage_panel import story
 from pages.parts.newer_video import newer_video
 from pages.parts.opened_head import head, tags_field
 from pages.parts.player import actions, show_verdict, show_video
+from pages.parts.polling import ids, poll_while
 from pages.parts.recipe_table import recipe
-from pages.parts.shell import POLL_S, only_looking, show_error
-from pages.parts.toasts import say_in_passing
+from pages.parts.shell import current_studio, only_looking
+from pages.parts.shown_errors import show_error
 from pages.parts.video_card import NO_RECIPE, open_video
 
 TALLEST = 600  # pixels of the screen
 
 
-def opened_video(studio: Studio, video_id: str, query: Query) -> None:
+def opened_video(video_id: str, query: Query) -> None:
     """Draw the video of that id, or say why it cannot be shown. `query`: what was searched when it was opened."""
-    try:
-        video = studio.video(video_id)
-    except NotFound as error:
-        show_error(error)
-        if is_id(video_id) and studio.library.trash.has(video_id):
+    found = current_studio().look_up(video_id)
+    if found.state == DAMAGED:
+        head(video_id, query, None)
+        damaged_video(found)
+    elif found.state == NEWER:
+        head(video_id, query, None, fixed=True)
+        newer_video(found)
+    elif found.error is not None:
+        show_error(found.error)
+        if found.state == TRASHED:
             st.button("Restore it", icon=":material/restore_from_trash:", key="restore_here", on_click=bring_back,
                       args=((video_id,),), disabled=only_looking())
-        return
-    except DamagedVideo as error:
-        head(studio, video_id, query, None)
-        damaged_video(studio, video_id, error)
-        return
-    except ReadOnly as error:
-        head(studio, video_id, query, None, fixed=True)
-        newer_video(studio, video_id, error)
-        return
-    head(studio, video_id, query, video)
+    elif found.video is not None:
+        head(video_id, query, found.video)
+        _whole(found.video)
+
+
+def _whole(video: Video) -> None:
+    """Everything of a video but its head."""
+    family = current_studio().lineage(video)
+    again = video.recipe is not None and not only_looking()
     with st.container(key="opened"):
         picture, facts = st.columns([6, 5], gap="large")
     with picture:
         with st.container(key="film"):
             show_video(video, TALLEST)
-        opened_keys(again=video.recipe is not None and not only_looking(), changed=not only_looking())
+        opened_keys(again=again, changed=not only_looking())
         actions(video, "opened")
-        compare_with(studio, video)
-        if video.recipe and not only_looking():
-            _foreseen(studio, video)
-            _regenerations(studio, video)
-        story(studio, video)
+        compare_with(video, family)
+        if again:
+            _foreseen(video)
+            _regenerations(video)
+        story(video, family)
     with facts:
         with st.container(key="said"):
             if video.verdict is not None:
                 show_verdict(video.verdict, video.result.num_frames)
-                if is_here(studio, video.parent):
+                if family.parent is not None and family.parent.video is not None:
                     st.button("Compare with its parent", icon=":material/compare:", key="compare_parent",
                               on_click=compare, args=(video.parent, video.id))
             st.code(video.title, language=None, wrap_lines=True)
-        tags_field(studio, video)
-        if not video.recipe:
+        tags_field(video)
+        if video.recipe is None:
             st.info(NO_RECIPE, icon=":material/info:")
         recipe(video)
 
 
-def _regenerations(studio: Studio, video: Video) -> None:
+def _regenerations(video: Video) -> None:
     """Jobs that make this video again: their progress while they run, their verdict when they are done.
 
     Who watched the last of them to its end is shown both videos side by side.
     """
-    known = _made_from(studio.jobs(UNFINISHED), video)  # the newest first
+    def running() -> list[Job]:
+        return _made_from(current_studio().jobs(UNFINISHED), video)
 
-    @st.fragment(run_every=POLL_S if known else None)
-    def live() -> None:
-        jobs = _made_from(studio.jobs(UNFINISHED), video)
-        if {job.id for job in jobs} != {job.id for job in known}:
-            if not jobs and _regenerated(studio, known[0]):
-                _compare(video.id, known[0].id)
-            st.rerun()
-        say_in_passing()
+    def draw(jobs: list[Job]) -> None:
         for job in jobs:
             job_card(job)
-        ended = [job for job in studio.jobs(ENDED, limit=50) if job.task.parent == video.id][:1]
+        ended = _made_from(current_studio().jobs(ENDED, limit=50), video)[:1]
         if ended and not jobs:
-            _outcome(studio, ended[0])
+            _outcome(ended[0])
 
-    live()
+    def on_change(before: list[Job], jobs: list[Job]) -> None:
+        if not jobs and _regenerated(before[0]):
+            compare(video.id, before[0].id)
+
+    poll_while(running, draw, ids, on_change=on_change)
 
 
 def _made_from(jobs: tuple[Job, ...], video: Video) -> list[Job]:
     return [job for job in jobs if job.task.parent == video.id]
 
 
-def _regenerated(studio: Studio, job: Job) -> bool:
+def _regenerated(job: Job) -> bool:
     """Whether that job has made its video, with a verdict on how it compares with its parent."""
     try:
-        return studio.video(job.id).verdict is not None
+        return current_studio().video(job.id).verdict is not None
     except StudioError:
         return False
 
 
-def _outcome(studio: Studio, job: Job) -> None:
+def _outcome(job: Job) -> None:
     """What became of the last regeneration."""
     try:
-        child = studio.video(job.id)
+        child = current_studio().video(job.id)
     except StudioError:
         if not job.ended_well:
             ended_card(job)
@@ -131,9 +134,9 @@ def _outcome(studio: Studio, job: Job) -> None:
             st.caption(f":material/info: {plain(job.reason)}")
 
 
-def _foreseen(studio: Studio, video: Video) -> None:
+def _foreseen(video: Video) -> None:
     """What will differ, said before anything runs."""
-    forecast = studio.planner.foresee(video.id)
+    forecast = current_studio().planner.foresee(video)
     if forecast.causes:
         listed = "\n".join(f"- {plain(cause(each))}" for each in forecast.causes)
         st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")

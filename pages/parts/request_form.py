@@ -15,12 +15,12 @@ from core.domain.video import REMIX
 from core.errors import DoesNotFit, StudioError
 from core.families.registry import SCHEDULERS
 from core.planning.estimate import in_words
-from core.studio import Studio
 from pages.parts.audition_card import audition_button, audition_settings
 from pages.parts.estimate_line import estimate_line
 from pages.parts.formatting import plain, shorten, size
 from pages.parts.scroll_to_result import accepted
-from pages.parts.shell import current_studio, device_word, only_looking, show_error
+from pages.parts.shell import current_studio, device_word, only_looking
+from pages.parts.shown_errors import show_error
 
 MOST_EXAMPLES = 6
 OTHER_SIZE = "other"
@@ -28,10 +28,10 @@ FIRST_PROMPT = "a red ball bouncing on a white background"
 KEEP: dict[str, Any] = {"persist_state": "session"}
 
 
-def request_form(studio: Studio) -> None:
+def request_form() -> None:
     """Draw the form; pressing Generate queues what it says, before the page is drawn again."""
-    models = studio.models()
-    _fill_once(studio, models)
+    models = current_studio().models()
+    _fill_once(models)
     spec = models[st.session_state.f_model]
     if _parent():
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -41,8 +41,8 @@ def request_form(studio: Studio) -> None:
             st.warning(f"Its {name} {plain(str(was))} is not offered here; the form has {plain(now)} instead.",
                        icon=":material/swap_horiz:")
     st.text_area("Prompt", key="f_prompt", height=96, placeholder="Describe the video in one sentence", **KEEP)
-    _hint(studio, spec)
-    examples = studio.planner.prompt_examples(spec.key)[:MOST_EXAMPLES]
+    _hint(spec)
+    examples = current_studio().planner.prompt_examples(spec.key)[:MOST_EXAMPLES]
     if examples:
         st.pills("Try one of these", examples, format_func=lambda text: plain(shorten(text, 34)), key="f_example",
                  on_change=_take_example, label_visibility="collapsed", wrap=True)
@@ -50,7 +50,7 @@ def request_form(studio: Studio) -> None:
     with left:
         st.selectbox("Model", list(models), format_func=lambda key: models[key].title, key="f_model",
                      help=plain(spec.summary), on_change=_take_defaults, **KEEP)
-        st.caption(f"{_model_line(studio, spec)} {plain(spec.licence)}: {plain(spec.permitted_use)}")
+        st.caption(f"{_model_line(spec)} {plain(spec.licence)}: {plain(spec.permitted_use)}")
     with right:
         st.number_input(_label("Frames", spec, "num_frames"), key="f_num_frames", value=None, step=1, **KEEP)
         st.caption(_length(spec))
@@ -71,8 +71,8 @@ def request_form(studio: Studio) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Generate", type="primary", icon=":material/auto_awesome:", key="generate", on_click=_submit,
                   shortcut="Ctrl+Enter", disabled=only_looking())
-        audition_button(studio, _request, spec)
-        estimate_line(studio, _request())
+        audition_button(_request, spec)
+        estimate_line(_request())
 
 
 def fill_from(recipe: Recipe, models: dict[str, ModelSpec]) -> None:
@@ -95,19 +95,19 @@ def fill_from(recipe: Recipe, models: dict[str, ModelSpec]) -> None:
     state.f_failure = None
 
 
-def _fill_once(studio: Studio, models: dict[str, ModelSpec]) -> None:
+def _fill_once(models: dict[str, ModelSpec]) -> None:
     """Fill the form at the first visit, and again when the address names a video to start from."""
     source = st.query_params.get("from", "")
     if source and st.session_state.get("f_filled_from") != source:
         st.session_state.f_filled_from = source
         st.session_state.f_parent = None
         try:
-            fill_from(studio.video(source).known_recipe(), models)
+            fill_from(current_studio().video(source).known_recipe(), models)
             st.session_state.f_parent = source
         except StudioError as error:
             st.session_state.f_failure = error
     if st.session_state.get("f_model") not in models:
-        default = studio.default_model()
+        default = current_studio().default_model()
         st.session_state.f_model = default if default in models else next(iter(models))
         _take_defaults()
 
@@ -139,9 +139,9 @@ def _roll() -> None:
     st.session_state.f_seed = str(secrets.randbits(SEED_BITS))
 
 
-def _hint(studio: Studio, spec: ModelSpec) -> None:
+def _hint(spec: ModelSpec) -> None:
     """One quiet line that is always there, so that nothing below it moves: unknown words, or what is known."""
-    unknown = studio.planner.unknown_words(spec.key, st.session_state.f_prompt or "")
+    unknown = current_studio().planner.unknown_words(spec.key, st.session_state.f_prompt or "")
     with st.container(key="hint"):
         if unknown:
             words = ", ".join(f"*{plain(word)}*" for word in unknown[:6])
@@ -151,8 +151,9 @@ def _hint(studio: Studio, spec: ModelSpec) -> None:
             st.caption(plain(spec.summary))
 
 
-def _model_line(studio: Studio, spec: ModelSpec) -> str:
+def _model_line(spec: ModelSpec) -> str:
     """Whether the chosen model is loaded, or what its first use will do."""
+    studio = current_studio()
     status = studio.worker()
     if status is not None and status.model == spec.key:
         return f"Ready on {device_word(status)}."

@@ -9,56 +9,48 @@ from core.domain.video import Video, is_id
 from core.errors import DamagedVideo, NotFound, ReadOnly
 from core.jobs.kinds.audition import Audition
 from core.jobs.queue.job import ACTIVE, DONE, ENDED, PAUSED, QUEUED, UNFINISHED, Job
-from core.studio import Studio
 from pages.parts.audition_card import audition_card
 from pages.parts.compared import compare_from, is_here
 from pages.parts.formatting import age, model_title, plain, seconds
 from pages.parts.job_card import ended_card, job_card
 from pages.parts.player import TALLEST, actions, play, show_verdict, show_video
-from pages.parts.shell import POLL_S, shown_errors
-from pages.parts.toasts import say_in_passing
+from pages.parts.polling import ids, poll_while
+from pages.parts.shell import current_studio
 
 SHOWN_FAILURES, SHOWN_JOBS = 3, 6
 
 
-def stage(studio: Studio) -> None:
+def stage() -> None:
     """Draw it, and keep it moving while something is being made."""
     asked = st.query_params.get("job", "")
-    known = _unfinished(studio)
-
-    @st.fragment(run_every=POLL_S if known else None)
-    def live() -> None:
-        with shown_errors():
-            jobs = _unfinished(studio)
-            if {job.id for job in jobs} != {job.id for job in known}:
-                st.rerun()
-            say_in_passing()
-            for job in jobs[:SHOWN_JOBS]:
-                first = job == jobs[0] and (job.state == QUEUED or job.preview > 0)
-                job_card(job, TALLEST if job.state in ACTIVE or first else 0)
-            if len(jobs) > SHOWN_JOBS:
-                st.caption(f"and {len(jobs) - SHOWN_JOBS} more in the queue")
-            shown = _show_ended(studio, asked, jobs)
-            if not shown and not jobs:
-                _show_example(studio)
-            of = shown if shown is not None else jobs[0] if jobs else None
-            recipe = of.task.recipe if of is not None else None
-            audition = _audition_of(studio, recipe) if recipe is not None else None
-            if audition is not None and (shown is None or shown.id != audition.id):
-                audition_card(studio, audition)
-
-    live()
+    poll_while(_unfinished, lambda jobs: _draw(jobs, asked), ids)
 
 
-def _unfinished(studio: Studio) -> list[Job]:
+def _draw(jobs: list[Job], asked: str) -> None:
+    for job in jobs[:SHOWN_JOBS]:
+        first = job == jobs[0] and (job.state == QUEUED or job.preview > 0)
+        job_card(job, TALLEST if job.state in ACTIVE or first else 0)
+    if len(jobs) > SHOWN_JOBS:
+        st.caption(f"and {len(jobs) - SHOWN_JOBS} more in the queue")
+    shown = _show_ended(asked, jobs)
+    if not shown and not jobs:
+        _show_example()
+    of = shown if shown is not None else jobs[0] if jobs else None
+    recipe = of.task.recipe if of is not None else None
+    audition = _audition_of(recipe) if recipe is not None else None
+    if audition is not None and (shown is None or shown.id != audition.id):
+        audition_card(audition)
+
+
+def _unfinished() -> list[Job]:
     """Jobs that run or wait, in the order in which they will end, then the paused ones."""
-    jobs = studio.jobs(UNFINISHED, limit=500)
+    jobs = current_studio().jobs(UNFINISHED, limit=500)
     return sorted(jobs, key=lambda job: (job.state == PAUSED, job.state == QUEUED, job.position))
 
 
-def _audition_of(studio: Studio, recipe: Recipe) -> Job | None:
+def _audition_of(recipe: Recipe) -> Job | None:
     """The audition from which that recipe was chosen, so that its other seeds stay at hand."""
-    for job in studio.jobs((DONE,), limit=20):
+    for job in current_studio().jobs((DONE,), limit=20):
         task = job.task
         if isinstance(task, Audition) and recipe.seed in task.seeds \
                 and recipe == replace(task.recipe, seed=recipe.seed):
@@ -66,8 +58,9 @@ def _audition_of(studio: Studio, recipe: Recipe) -> Job | None:
     return None
 
 
-def _show_ended(studio: Studio, asked: str, unfinished: list[Job]) -> Job | None:
+def _show_ended(asked: str, unfinished: list[Job]) -> Job | None:
     """Show the job of the address, else what ended last: failures briefly, then one result. The last one shown."""
+    studio = current_studio()
     if is_id(asked):
         jobs = [studio.job(asked)]
     else:
@@ -78,14 +71,14 @@ def _show_ended(studio: Studio, asked: str, unfinished: list[Job]) -> Job | None
     failures: list[Job] = []
     for job in jobs:
         if job.state == DONE and isinstance(job.task, Audition):
-            audition_card(studio, job)
+            audition_card(job)
             return job
         if job.state == DONE:
             try:
                 video = studio.video(job.id)
             except (NotFound, DamagedVideo, ReadOnly):
                 continue
-            _show_result(studio, video, job.reason)
+            _show_result(video, job.reason)
             return job
         if job.state in ENDED and len(failures) < SHOWN_FAILURES:
             ended_card(job)
@@ -93,12 +86,12 @@ def _show_ended(studio: Studio, asked: str, unfinished: list[Job]) -> Job | None
     return failures[-1] if failures else None
 
 
-def _show_result(studio: Studio, video: Video, remark: str) -> None:
+def _show_result(video: Video, remark: str) -> None:
     with st.container(border=True):
         show_video(video)
         if video.verdict is not None:
             show_verdict(video.verdict, video.result.num_frames)
-        if video.parent is not None and is_here(studio, video.parent):
+        if video.parent is not None and is_here(video.parent):
             compare_from(video.parent, video.id, "compare_stage")
         with st.container(gap=None):
             st.text(video.title)
@@ -111,7 +104,8 @@ def _show_result(studio: Studio, video: Video, remark: str) -> None:
         actions(video, "stage")
 
 
-def _show_example(studio: Studio) -> None:
+def _show_example() -> None:
+    studio = current_studio()
     examples = studio.examples()
     with st.container(border=True):
         if not examples:

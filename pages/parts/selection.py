@@ -16,7 +16,6 @@ from core.library.search.entry import Entry
 from core.library.search.query import Page, Query
 from core.library.tags import MAX_COUNT
 from core.operations.bulk_actions import BulkActions
-from core.studio import Studio
 from pages.parts.bulk_progress import begun, queued
 from pages.parts.formatting import plain, size, some
 from pages.parts.shell import current_studio, only_looking
@@ -49,12 +48,11 @@ def _from_address(asked: str) -> dict[str, int]:
             tell("The studio was restarted, and what was selected is not known any more. Select it again.", "info")
             say_in_passing()
             ids = ()
-    found = (current_studio().library.known(video_id) for video_id in ids)
-    return {entry.id: entry.bytes for entry in found if entry is not None}
+    return current_studio().bulk_actions.known(ids)
 
 
-def _into_address(studio: Studio, chosen: dict[str, int]) -> None:
-    asked = ",".join(chosen) if len(chosen) <= MOST_IN_ADDRESS else studio.bulk_actions.pack(chosen)
+def _into_address(chosen: dict[str, int]) -> None:
+    asked = ",".join(chosen) if len(chosen) <= MOST_IN_ADDRESS else current_studio().bulk_actions.pack(chosen)
     if st.query_params.get(IN_ADDRESS) != asked:
         st.query_params[IN_ADDRESS] = asked
 
@@ -108,10 +106,10 @@ def _elsewhere() -> None:
     st.session_state.chosen_elsewhere = st.session_state.get("chosen_elsewhere", 0) + 1
 
 
-def selection_bar(studio: Studio, query: Query, page: Page) -> None:
+def selection_bar(query: Query, page: Page) -> None:
     """How many are chosen and how large they are, ways to choose more, and what to do with them."""
     chosen = picked()
-    _into_address(studio, chosen)
+    _into_address(chosen)
     with st.container(border=True, key="selection", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choices"):
             large = f" · {size(sum(chosen.values()))}" if chosen else ""
@@ -126,7 +124,7 @@ def selection_bar(studio: Studio, query: Query, page: Page) -> None:
             st.button("Done", icon=":material/close:", key="picked_done", on_click=_pick, args=(False,))
         if chosen:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="deeds"):
-                _deeds(studio, chosen)
+                _deeds(chosen)
 
 
 def _pick_page(page: Page) -> None:
@@ -145,10 +143,11 @@ def _pick_none() -> None:
     picked().clear()
 
 
-def _deeds(studio: Studio, chosen: dict[str, int]) -> None:
+def _deeds(chosen: dict[str, int]) -> None:
+    studio = current_studio()
     fixed = only_looking()
     with st.popover("Tags", icon=":material/sell:", key="deed_tags", disabled=fixed):
-        _tags(studio)
+        _tags()
     with st.popover("Favourite", icon=":material/star:", key="deed_favorite", disabled=fixed):
         st.button("Mark as favourites", key="deed_star", width="stretch", on_click=_change,
                   args=({"favorite": True},))
@@ -172,8 +171,8 @@ def _deeds(studio: Studio, chosen: dict[str, int]) -> None:
         st.button("Delete for good", type="primary", key="deed_delete", on_click=_delete)
 
 
-def _tags(studio: Studio) -> None:
-    tags = list(studio.facets().tags)
+def _tags() -> None:
+    tags = list(current_studio().facets().tags)
     # each button stands beside its field: below it, the unfolded list would lie over it
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.multiselect("Tags to add", tags, key="deed_add", accept_new_options=True, max_selections=MAX_COUNT,

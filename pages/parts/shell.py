@@ -1,25 +1,29 @@
-"""What surrounds every screen: the one studio, navigation, the model's state, and the edge where errors end."""
+"""What surrounds every screen: the one studio, navigation and the model's state.
+
+A page, and each part and callback of it, asks `current_studio()` where it needs the studio; nobody hands it on. So
+none of them keeps one that was closed, and who looks at the page is known in one place.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
 
 from core.errors import StudioError
 from core.jobs.protocol import WorkerStatus
-from core.jobs.queue.job import ACTIVE, QUEUED, UNFINISHED
+from core.jobs.queue.job import ACTIVE, QUEUED
 from core.settings import Settings
 from core.studio import Studio
-from pages.parts.formatting import failure, plain, size
+from pages.parts.formatting import plain, size
+from pages.parts.polling import poll_while
 from pages.parts.streamlit_private import turn_off_page_discovery
 from pages.parts.toasts import say_in_passing
 
 TITLE = "Text-to-Video Studio"
 GENERATE, GALLERY, QUEUE, TRASH = "pages/generate.py", "pages/gallery.py", "pages/queue.py", "pages/trash.py"
-POLL_S = 0.5
 
 _ICON = """<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32" viewBox="0 0 32 32">
 <rect x="2" y="2" width="28" height="28" rx="8" fill="#0e7490"/><path d="M12 9v14l11-7z" fill="#fff"/></svg>"""
@@ -65,8 +69,7 @@ def navigate() -> None:
     st.set_page_config(page_title=TITLE, page_icon=_ICON, layout="wide")
     waiting = 0
     with suppress(StudioError):  # the page itself says it
-        counts = current_studio().ledger.counts()
-        waiting = sum(counts.get(state, 0) for state in UNFINISHED)
+        waiting = current_studio().unfinished()
     pages = [
         st.Page(GENERATE, title="Generate", icon=":material/auto_awesome:", default=True,
                 help="Describe a video and watch it being made."),
@@ -96,23 +99,9 @@ def style(rules: str) -> None:
     st.html(f"<style>{rules}</style>")
 
 
-@contextmanager
-def shown_errors() -> Iterator[None]:
-    """The edge: a failure the studio has a sentence for becomes that sentence on the page."""
-    try:
-        yield
-    except StudioError as error:
-        show_error(error)
-
-
 def only_looking() -> bool:
     """Whether nothing can be made or changed here, as the banner of `top_row` says: buttons that would are off."""
-    return bool(current_studio().library.newer)
-
-
-def show_error(error: StudioError) -> None:
-    """The sentence of a failure."""
-    st.error(plain(failure(error)), icon=":material/error:")
+    return bool(current_studio().newer)
 
 
 def top_row(title: str, back: Callable[[], None] | None = None) -> None:
@@ -125,36 +114,33 @@ def top_row(title: str, back: Callable[[], None] | None = None) -> None:
         st.space("stretch")
         with st.container(width="content"):
             _model_badge()
-    if current_studio().library.newer:
-        st.error(plain(current_studio().library.newer), icon=":material/lock:")
+    studio = current_studio()
+    if studio.newer:
+        st.error(plain(studio.newer), icon=":material/lock:")
         return
-    for problem in current_studio().ready()["problems"]:
+    for problem in studio.ready()["problems"]:
         if problem != "the worker is starting":
             st.warning(f"Videos cannot be made now: {plain(problem.rstrip('.'))}.", icon=":material/warning:")
 
 
 def _model_badge() -> None:
-    studio = current_studio()
-    busy = bool(studio.jobs((*ACTIVE, QUEUED), limit=1))
-    settled = not _unsettled(studio.worker())
+    busy = bool(current_studio().jobs((*ACTIVE, QUEUED), limit=1))
+    poll_while(lambda: current_studio().worker(), _badge, lambda status: not busy and _unsettled(status), also=busy,
+               every=1.0)
 
-    @st.fragment(run_every=1.0 if busy or not settled else None)
-    def badge() -> None:
-        status = studio.worker()
-        label, icon, color = _model_state(studio, status)
-        st.badge(label, icon=icon, color=color)
-        if not busy and not settled and not _unsettled(status):
-            st.rerun()
 
-    badge()
+def _badge(status: WorkerStatus | None) -> None:
+    label, icon, color = _model_state(status)
+    st.badge(label, icon=icon, color=color)
 
 
 def _unsettled(status: WorkerStatus | None) -> bool:
     return status is not None and status.state in ("starting", "loading")
 
 
-def _model_state(studio: Studio, status: WorkerStatus | None) -> tuple[str, str | None, str]:
+def _model_state(status: WorkerStatus | None) -> tuple[str, str | None, str]:
     """Label, icon and colour of the model's state."""
+    studio = current_studio()
     if status is None:
         if studio.leads and studio.settings.dispatch:
             return "The model starts", ":material/hourglass_top:", "gray"

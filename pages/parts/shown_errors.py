@@ -1,0 +1,23 @@
+"""The edge where errors end: a failure the studio has a sentence for becomes that sentence on the page."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.errors import StudioError
+from pages.parts.formatting import failure, plain
+
+
+@contextmanager
+def shown_errors() -> Iterator[None]:
+    """Show what is raised inside, in its place."""
+    try:
+        yield
+    except StudioError as error:
+        show_error(error)
+
+
+def show_error(error: StudioError) -> None:
+    """The sentence of a failure."""
+    st.error(plain(failure(error)), icon=":material/error:")
