@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,8 @@ from core.domain.recipe import resolve
 from core.domain.request import VideoRequest
 from core.domain.resources import Resources
 from core.errors import BadRequest, DiskFull, DoesNotFit, NotFound, StudioError
-from core.jobs.queue.ledger import Job
+from core.jobs.kinds.generate import Generate
+from core.jobs.queue.job import Job
 from core.library.library import Query
 from core.library.media import clip
 from core.operations.planner import Planner
@@ -70,7 +75,7 @@ def test_ten_regenerations_are_ten_times_identical(studio, video_id):
     made = [studio.video(finish(studio, job).id) for job in jobs]
     assert [video.verdict.verdict for video in made] == ["identical"] * 10
     assert {video.origin.kind for video in made} == {"regenerate"}
-    assert made[0].origin.request == studio.video(video_id).request
+    assert made[0].origin.recipe == studio.video(video_id).recipe
     assert {video.parent for video in made} == {video_id} and {video.verdict.causes for video in made} == {()}
     assert {one.id for one in samples.found(studio, Query(parent=video_id))} == {video.id for video in made}
 
@@ -107,8 +112,8 @@ def test_the_same_video_comes_out_of_its_mp4_alone_in_another_studio(studio, vid
     alone = tmp_path / "sent by a friend.mp4"
     shutil.copy(studio.library.mp4_path(video_id), alone)
     with open_studio(settings_for(tmp_path / "data", models_dir)) as other:
-        imported = other.import_export.import_mp4(alone).video
-        assert imported.request == studio.video(video_id).request and imported.id == video_id
+        imported = other.transfer.import_mp4(alone).video
+        assert imported.recipe == studio.video(video_id).recipe and imported.id == video_id
         again = other.video(finish(other, other.regenerate(imported.id)).id)
         assert again.verdict.verdict == "identical"
 
@@ -119,11 +124,11 @@ def test_a_changed_receipt_is_foreseen_and_explained_after(studio, video_id):
     document = json.loads(path.read_text(encoding="utf-8"))
     document["receipt"]["environment"]["versions"]["torch"] = "1.13.1"
     path.write_text(json.dumps(document), encoding="utf-8")
-    foreseen = studio.planner.foresee(twin.id)
+    foreseen = studio.planner.foresee(studio.video(twin.id))
     assert foreseen.known and len(foreseen.causes) == 1 and "torch (1.13.1 →" in foreseen.causes[0]
     again = studio.video(finish(studio, studio.regenerate(twin.id)).id)
     assert again.verdict.verdict == "identical" and again.verdict.causes == foreseen.causes
-    assert studio.planner.foresee(video_id) == Forecast((), True)
+    assert studio.planner.foresee(studio.video(video_id)) == Forecast((), True)
 
 
 def test_other_weights_are_foreseen_once_the_model_is_loaded(studio, video_id):
@@ -132,11 +137,11 @@ def test_other_weights_are_foreseen_once_the_model_is_loaded(studio, video_id):
     document = json.loads(path.read_text(encoding="utf-8"))
     document["receipt"].update(weights_sha256="0" * 64, model_revision="abc")
     path.write_text(json.dumps(document), encoding="utf-8")
-    foreseen = studio.planner.foresee(twin.id)
+    foreseen = studio.planner.foresee(studio.video(twin.id))
     assert foreseen.known and [cause.partition(" (")[0] for cause in foreseen.causes] == [
         "another revision of the model", "other weights or configuration under the same name"]
     with open_studio(studio.settings, "visit") as visitor:  # it has no worker to ask
-        assert visitor.planner.foresee(twin.id) == Forecast((), False)
+        assert visitor.planner.foresee(studio.video(twin.id)) == Forecast((), False)
 
 
 def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
@@ -147,7 +152,7 @@ def test_an_estimate_follows_videos_of_this_machine_only(studio, video_id):
     document["receipt"]["environment"]["device_name"] = "NVIDIA H200"
     document["runtime"].update(denoise_s=5000.0)
     path.write_text(json.dumps(document), encoding="utf-8")
-    estimate = studio.planner.estimate(here.recipe)
+    estimate = studio.planner.estimate(here.recipe.request())
     known = {run.denoise_s for run in studio.planner.runs("tiny")}
     assert here.runtime.denoise_s in known and 5000.0 not in known
     assert 0 < estimate.seconds < 1000 and estimate.runs == len(known) and estimate.load_s == 0
@@ -174,16 +179,18 @@ def test_before_the_first_video_the_estimate_rests_on_a_step_of_the_warm_model(t
 def test_what_cannot_fit_is_refused_with_the_nearest_that_does(studio, video_id, device, there):
     have = Resources(*[1_500_000_000] * 2)
     planner = Planner(studio.settings, lambda: replace(studio.worker(), resources=have),
-                            lambda: studio.library, lambda: device)
+                      lambda: studio.library, lambda: device)
+    spec = studio.models()["tiny"]
     huge = resolve(replace(REQUEST, num_frames=64, width=1024, height=1024), studio.models(), "tiny")
     with pytest.raises(DoesNotFit) as refused:
-        planner.must_fit(huge)
+        planner.must_fit(huge, spec)
     assert f"GB for 64 frames of 1024 × 1024, and {there} 1.5 GB" in str(refused.value)
     assert str(refused.value).endswith(f" {in_words(refused.value.fits)} would fit.")
-    fitting = resolve(replace(huge, **refused.value.fits), studio.models(), "tiny")
-    planner.must_fit(fitting)
-    assert planner.estimate(fitting).memory_bytes <= 1_500_000_000
-    planner.must_fit(studio.video(video_id).request)
+    fitting = replace(huge, **refused.value.fits)
+    assert resolve(fitting.request(), studio.models(), "tiny") == fitting
+    planner.must_fit(fitting, spec)
+    assert planner.estimate(fitting.request()).memory_bytes <= 1_500_000_000
+    planner.must_fit(studio.video(video_id).recipe, spec)
 
 
 def test_a_waiting_and_a_running_job_are_cancelled(studio):
@@ -215,7 +222,7 @@ def test_a_second_process_submits_deletes_and_takes_over(tmp_path, models_dir):
     try:
         assert first.leads and not second.leads
         job = finish(second, second.submit(REQUEST))
-        assert job.state == "done" and second.video(job.id).request.seed == 7
+        assert job.state == "done" and second.video(job.id).recipe.seed == 7
         assert second.change(job.id, tags=("ball",)).tags == ("ball",)
         assert [video.id for video in samples.found(second, Query(text="ball"))] == [job.id]
         with pytest.raises(StudioError):
@@ -274,7 +281,7 @@ def test_too_little_free_disk_is_said_before_a_job_is_accepted(tmp_path, models_
     with open_studio(settings_for(tmp_path, models_dir, min_free_mb=10**9), "visit") as studio:
         with pytest.raises(DiskFull, match="must stay free"):
             studio.submit(REQUEST)
-        failed = studio.ledger.add(resolve(REQUEST, studio.models(), "tiny"))
+        failed = studio.ledger.add(Generate(resolve(REQUEST, studio.models(), "tiny")))
         studio.cancel(failed.id)
         with pytest.raises(DiskFull):
             studio.retry(failed.id)
@@ -290,3 +297,49 @@ def test_words_the_model_does_not_know_are_named(tmp_path, models_dir):
         assert studio.planner.unknown_words("tiny", "A red dragon, a red BALL dragon!") == ("dragon",)
         assert studio.planner.prompt_examples("tiny") == ("a red ball",)
         assert studio.planner.unknown_words("modelscope-1.7b", "A red dragon") == ()
+
+
+# What it costs to ask
+
+@cache
+def opened() -> list[Path]:
+    """Every file that this process opens from now on. Python cannot forget such a hook, so there is one."""
+    found: list[Path] = []
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | Path):
+            found.append(Path(arguments[0]))
+
+    sys.addaudithook(note)
+    return found
+
+
+@contextmanager
+def opened_below(folder: Path) -> Iterator[Counter[str]]:
+    """How often each file below a folder is opened, by its path there; known once the block has ended."""
+    counted = Counter[str]()
+    opened().clear()
+    yield counted
+    counted.update(path.relative_to(folder).as_posix() for path in opened()
+                   if path.is_relative_to(folder) and path.is_file())
+
+
+def test_one_submit_reads_each_configuration_of_the_models_once_and_the_next_none(tmp_path, models_dir):
+    own = tmp_path / "models"
+    shutil.copytree(models_dir, own)  # under this path nobody has read them yet
+    with open_studio(settings_for(tmp_path / "data", own, min_free_mb=0), "visit") as studio:
+        with opened_below(own) as first:
+            studio.submit(REQUEST)
+        assert {"tiny/model_index.json", "tiny/unet/config.json", "tiny/vae/config.json",
+                "tiny/text_encoder/config.json"} <= set(first)
+        assert set(first.values()) == {1}, first
+        with opened_below(own) as second:
+            studio.submit(replace(REQUEST, num_frames=8))
+            studio.audition(REQUEST, seeds=2)
+            studio.planner.estimate(REQUEST)
+        assert second == {}
+        (own / "tiny" / "unet" / "config.json").touch()
+        with opened_below(own) as third:
+            studio.submit(REQUEST)
+        assert third == {"tiny/unet/config.json": 1}
+        assert len(studio.jobs()) == 4

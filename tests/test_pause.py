@@ -13,11 +13,14 @@ from pathlib import Path
 import drawn
 import pytest
 from drawn import AT_ONCE, head, until
+from older_ledger import make_older
 from test_dispatcher import House, settings_for
 
 from core import faults
 from core.domain.progress import Progress
+from core.domain.recipe import Recipe
 from core.domain.request import VideoRequest
+from core.domain.video import new_id
 from core.families.registry import SCHEDULERS
 from core.jobs.executors.inline import InlineExecutor
 from core.jobs.executors.process import ProcessExecutor
@@ -31,7 +34,7 @@ from core.jobs.worker.renderer import Renderer
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 60
-SLOW = replace(drawn.RECIPE, prompt="slowly", num_inference_steps=STEPS)
+SLOW = drawn.video_of(replace(drawn.RECIPE, prompt="slowly", num_inference_steps=STEPS))
 
 
 def inline(folder, cadence=AT_ONCE):
@@ -54,7 +57,7 @@ def house(tmp_path):
     house.close()
 
 
-def steps_made(folder, seed=SLOW.seed):
+def steps_made(folder, seed=SLOW.recipe.seed):
     """Every step that was ever made for that seed, in the order in which they were made."""
     return [int(line) for line in (folder / f"steps of {seed}").read_text().split()]
 
@@ -245,15 +248,15 @@ def test_kill_9_of_the_real_worker_in_mid_job_costs_a_few_steps_and_not_one_bit(
     house = House(tmp_path, settings, ProcessExecutor(settings, real_worker()))
     try:
         for key in SCHEDULERS:
-            kill_and_compare(house, VideoRequest("a red ball", "", "tiny", 4, 60, 5.0, 8, 7, 32, 32, key))
+            kill_and_compare(house, Recipe("a red ball", "", "tiny", 4, 60, 5.0, 8, 7, 32, 32, key, "exact"))
     finally:
         house.close()
 
 
-def kill_and_compare(house, request):
-    calm = house.finish(house.ledger.add(request), 180)
+def kill_and_compare(house, recipe):
+    calm = house.finish(house.ledger.add(drawn.video_of(recipe)), 180)
     assert calm.state == "done", calm.reason
-    job = house.ledger.add(request, parent=calm.id, kind="regenerate")
+    job = house.ledger.add(drawn.video_of(recipe, calm.id, "regenerate"))
     house.turn(lambda: house.ledger.get(job.id).done >= 5 and checkpoint_of(house.folder, job).is_file(), 60)
     os.kill(house.executor.pid, signal.SIGKILL)
     seen = []
@@ -387,10 +390,10 @@ def test_the_bytes_of_a_checkpoint_reach_another_process_and_come_back(tmp_path)
     executor = ProcessExecutor(settings_for(tmp_path), drawn.command())
     try:
         until(lambda: executor.call("worker", "status").state == "idle")
-        about = head()
+        about = head(SLOW)
         executor.call("worker", "start", about["id"], 1, SLOW.document(), about, as_text(b"7 20"))
         until(lambda: executor.call("worker", "status").checkpoint_seq)
-        assert executor.call("worker", "checkpoint", head()["id"]) is None
+        assert executor.call("worker", "checkpoint", new_id()) is None
         step = int(executor.call("worker", "checkpoint", about["id"]).split()[1])
         assert step > 20
         executor.call("worker", "pause", about["id"], 2)  # of an attempt that is no longer
@@ -446,7 +449,7 @@ def ledger(tmp_path):
 
 
 def test_pausing_gives_the_attempt_back_and_keeps_how_far_the_job_is(ledger):
-    job = ledger.add(drawn.RECIPE)
+    job = ledger.add(drawn.TASK)
     for _ in range(3):
         assert ledger.claim("worker").attempt == 1
         ledger.progress(job.id, 1, Progress("denoising", 2, 9), preview=4)
@@ -460,7 +463,7 @@ def test_pausing_gives_the_attempt_back_and_keeps_how_far_the_job_is(ledger):
 
 
 def test_the_pace_of_a_job_that_goes_on_is_measured_from_where_it_went_on(ledger):
-    job = ledger.add(drawn.RECIPE)
+    job = ledger.add(drawn.TASK)
     ledger.claim("worker")
     for done in (12, 13, 14):
         ledger.progress(job.id, 1, Progress("denoising", done, 25))
@@ -472,16 +475,11 @@ def test_the_pace_of_a_job_that_goes_on_is_measured_from_where_it_went_on(ledger
 def test_a_ledger_of_schema_1_is_taken_over_with_every_job(tmp_path):
     path = tmp_path / "jobs.sqlite"
     ledger = Ledger(path)
-    jobs = [ledger.add(replace(drawn.RECIPE, seed=seed)) for seed in range(3)]
+    jobs = [ledger.add(drawn.video_of(replace(drawn.RECIPE, seed=seed))) for seed in range(3)]
     ledger.claim("worker")
     before = ledger.list()
     ledger.close()
-    old = sqlite3.connect(path, isolation_level=None)
-    for column in ("pause_requested", "phase_from", "audition", "origin"):
-        old.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
-    old.executescript("DROP TABLE bulks; DROP TABLE bulk_videos")
-    old.execute("PRAGMA user_version=1")
-    old.close()
+    make_older(path, 1)
     for _ in range(2):
         ledger = Ledger(path)
         assert ledger.list() == before
@@ -489,7 +487,7 @@ def test_a_ledger_of_schema_1_is_taken_over_with_every_job(tmp_path):
         ledger.close()
     ledger = Ledger(path)
     assert ledger.request_pause(jobs[1].id).state == "paused"
-    assert ledger.add(drawn.RECIPE).position == 2
+    assert ledger.add(drawn.TASK).position == 2
     ledger.close()
     again = sqlite3.connect(path)
     assert again.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
@@ -499,7 +497,7 @@ def test_a_ledger_of_schema_1_is_taken_over_with_every_job(tmp_path):
 def test_a_paused_job_is_read_back_from_a_damaged_ledger_as_paused(tmp_path):
     path = tmp_path / "jobs.sqlite"
     ledger = Ledger(path)
-    ids = [ledger.add(drawn.RECIPE).id for _ in range(100)]
+    ids = [ledger.add(drawn.TASK).id for _ in range(100)]
     held = set(ids[::2])
     for job_id in held:
         ledger.request_pause(job_id)
