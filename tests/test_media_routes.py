@@ -18,11 +18,13 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.domain.video import Video
+from core.errors import BadRequest, ClipError, DamagedVideo, DiskFull, DoesNotFit, StudioError
 from core.library.atomic_files import file_sha256
 from core.library.library import Library
 from core.settings import Settings
 from core.studio import Studio, open_studio
 from core.web.archive import archive, members
+from core.web.errors import refused
 from core.web.media import routes, slug
 
 PROMPT = 'Ein roter "Ball" – ../../etc/passwd; neon city'
@@ -265,3 +267,17 @@ def test_memory_does_not_grow_with_an_archive_of_hundreds_of_megabytes(studio, t
         for name in opened.namelist()[::2]:
             with opened.open(name) as file:
                 assert hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+
+def every(kind: type[StudioError]) -> list[type[StudioError]]:
+    return [kind, *(found for below in kind.__subclasses__() for found in every(below))]
+
+
+@pytest.mark.parametrize("kind", every(StudioError), ids=lambda kind: kind.__name__)
+def test_every_error_has_a_status_and_only_what_is_there_is_explained(kind):
+    arguments = {BadRequest: ("seed", "no"), DoesNotFit: ("no", {})}.get(kind, ("A sentence.",))
+    answer = refused(kind(*arguments))
+    broken = issubclass(kind, ClipError | DamagedVideo | DiskFull)
+    assert answer.status_code == (500 if broken else 404)
+    assert answer.body.decode() == ("A sentence." if broken else "Not found.")
+    assert answer.headers["cache-control"] == "no-store" and answer.headers["x-content-type-options"] == "nosniff"

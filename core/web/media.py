@@ -22,18 +22,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from core.errors import ClipError, DamagedVideo, DiskFull, StudioError
+from core.errors import StudioError
 from core.library.media.export_formats import EXPORT_FORMATS
 from core.studio import Studio
 from core.web.archive import archive, members
+from core.web.errors import FRESH, SAFE, refused, sentence, status_of
 
 SLUG_LENGTH = 48
 _KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
-_FRESH = {"Cache-Control": "no-store"}
-_SAFE = {"X-Content-Type-Options": "nosniff"}
 _REVALIDATED = {"Cache-Control": "private, no-cache"}
 
 
@@ -104,19 +103,19 @@ class Media:
         return self._send(request, path, "video/mp4", _REVALIDATED, f"comparison-{a}-{b}.mp4")
 
     def archive(self, request: Request) -> Response:
-        """The videos that `Many.pack` offered under that name."""
+        """The videos that `BulkActions.pack` offered under that name."""
         try:
             chosen = self._studio().bulk_actions.packed(request.path_params["name"])
         except StudioError as error:
-            return PlainTextResponse(str(error), status_code=404, headers={**_FRESH, **_SAFE})
+            return sentence(str(error), status_of(error))
         named = f"attachment; filename=\"{len(chosen)}-videos-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip\""
         pieces = () if request.method == "HEAD" else archive(members(self._studio().library, chosen, slug))
         return StreamingResponse(pieces, media_type="application/zip",
-                                 headers={**_FRESH, **_SAFE, "Content-Disposition": named})
+                                 headers={**FRESH, **SAFE, "Content-Disposition": named})
 
     def preview(self, request: Request) -> Response:
         """How a running job looks now."""
-        return self._file(request, lambda id: self._studio().preview_path(id), "image/webp", _FRESH)
+        return self._file(request, lambda id: self._studio().preview_path(id), "image/webp", FRESH)
 
     def audition(self, request: Request) -> Response:
         """The contact sheet of a seed audition."""
@@ -128,7 +127,7 @@ class Media:
 
     def nothing(self, request: Request) -> Response:
         """Any other path below the media: not found, and not the page of the app either."""
-        return PlainTextResponse("Not found.", status_code=404, headers={**_FRESH, **_SAFE})
+        return sentence("Not found.", 404)
 
     def ready(self, request: Request) -> Response:
         """Whether jobs are taken and run: 200, or 503 with what is missing."""
@@ -136,7 +135,7 @@ class Media:
             state = self._studio().ready()
         except StudioError as error:
             state = {"ready": False, "problems": [str(error)]}
-        return JSONResponse(state, status_code=200 if state["ready"] else 503, headers=_FRESH)
+        return JSONResponse(state, status_code=200 if state["ready"] else 503, headers=FRESH)
 
     def _file(self, request: Request, path_of: Callable[[str], Path], media_type: str,
               caching: dict[str, str], suffix: str = "") -> Response:
@@ -146,10 +145,8 @@ class Media:
             path = path_of(video_id)
             asked = "download" in request.query_params
             name = self._download_name(video_id, suffix or path.suffix) if asked else ""
-        except (ClipError, DamagedVideo, DiskFull) as error:
-            return PlainTextResponse(str(error), status_code=500, headers={**_FRESH, **_SAFE})
-        except StudioError:
-            return self.nothing(request)
+        except StudioError as error:
+            return refused(error)
         return self._send(request, path, media_type, caching, name)
 
     def _send(self, request: Request, path: Path, media_type: str, caching: dict[str, str], name: str) -> Response:
@@ -158,7 +155,7 @@ class Media:
             stat = path.stat()
         except FileNotFoundError:
             return self.nothing(request)
-        response = FileResponse(path, media_type=media_type, stat_result=stat, headers={**caching, **_SAFE},
+        response = FileResponse(path, media_type=media_type, stat_result=stat, headers={**caching, **SAFE},
                                 filename=name if "download" in request.query_params else None)
         if _unchanged(request, response.headers["etag"]):
             kept = ("etag", "last-modified", "cache-control")
