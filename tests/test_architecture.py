@@ -172,3 +172,14 @@ def test_user_text_never_becomes_html():
         text = path.read_text(encoding="utf-8")
         assert "unsafe_allow_html=True" not in text, name_of(path)
         assert "shell=True" not in text, name_of(path)
+
+
+def test_a_page_reaches_the_studio_in_one_way_and_nothing_behind_it():
+    """Whoever needs the studio asks `current_studio()`; nobody hands it on, and its library and ledger are its own."""
+    for path in MODULES:
+        module, tree = name_of(path), ast.parse(path.read_text(encoding="utf-8"))
+        if room_of(module) == "pages":
+            assert "core.studio" not in ours(path) or module == "pages.parts.shell", module
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Attribute) and node.attr in ("library", "ledger"):
+                    assert ast.unparse(node.value) not in ("studio", "current_studio()"), f"{module}:{node.lineno}"

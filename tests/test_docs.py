@@ -85,3 +85,12 @@ def test_links_inside_the_repository_lead_somewhere(path):
 def test_scripts_named_in_the_documents_exist(path):
     for name in re.findall(r"\bscripts/[\w/]+(?:\.py)?", path.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), f"{path.name}: {name}"
+
+
+def test_the_architecture_page_names_every_folder_of_core_and_only_paths_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    inline = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    named = {word for word in re.findall(r"`([^`\n]+)`", inline) if "/" in word}
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+    folders = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "core").rglob("*.py")} - {"core/"}
+    assert not folders - named
