@@ -1,7 +1,6 @@
 """Many videos at once: accepted whole, done in pieces, stopped, undone, and finished after a crash."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 import samples
 from drawn import until
 from filelock import FileLock
+from older_ledger import make_older
 from samples import mp4, video
 
 from core import faults
@@ -74,7 +74,7 @@ def test_what_is_found_comes_in_order_with_its_bytes(studio):
 @pytest.mark.parametrize("wrong", [[], ["../../etc/passwd"], [an_id(0), "x"]])
 def test_what_cannot_be_is_refused_before_anything_is_done(studio, wrong):
     for action in (studio.bulk_actions.delete, studio.bulk_actions.restore, studio.bulk_actions.erase,
-                 lambda ids: studio.bulk_actions.change(ids, favorite=True)):
+                   lambda ids: studio.bulk_actions.change(ids, favorite=True)):
         with pytest.raises(BadRequest):
             action(wrong)
     assert studio.search(Query()).total == 5 and studio.bulk_actions.unfinished() == ()
@@ -153,9 +153,9 @@ def test_many_are_asked_for_again_and_those_that_cannot_be_are_told_one_by_one(s
     studio.library.sidecar_path(an_id(0)).write_bytes(b"half of a side")
     ids = ["20261123-000000-abcdef", an_id(0), "20261123-000001-abcdef"]
     queued = studio.bulk_actions.regenerate(ids, owner="ann")
-    assert [job.parent for job in queued.jobs] == [ids[0], ids[2]] == [job.parent for job in
-                                                                      studio.jobs(oldest_first=True)]
-    assert {(job.kind, job.owner) for job in queued.jobs} == {("regenerate", "ann")}
+    assert [job.task.parent for job in queued.jobs] == [ids[0], ids[2]]
+    assert studio.jobs(oldest_first=True) == queued.jobs
+    assert {(job.task.relation, job.owner) for job in queued.jobs} == {("regenerate", "ann")}
     ((refused, why),) = queued.refused
     assert refused == an_id(0) and "is damaged" in why
     with pytest.raises(BadRequest, match="room for 2 more, and 3 videos were chosen. Nothing was queued"):
@@ -189,7 +189,7 @@ def test_the_disk_is_measured_and_a_file_with_two_names_counts_once(studio, tmp_
     assert (used.library, used.derived, used.models) == (0, 1000, 1000)
 
 
-def test_where_nobody_leads_a_deed_runs_beside_a_single_change_and_goes_on_after_a_restart(studio, monkeypatch):
+def test_where_nobody_leads_a_bulk_action_runs_beside_a_single_change_and_goes_on_after_a_restart(studio, monkeypatch):
     monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 0.0)
     with FileLock(studio.settings.data_dir / "studio.lock"):  # somebody leads, and ends before it begins
         bulk = studio.bulk_actions.delete([an_id(n) for n in range(4)])
@@ -280,19 +280,19 @@ def test_only_the_first_of_very_many_refusals_are_kept_word_for_word(work):
 WORK = """
 import sys
 from pathlib import Path
-from core.jobs.dispatch.bulk_runner import BulkWork
+from core.jobs.dispatch.bulk_runner import BulkRunner
 from core.jobs.queue.ledger import Ledger
 from core.library.library import Library
 folder = Path(sys.argv[1])
 ledger, library = Ledger(folder / "jobs.sqlite"), Library(folder, writable=True)
-work = BulkWork(ledger.bulks, library)
+work = BulkRunner(ledger.bulk_queue, library)
 while work.tick(seconds=0):
     pass
 library.close()
 """
 
 
-@pytest.mark.parametrize(("deed", "point"), [
+@pytest.mark.parametrize(("action", "point"), [
     *[("delete", point) for point in (*faults.TRASH, *faults.BULK_POINTS)],
     *[("change", point) for point in (*faults.CHANGE, *faults.BULK_POINTS)],
     *[("restore", point) for point in (*faults.RESTORE, *faults.BULK_POINTS)],
@@ -330,19 +330,31 @@ def test_a_queued_child_knows_its_parent_from_the_moment_it_is_asked_for(studio)
     studio.bulk_actions.regenerate([parent.id])
     studio.bulk_actions.delete_one(parent.id, for_good=True)
     (job,) = studio.jobs()
-    assert job.origin == Origin("regenerate", parent.created, parent.recipe)
+    assert job.task.origin == Origin("regenerate", parent.created, parent.recipe)
 
 
-def test_a_ledger_of_the_schema_before_gets_its_tables(tmp_path):
-    import sqlite3
-
-    Ledger(tmp_path / "jobs.sqlite").close()
-    older = tmp_path / "older.sqlite"
-    shutil.copy(tmp_path / "jobs.sqlite", older)
-    database = sqlite3.connect(older)
-    database.executescript("DROP TABLE bulks; DROP TABLE bulk_videos; ALTER TABLE jobs DROP COLUMN origin; "
-                           "PRAGMA user_version = 3")
-    database.close()
-    ledger = Ledger(older)
+@pytest.mark.parametrize("schema", [1, 2, 3])
+def test_a_ledger_of_a_schema_before_bulk_actions_gets_their_tables(tmp_path, schema):
+    path = tmp_path / "jobs.sqlite"
+    Ledger(path).close()
+    make_older(path, schema)
+    ledger = Ledger(path)
     assert ledger.bulk_queue.add("delete", [an_id(0)], {}).total == 1
     ledger.close()
+
+
+@pytest.mark.parametrize("schema", [4, 5])
+def test_a_bulk_action_that_an_older_schema_left_half_done_is_finished(work, tmp_path, schema):
+    ledger, library, working = work
+    bulk = ledger.bulk_queue.add("change", [an_id(n) for n in range(3)], {"add": ["new"], "favorite": None})
+    working.tick(seconds=0)
+    ledger.close()
+    make_older(tmp_path / "jobs.sqlite", schema)
+    reopened = Ledger(tmp_path / "jobs.sqlite")
+    assert reopened.bulk_queue.get(bulk.id).done == 1
+    again = BulkRunner(reopened.bulk_queue, library)
+    while again.tick():
+        pass
+    assert reopened.bulk_queue.get(bulk.id).ended and set(library.found(Query("tag:new"))) == {
+        an_id(n) for n in range(3)}
+    reopened.close()

@@ -117,7 +117,7 @@ def test_several_videos_are_tagged_deleted_and_brought_back_at_once(core, two):
     folder, ids = two
     done = core("tag", *ids, "--add", "night", "--add", "to redo", "--favorite", "--json", data_dir=folder)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"deed": "change", "total": 2, "done": 2, "refused": []}
+    assert json.loads(done.stdout) == {"action": "change", "total": 2, "done": 2, "refused": []}
     assert sorted(listed(core, folder, "--tag", "night", "--tag", "to redo", "--favorite")) == sorted(ids)
     assert core("tag", ids[0], "--remove", "night", "--no-favorite", data_dir=folder).stdout == "1 of 1 done.\n"
     assert listed(core, folder, "--tag", "night") == listed(core, folder, "--favorite") == ids[1:]

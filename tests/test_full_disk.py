@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 from samples import video, with_recipe
 from core.errors import DiskFull, StudioError
-from core.library import exchange
-from core.library.storage.derived_files import Derived
+from core.library import folder_exchange
 from core.library.library import Library, Query
-from core.library.media.export_formats import RENDITIONS
+from core.library.media.export_formats import EXPORT_FORMATS
+from core.library.storage.derived_files import DerivedFiles
 disk, aside = Path(sys.argv[1]), Path(sys.argv[2])
 library = Library(disk / "data", writable=True)
 noise = np.random.default_rng(0)
@@ -63,12 +63,12 @@ except OSError:
     pass
 first, last = min(kept), max(kept)
 refused = 0
-for deed in (lambda: library.change(first, tags=["x" * 60]), lambda: library.import_mp4(aside / "copy.mp4"),
-             lambda: list(exchange.export(library, [first], disk / "out")),
-             lambda: Derived(disk / "derived").get("a.gif", lambda path: RENDITIONS["gif"].make(
+for action in (lambda: library.change(first, tags=["x" * 60]), lambda: library.import_mp4(aside / "copy.mp4"),
+               lambda: list(folder_exchange.export(library, [first], disk / "out")),
+               lambda: DerivedFiles(disk / "derived").get("a.gif", lambda path: EXPORT_FORMATS["gif"].make(
                  kept[first], library.mp4_path(first), path, lambda done, total: None))):
     try:
-        deed()
+        action()
     except DiskFull as error:
         refused += "There is no room left" in str(error)
 assert refused == 4, refused
