@@ -7,15 +7,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core.domain.models import ModelSpec
 from core.domain.receipt import Environment
 from core.domain.request import VideoRequest
-from core.domain.video import REGENERATE, REMIX, Video, is_id
-from core.errors import BadRequest, NotFound, StudioError
+from core.domain.video import REGENERATE, REMIX, Video
+from core.errors import StudioError
 from core.families.catalog import catalog
 from core.families.registry import default_model
 from core.jobs.kinds.audition import AskedAudition, Audition
@@ -23,6 +22,7 @@ from core.jobs.kinds.generate import AskedVideo, Generate
 from core.jobs.kinds.registry import KINDS
 from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.job import UNFINISHED, Job
+from core.jobs.queue.job_files import previews
 from core.jobs.queue.ledger import Ledger
 from core.library.atomic_files import disk_errors
 from core.library.comparison import Comparisons
@@ -36,6 +36,7 @@ from core.library.search.saved_searches import SavedSearches
 from core.library.storage.contact_sheets import ContactSheets
 from core.library.storage.derived_files import DerivedFiles
 from core.library.verification import Finding
+from core.operations import auditions
 from core.operations.acceptance import Acceptance
 from core.operations.bulk_actions import BulkActions
 from core.operations.import_export import Transfer
@@ -108,12 +109,10 @@ class Studio:
         asked = self.settings.device
         return "cuda" if asked.startswith("cuda") or asked == "auto" and shutil.which("nvidia-smi") else "cpu"
 
-    def submit(self, request: VideoRequest, owner: str = "", parent: str | None = None,
-               relation: str = REMIX) -> Job:
+    def submit(self, request: VideoRequest, owner: str = "", parent: str | None = None, relation: str = REMIX) -> Job:
         """Queue a video; the id is returned only after the commit.
 
-        Args:
-            parent: id of the video it comes from; relation: how, "regenerate" or "remix".
+        `parent`: id of the video it comes from; `relation`: how, "regenerate" or "remix".
 
         Raises:
             BadRequest: refused, with the field and the reason; nothing is left behind.
@@ -124,8 +123,7 @@ class Studio:
     def accept(self, kind: str, asked: object, owner: str = "") -> Job:
         """Accept work of any kind: check it, then queue it. Raises as `submit`.
 
-        Args:
-            kind: a key of `core.jobs.kinds.registry.KINDS`; asked: what that kind's `check` takes.
+        `kind`: a key of `core.jobs.kinds.registry.KINDS`; `asked`: what that kind's `check` takes.
         """
         self._acceptance.may_change()
         job = self.ledger.add(KINDS[kind].check(asked, self._acceptance), owner, self.settings.max_queued)
@@ -147,23 +145,12 @@ class Studio:
 
     def finish(self, job_id: str, seed: int, owner: str = "") -> Job:
         """Queue the video of one seed of an audition: the same noise, all the steps."""
-        task = self.job(job_id).task
-        if not isinstance(task, Audition) or seed not in task.seeds:
-            raise BadRequest("seed", f"{seed} was not tried by the job {job_id}.")
-        return self.submit(replace(task.recipe.request(), seed=seed), owner)
+        return self.submit(auditions.finished(self.job(job_id), seed), owner)
 
     def forget_audition(self, job_id: str) -> None:
         """Remove an audition that has ended, and its sheet; its videos stay. Raises NotFound, NewerLibrary."""
         self._acceptance.may_change()
-        gone = NotFound(f"{job_id} is no audition that has ended; it may have been deleted already.")
-        try:
-            job = self.ledger.get(job_id)
-        except NotFound as error:
-            raise gone from error
-        if not isinstance(job.task, Audition) or not self.ledger.forget(job_id):
-            raise gone
-        # after the row: a sheet that a crash leaves here goes with the oldest, a row without its sheet would stay
-        ContactSheets(self.settings.data_dir).forget(job_id)
+        auditions.forget(self.ledger, self.settings.data_dir, job_id)
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a waiting job at once, a running one within one step."""
@@ -208,24 +195,20 @@ class Studio:
 
     def wait(self, job_id: str, poll_s: float = 0.1) -> Iterator[Job]:
         """Yield the job each time it changed, until it has ended."""
-        last = None
-        while True:
+        last: Job | None = None
+        while last is None or last.ended is None:
             job = self.ledger.get(job_id)
             if job != last:
                 yield job
-                last = job
-            if job.ended is not None:
-                return
-            if self._leadership.failure:
+            elif self._leadership.failure:
                 raise StudioError(f"The studio stopped running jobs: {self._leadership.failure}")
-            time.sleep(poll_s)
+            else:
+                time.sleep(poll_s)
+            last = job
 
     def preview_path(self, job_id: str) -> Path:
         """How a running job looks now: an animated WebP. Raises NotFound."""
-        path = self.settings.data_dir / "previews" / f"{job_id}.webp"
-        if not is_id(job_id) or not path.is_file():
-            raise NotFound(f"There is no preview of {job_id!r}.")
-        return path
+        return previews(self.settings.data_dir).path(job_id)
 
     def contact_sheet_path(self, job_id: str) -> Path:
         """The contact sheet of an audition that has ended: an animated WebP. Raises NotFound."""
@@ -280,7 +263,8 @@ class Studio:
 
     def reindex(self) -> dict[str, Any]:
         """Make the index again from the sidecars; returns the report as an object."""
-        return self._leadership.change("reindex", {})
+        report: dict[str, Any] = self._leadership.change("reindex", {})
+        return report
 
     def verify(self, video_ids: tuple[str, ...] | None = None) -> list[Finding]:
         """Compare files with sidecars; an empty list means all is well."""

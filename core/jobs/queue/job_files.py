@@ -8,6 +8,9 @@ cannot be kept or removed is a line in the log and nothing more: the video matte
 import logging
 from pathlib import Path
 
+from core.domain.video import is_id
+from core.errors import NotFound
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,6 +43,13 @@ class JobFiles:
         except OSError as error:
             _LOG.warning("%s could not be read: %s", self._path(job_id).name, error)
             return b""
+
+    def path(self, job_id: str) -> Path:
+        """Where the file of a job is. Raises NotFound: not an id, or it has none."""
+        path = self._path(job_id)
+        if not is_id(job_id) or not path.is_file():
+            raise NotFound(f"The job {job_id!r} has no file in {path.parent.name}.")
+        return path
 
     def forget(self, job_id: str) -> None:
         """Remove the file of a job, whole or half written, if there is one."""
