@@ -65,7 +65,7 @@ def audition_card(job: Job) -> None:
             st.text(shorten(recipe.prompt, 160))
             st.caption(f"{len(asked.seeds)} seeds at {asked.num_inference_steps} of {recipe.num_inference_steps} "
                        f"steps · {model_title(recipe.model)} "
-                       f"· made in {seconds(elapsed(job))} · {age(job.ended)}")
+                       f"· made in {seconds(elapsed(job))} · {age(job.ended or job.created)}")
             if job.reason:
                 st.caption(f":material/info: {plain(job.reason)}")
         with st.grid(columns(len(asked.seeds)), min_column_width=170, key=f"finish_{job.id}"):

@@ -9,7 +9,7 @@ from core.errors import BadRequest
 from core.library.comparison import Comparison
 from core.library.lookup import HERE
 from core.library.media.panels import DIFFERENCE, A, B
-from pages.parts.formatting import FIELDS, age, cause, plain, seconds, shorten, size
+from pages.parts.formatting import FIELDS, age, cause, moment, plain, seconds, shorten, size
 from pages.parts.player import show_verdict
 from pages.parts.scrubber import clip_url, scrubber
 from pages.parts.shell import GALLERY, current_studio
@@ -119,7 +119,7 @@ def _differences(a: Video, b: Video) -> None:
     if known:
         rows.append(("Took", seconds(a.runtime.total_s), seconds(b.runtime.total_s)))
     rows += [("File", size(a.result.bytes), size(b.result.bytes)),
-             ("Created", *(f"{video.created[:19].replace('T', ' ')} UTC" for video in (a, b))), ("Id", a.id, b.id)]
+             ("Created", moment(a.created), moment(b.created)), ("Id", a.id, b.id)]
     st.markdown("**What differs**")
     if not known:
         outside = " and ".join(letter for letter, video in (("A", a), ("B", b)) if not video.recipe)

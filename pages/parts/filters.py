@@ -134,7 +134,7 @@ def _take_away(row: Filter, value: Any) -> None:
 def _is_set(row: Filter) -> bool:
     """Whether a filter is on, also before its field is drawn for the first time."""
     if row.key in st.session_state:
-        return st.session_state[row.key] != row.empty
+        return bool(st.session_state[row.key] != row.empty)
     return row.key in st.query_params
 
 
@@ -152,6 +152,7 @@ def clear() -> None:
 def ask(query: Query) -> None:
     """Put a whole search into the fields, in place of what they held; called before they are drawn."""
     for row in FILTERS:
+        value: Any
         if row.name == "size":
             value = (query.width, query.height) if query.width and query.height else None
         else:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Literal
 
 from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL, Verdict
 from core.errors import BadRequest, StudioError
@@ -20,7 +21,10 @@ FIELDS = {
     "tags": "Tags",
     "mode": "Mode",
 }
-VERDICT_COLORS = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
+Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
+"""The colours of a badge."""
+
+VERDICT_COLORS: dict[str, Colour] = {IDENTICAL: "green", EQUIVALENT: "blue", DRIFTED: "orange"}
 VERDICT_ICONS = {IDENTICAL: ":material/verified:", EQUIVALENT: ":material/check:", DRIFTED: ":material/warning:"}
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 
@@ -101,6 +105,11 @@ def since(created: str, now: datetime | None = None) -> float:
         return 0.0
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
     return ((now or datetime.now(UTC)) - then).total_seconds()
+
+
+def moment(created: str) -> str:
+    """A moment (UTC, ISO 8601) as a person reads it: `2026-11-30 12:04:05 UTC`."""
+    return f"{created[:19].replace('T', ' ')} UTC"
 
 
 def age(created: str, now: datetime | None = None) -> str:

@@ -143,7 +143,7 @@ _ENDED = {DONE: ":green[:material/check_circle:] Done", FAILED: ":red[:material/
 def _ended_line(job: Job) -> str:
     took = f" in {seconds(elapsed(job))}" if job.state == DONE and job.started else ""
     made = f"{model_title(job.task.model)} · {made_of(job)}"
-    return f"{_ENDED[job.state]}{took} · {age(job.ended)} · {made}"
+    return f"{_ENDED[job.state]}{took} · {age(job.ended or job.created)} · {made}"
 
 
 def _label(job: Job) -> str:

@@ -5,7 +5,7 @@ import streamlit as st
 from core.domain.modes import MODES
 from core.domain.video import Video
 from core.families.registry import SCHEDULERS
-from pages.parts.formatting import model_title, plain, seconds, size
+from pages.parts.formatting import model_title, moment, plain, seconds, size
 
 _PROOF = ("Versions", "Weights", "Frames' SHA-256", "Noise's SHA-256")  # what a machine compares
 
@@ -44,7 +44,7 @@ def recipe_rows(video: Video) -> dict[str, str]:
         "Weights": f"{receipt.model_source} {receipt.model_revision[:12]} {receipt.weights_sha256[:12]}",
         "Frames' SHA-256": receipt.frames_sha256[:16], "Noise's SHA-256": receipt.noise_sha256[:16],
         "Took": ", ".join(filter(None, (seconds(video.runtime.total_s), memory))),
-        "File": size(video.result.bytes), "Created": video.created[:19].replace("T", " ") + " UTC", "Id": video.id,
+        "File": size(video.result.bytes), "Created": moment(video.created), "Id": video.id,
     }
 
 
@@ -53,5 +53,5 @@ def _file_rows(video: Video) -> dict[str, str]:
     return {
         "Frames": str(result.num_frames), "Size": f"{result.width} × {result.height}",
         "Length": f"{result.duration_s:g} s at {result.fps:g} frames per second", "Codec": result.codec,
-        "File": size(result.bytes), "Added": video.created[:19].replace("T", " ") + " UTC", "Id": video.id,
+        "File": size(result.bytes), "Added": moment(video.created), "Id": video.id,
     }

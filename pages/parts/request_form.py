@@ -183,8 +183,8 @@ def _length(spec: ModelSpec) -> str:
 def _size_fields(spec: ModelSpec) -> None:
     wide, high = native = (spec.defaults.width, spec.defaults.height)
     offered = {native, (wide * 3 // 2, high), (wide, high * 3 // 2), (wide * 2, high * 2)}
-    fitting = {pair for pair in offered if pair[0] in spec.limits.width and pair[1] in spec.limits.height}
-    fitting = sorted(fitting | ({st.session_state.f_size} - {OTHER_SIZE}))
+    accepted_here = {pair for pair in offered if pair[0] in spec.limits.width and pair[1] in spec.limits.height}
+    fitting = sorted(accepted_here | ({st.session_state.f_size} - {OTHER_SIZE}))
     titles = {pair: f"{pair[0]} × {pair[1]}" + (" · best" if pair == native else "") for pair in fitting}
     st.selectbox("Size", [*fitting, OTHER_SIZE], format_func=lambda pair: titles.get(pair, "Other…"), key="f_size",
                  **KEEP)

@@ -67,7 +67,7 @@ def _show_ended(asked: str, unfinished: list[Job]) -> Job | None:
         jobs = list(studio.jobs(ENDED, limit=20))
         if unfinished:
             first = min(job.created for job in unfinished)
-            jobs = [job for job in jobs if job.ended >= first]
+            jobs = [job for job in jobs if (job.ended or "") >= first]
     failures: list[Job] = []
     for job in jobs:
         if job.state == DONE and isinstance(job.task, Audition):

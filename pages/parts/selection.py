@@ -7,6 +7,7 @@ the studio offers them as an archive, which it forgets when it is restarted.
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import streamlit as st
 
@@ -30,12 +31,13 @@ def picking() -> bool:
     if "picking" not in st.session_state:
         asked = st.query_params.get(IN_ADDRESS)
         st.session_state.update(picking=asked is not None, picked=_from_address(asked or ""))
-    return st.session_state.picking
+    return bool(st.session_state.picking)
 
 
 def picked() -> dict[str, int]:
     """The chosen videos: id → bytes of the MP4."""
-    return st.session_state.setdefault("picked", {})
+    chosen: dict[str, int] = st.session_state.setdefault("picked", {})
+    return chosen
 
 
 def _from_address(asked: str) -> dict[str, int]:
@@ -191,7 +193,7 @@ def _tag(action: str, key: str) -> None:
     st.session_state[key] = []
 
 
-def _change(wanted: dict[str, object]) -> None:
+def _change(wanted: dict[str, Any]) -> None:
     _begin(lambda many: many.change(list(picked()), **wanted).id)
 
 

@@ -17,7 +17,7 @@ from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.job import ACTIVE, QUEUED
 from core.settings import Settings
 from core.studio import Studio
-from pages.parts.formatting import plain, size
+from pages.parts.formatting import Colour, plain, size
 from pages.parts.polling import poll_while
 from pages.parts.streamlit_private import turn_off_page_discovery
 from pages.parts.toasts import say_in_passing
@@ -138,7 +138,7 @@ def _unsettled(status: WorkerStatus | None) -> bool:
     return status is not None and status.state in ("starting", "loading")
 
 
-def _model_state(status: WorkerStatus | None) -> tuple[str, str | None, str]:
+def _model_state(status: WorkerStatus | None) -> tuple[str, str | None, Colour]:
     """Label, icon and colour of the model's state."""
     studio = current_studio()
     if status is None:
