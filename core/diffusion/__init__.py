@@ -1,20 +1,20 @@
-"""The model: from a request to frames. The only rooms that import torch, diffusers and transformers.
+"""The model: from a recipe to frames. The only rooms that import torch, diffusers and transformers.
 
-device      where it runs, and what a receipt says about that
-checkpoint  what a model folder must be before anything in it is loaded
+engine      the whole way, with the model kept warm
+model       what the engine asks of a loaded model, whatever its family
+registry    which module loads a model of each family; a family is a folder beside it
+loader      a model folder becomes a loaded model
 hub         a model folder fetched from the hub, resumable
-loader      a model folder becomes a pipeline
-noise       a seed becomes noise
-embedding   prompts become what the UNet reads
-network     the UNet's own layers, without what its library does twice
-graphs      its calls recorded on a GPU and replayed
-buckets     which recordings are kept
-prediction  what the model predicts at a step, in each mode
+device      where it runs, and what a receipt says about that
+capacity    what that device has to offer
 placement   where the weights are while they work
+noise       a seed becomes noise
+prediction  what a model predicts at a step
 sampler     noise becomes latents
+loop_state  the loop between two steps, as bytes
 frames      latents become frames
 preview     latents become a small picture, quickly
 report      what is said while a video is made
 failures    what torch raises becomes a sentence
-engine      the whole way, with the model kept warm
+probe       what torch finds on this machine, as a command
 """

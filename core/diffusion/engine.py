@@ -212,7 +212,7 @@ class Engine:
         scheduler = self._scheduler(model, recipe.scheduler)
         environment = replace(devices.environment(device), memory_mode=memory_mode)
         origin = StateOrigin(recipe, model.source.weights_sha256, sampler.config_of(scheduler), environment,
-                             mode.document(environment.device))
+                             family_of(model.source.spec).method(mode, environment.device))
         state, remark = unpack(checkpoint, origin, device) if checkpoint else (None, "")
         if state is not None:
             if state.step:
@@ -264,8 +264,8 @@ class Engine:
             free = placement.free_bytes(device) if device.type == "cuda" else None
             needs = model.shape.memory(recipe.size, recipe.guided, device.type)
             chosen = cost.memory_mode(needs, free) or cost.SEQUENTIAL_OFFLOAD  # the estimate may be wrong: try
-        if chosen == cost.SEQUENTIAL_OFFLOAD and not mode_of(recipe.mode).network:
-            return cost.MODEL_OFFLOAD  # the library's forward is one piece
+        if chosen == cost.SEQUENTIAL_OFFLOAD and not model.works_layer_by_layer(mode_of(recipe.mode)):
+            return cost.MODEL_OFFLOAD
         return chosen
 
     def _scheduler(self, model: Model, key: str) -> object:

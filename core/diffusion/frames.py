@@ -17,13 +17,14 @@ FLAT_LEVELS = 2
 AHEAD = 1
 """So many chunks are launched before the first of them must have arrived: a GPU then never waits for the next."""
 
+
 @dataclass(frozen=True)
 class _Chunk:
     """Frames on their way into main memory.
 
     Attributes:
         frames: (n, H, W, 3) uint8, their place there.
-        finite: one value, also there: whether the VAE made numbers.
+        finite: one value, also there: whether the decoder made numbers.
         copied: happens on the GPU when both have arrived; None on a processor, where they have.
     """
 

@@ -1,6 +1,6 @@
 """A model folder becomes a loaded model: found or fetched, checked, hashed; its family then loads it class by class.
 
-Not through `DiffusionPipeline.from_pretrained`, which imports what a file tells it to and falls back to pickles.
+Not as the library loads a whole pipeline, which imports what a file tells it to and falls back to pickles.
 """
 
 from collections.abc import Callable

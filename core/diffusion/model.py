@@ -92,6 +92,9 @@ class Model(Protocol):
     def arrange(self, mode: ModeSpec, memory_mode: str) -> None:
         """Prepare the parts for a mode; what was recorded for another way of working is forgotten."""
 
+    def works_layer_by_layer(self, mode: ModeSpec) -> bool:
+        """Whether of the denoiser only the layer that works need be on the device; else it is one piece."""
+
     def embed(self, recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...]]:
         """The prompts as the denoiser reads them, and sentences about what of them is not read."""
 
@@ -101,7 +104,8 @@ class Model(Protocol):
 
         Args:
             noise: (1, C, F, h, w), where the model works.
-            around: holds the weights where they must be while a part works.
+            around: holds the weights where they must be while a part works; for the denoiser it is the model's to
+                call where `memory_mode` is `SEQUENTIAL_OFFLOAD`, and has been called otherwise.
         """
 
     def decode(self, latents: torch.Tensor, mode: ModeSpec, on_decoded: OnDecoded) -> np.ndarray:

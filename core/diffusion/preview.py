@@ -1,4 +1,4 @@
-"""Latents become a small moving picture, without the VAE: one matrix from latent channels to colours.
+"""Latents become a small moving picture, without the decoder: one matrix from latent channels to colours.
 
 A preview is a courtesy: where it cannot be made there is none, and the job goes on.
 """

@@ -1,8 +1,8 @@
 """Noise becomes latents: the denoising loop, step by step.
 
-It is our own because `TextToVideoSDPipeline` is deprecated upstream and can neither report a step's result nor
-be left in the middle and gone on with later. Given the same latents and its own UNet it makes the same frames as
-that pipeline (tests/test_diffusion.py).
+It is our own because the library's pipelines can neither report a step's result nor be left in the middle and
+resumed later. Given the same latents and the library's own denoiser it makes the same frames as they do
+(tests/test_diffusion.py).
 """
 
 import copy
@@ -80,7 +80,7 @@ def denoise(
         state: go on from here, where everything else is the same; None: begin with `noise`.
 
     Returns:
-        Latents (1, C, F, h, w), still scaled by the VAE's factor.
+        Latents (1, C, F, h, w), still scaled as the model was trained with.
     """
     set_steps(scheduler, num_inference_steps, noise.device)
     latents, begin = noise * scheduler.init_noise_sigma, 0

@@ -8,7 +8,7 @@ from core.errors import BadRequest
 REFERENCE, EXACT, FAST = "reference", "exact", "fast"
 
 DECODED_PIXELS = {"cuda": 1 << 18, "cpu": 1 << 17}
-"""About how many pixels the VAE decodes at once: its activations would otherwise be the peak of memory. On a
+"""About how many pixels are decoded at once: the decoder's activations would otherwise be the peak of memory. On a
 processor few are faster, too."""
 
 REFERENCE_PIXELS = 1 << 18

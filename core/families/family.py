@@ -1,9 +1,10 @@
 """What a family of models is, as far as torch is not needed for it: models that share an architecture."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.domain.models import ModelSpec, SchedulerSpec
+from core.domain.modes import ModeSpec
 from core.domain.recipe import Size
 from core.families.cost import Memory, Work
 from core.families.model_folder import Layout
@@ -51,3 +52,9 @@ class Family(Protocol):
 
     def shape(self, folder: Path | None) -> Shape:
         """The shape of a model folder; that of the best-known model where there is no folder, or none that reads."""
+
+    def method(self, mode: ModeSpec, device: str) -> dict[str, Any]:
+        """What a receipt says of how the family works in a mode on "cpu" or "cuda": all that can change the frames.
+
+        Its "mode" is the key of the mode.
+        """

@@ -1,15 +1,14 @@
-"""What can be said before a video runs: words the model does not know, prompts that suit it, causes."""
+"""What making a video again here will do differently, said before it runs."""
 
-import re
-from collections.abc import Container
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 
+from core.domain.models import ModelSpec
 from core.domain.modes import MODES
 from core.domain.receipt import Environment, LoadedModel, Receipt
 from core.domain.verdict import environment_causes, method_causes, model_causes
-
-_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
+from core.families.registry import family_of
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,18 @@ class Forecast:
 
 
 def expected_causes(receipt: Receipt, now: Environment | None, warm: LoadedModel | None,
-                    models: Container[str]) -> Forecast:
+                    models: Mapping[str, ModelSpec]) -> Forecast:
     """What this machine would do differently from the one of `receipt`.
 
     Args:
         now: what the worker said of this machine; while it is unknown, only installed versions are compared.
         warm: the model that is loaded in the worker; of any other nothing is known before it is loaded.
-        models: keys of the models that can be asked for here.
+        models: those that can be asked for here, by their keys.
     """
     before = receipt.environment
     causes: tuple[str, ...] = ()
-    if receipt.model not in models:
+    spec = models.get(receipt.model)
+    if spec is None:
         causes += (f"the model {receipt.model} is not known here",)
     same = warm if warm is not None and warm.model == receipt.model else None
     if same is not None:
@@ -45,8 +45,8 @@ def expected_causes(receipt: Receipt, now: Environment | None, warm: LoadedModel
     if now is None:
         now = replace(before, versions={**before.versions, **_other_versions(before.versions)})
     mode = MODES.get(receipt.method.get("mode", ""))
-    if mode is not None:
-        causes += method_causes(receipt.method, mode.document(now.device))
+    if spec is not None and mode is not None:
+        causes += method_causes(receipt.method, family_of(spec).method(mode, now.device))
     return Forecast(causes + environment_causes(before, now), known)
 
 

@@ -13,7 +13,7 @@ from core.domain.recipe import Size
 
 def pixels_per_latent(vae: Any) -> int:
     """Pixels along a side that one latent becomes, as the loaded VAE has it."""
-    return 2 ** (len(vae.config.block_out_channels) - 1)
+    return 1 << (len(vae.config.block_out_channels) - 1)
 
 
 def decode(vae: Any, latents: torch.Tensor, mode: ModeSpec, on_decoded: OnDecoded) -> np.ndarray:

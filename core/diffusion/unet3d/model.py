@@ -72,6 +72,10 @@ class UNet3DModel:
         for part in (self.unet, self.vae):
             lay_out(part, mode.network)
 
+    def works_layer_by_layer(self, mode: ModeSpec) -> bool:
+        """See `Model`. The library's forward is one piece."""
+        return mode.network
+
     def embed(self, recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...]]:
         """See `Model`."""
         return embed(self, recipe)

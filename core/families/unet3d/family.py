@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.domain.models import ModelSpec, SchedulerSpec
+from core.domain.modes import ModeSpec
 from core.domain.recipe import Size
 from core.families.cost import Memory, Work
 from core.families.model_folder import Layout
@@ -53,3 +55,7 @@ class UNet3D:
     def shape(self, folder: Path | None) -> UNet3DShape:
         """The shape of a model folder; that of ModelScope 1.7B where there is none that reads."""
         return UNet3DShape(architecture(folder))
+
+    def method(self, mode: ModeSpec, device: str) -> dict[str, Any]:
+        """The mode with its settings."""
+        return mode.document(device)
