@@ -16,8 +16,8 @@ class Lookup:
 
     Attributes:
         state: HERE, TRASHED, NEWER (a newer studio wrote it), DAMAGED (a file is missing or unreadable), GONE.
-        video: where it is HERE, the whole of it; TRASHED, what its sidecar says; NEWER, what can be shown of it.
-            None where even that cannot be read, and else.
+        video: HERE: all of it; TRASHED: what its sidecar says; NEWER: what can be shown of it. None in the other
+            states, and where that cannot be read.
         error: why it cannot be opened; None where it is HERE.
         entry: what the index knows of it, or None.
         has_sidecar: whether its sidecar lies in the library, in whatever state.
