@@ -25,6 +25,7 @@ from core.jobs.queue.job import UNFINISHED, Job
 from core.jobs.queue.job_files import previews
 from core.jobs.queue.ledger import Ledger
 from core.library.atomic_files import disk_errors
+from core.library.changes import ChangeVideo, Reindex
 from core.library.comparison import Comparisons
 from core.library.examples import shipped, shipped_path
 from core.library.library import Library
@@ -257,13 +258,12 @@ class Studio:
 
     def change(self, video_id: str, tags: tuple[str, ...] | None = None, favorite: bool | None = None) -> Video:
         """Set tags or favourite, in the sidecar first."""
-        listed = None if tags is None else list(tags)
-        self._leadership.change("change", {"id": video_id, "tags": listed, "favorite": favorite})
+        self._leadership.change(ChangeVideo(video_id, tags, favorite))
         return self.video(video_id)
 
     def reindex(self) -> dict[str, Any]:
         """Make the index again from the sidecars; returns the report as an object."""
-        report: dict[str, Any] = self._leadership.change("reindex", {})
+        report: dict[str, Any] = self._leadership.change(Reindex())
         return report
 
     def verify(self, video_ids: tuple[str, ...] | None = None) -> list[Finding]:

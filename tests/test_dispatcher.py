@@ -437,7 +437,7 @@ def test_another_process_submits_deletes_and_is_refused_in_the_owners_words(hous
     house.dispatcher.start()
     code = """
 import sys, time, pathlib
-from core.errors import BadRequest, NotFound
+from core.errors import StudioError
 from core.jobs.queue.ledger import Ledger
 sys.path.insert(0, "tests")
 from drawn import TASK, until
@@ -449,10 +449,11 @@ def ask(kind, **args):
     return until(lambda: ledger.command_result(command) is not None and ledger.command_result(command) or [])
 print(ask("change", id=job.id, tags=["kept"], favorite=True)["tags"])
 print(ask("reindex")["videos"])
-for kind, args in (("delete", {"id": "20261122-081301-a1b2c3"}), ("drop tables", {}), ("delete", {})):
+for kind, args in (("delete", {"id": "20261122-081301-a1b2c3"}), ("drop tables", {}), ("delete", {}),
+                   ("delete", {"id": job.id, "force": True}), ("import", {"path": "/a\\0b.mp4"})):
     try:
         ask(kind, **args)
-    except (BadRequest, NotFound) as error:
+    except StudioError as error:
         print(type(error).__name__, error)
 command = ledger.command("delete", {"id": job.id})
 until(lambda: ledger.command_result(command) is not None)
@@ -464,7 +465,9 @@ ledger.close()
     assert lines[0] == "['kept']"
     assert lines[2].startswith("NotFound There is no video 20261122-081301-a1b2c3")
     assert lines[3] == "BadRequest request: 'drop tables' is not a change of the library."
-    assert lines[4].startswith("BadRequest request: The command 'delete' lacks something")
+    assert lines[4] == "BadRequest request: the change 'delete' cannot be made: id is missing."
+    assert lines[5] == "BadRequest request: the change 'delete' does not know force."
+    assert lines[6].startswith("StudioError The library could not be changed: embedded null byte")
     with pytest.raises(NotFound):
         house.library.get(house.ledger.list()[0].id)
 

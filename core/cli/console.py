@@ -82,10 +82,10 @@ def report(steps: Iterable[TransferStep], as_json: bool) -> int:
 
 
 def follow_bulk(studio: Studio, bulk: BulkAction, as_json: bool, last: bool = True) -> int:
-    """Follow a deed to many videos to its end, telling how far it is; Ctrl-C leaves it at what is done.
+    """Follow a bulk action to its end, telling how far it is; Ctrl-C leaves it at what is done.
 
     Args:
-        last: False: another deed follows, and its end is what is shown, unless this one was not done to all.
+        last: False: another one follows, and its end is what is shown, unless this one was not done to all.
 
     Returns:
         The exit status: 1 when a video refused, or it was stopped.

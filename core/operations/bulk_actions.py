@@ -13,6 +13,7 @@ from core.families.registry import MODELS
 from core.jobs.queue.bulk_queue import BulkAction
 from core.jobs.queue.job import QUEUED, Job
 from core.jobs.queue.ledger import Ledger
+from core.library.changes import ChangeVideo, DeleteVideo, EraseVideo, RestoreVideo
 from core.library.search.query import Query
 from core.library.storage.trash import TrashPage
 from core.library.storage.video_files import POSTER
@@ -34,7 +35,7 @@ class Queued:
 
 
 class BulkActions:
-    """Deeds to many videos of one studio. What is accepted here is done by the process that owns the library."""
+    """The bulk actions of one studio. The process that owns the library does what is accepted here."""
 
     def __init__(self, settings: Settings, ledger: Ledger, leadership: Leadership,
                  regenerate: Callable[[str, str], Job]) -> None:
@@ -54,7 +55,7 @@ class BulkActions:
         rows = (self._leadership.library.known(video_id) for video_id in video_ids)
         return {row.id: row.bytes for row in rows if row is not None}
 
-    # Deeds
+    # Bulk actions
 
     def change(self, video_ids: Iterable[str], add: Iterable[str] = (), remove: Iterable[str] = (),
                favorite: bool | None = None) -> BulkAction:
@@ -66,19 +67,19 @@ class BulkActions:
         added, removed = clean_tags(add), clean_tags(remove)
         if not added and not removed and favorite is None:
             raise BadRequest("tags", "say which to add or to remove.")
-        return self._begin("change", video_ids, add=added, remove=removed, favorite=favorite)
+        return self._begin(ChangeVideo.kind, video_ids, add=added, remove=removed, favorite=favorite)
 
     def delete(self, video_ids: Iterable[str]) -> BulkAction:
         """Move videos into the trash, or remove them when none is kept. Raises BadRequest: no videos."""
-        return self._begin("delete", video_ids)
+        return self._begin(DeleteVideo.kind, video_ids)
 
     def restore(self, video_ids: Iterable[str]) -> BulkAction:
         """Bring videos back from the trash. Raises BadRequest: no videos."""
-        return self._begin("restore", video_ids)
+        return self._begin(RestoreVideo.kind, video_ids)
 
     def erase(self, video_ids: Iterable[str]) -> BulkAction:
         """Remove videos from the trash, for good. Raises BadRequest: no videos."""
-        return self._begin("erase", video_ids)
+        return self._begin(EraseVideo.kind, video_ids)
 
     def empty_trash(self) -> BulkAction:
         """Remove all that is in the trash now, for good. Raises BadRequest: it is empty."""
@@ -181,11 +182,11 @@ class BulkActions:
 
     def restore_one(self, video_id: str) -> Video:
         """Bring one video back from the trash, now. Raises NotFound, StudioError."""
-        return Video.from_document(self._leadership.change("restore", {"id": video_id}))
+        return Video.from_document(self._leadership.change(RestoreVideo(video_id)))
 
     def erase_one(self, video_id: str) -> None:
         """Remove one video from the trash for good, now. Raises NotFound, StudioError."""
-        self._leadership.change("erase", {"id": video_id})
+        self._leadership.change(EraseVideo(video_id))
 
     def delete_one(self, video_id: str, for_good: bool = False) -> bool:
         """Move one video into the trash, or remove it when none is kept; whether it is in the trash now.
@@ -198,7 +199,7 @@ class BulkActions:
         """
         library = self._leadership.library
         trashed = for_good and not library.has(video_id) and library.trash.has(video_id)
-        trashed = trashed or self._leadership.change("delete", {"id": video_id})["trashed"]
+        trashed = trashed or self._leadership.change(DeleteVideo(video_id))["trashed"]
         if trashed and for_good:
             self.erase_one(video_id)
         return trashed and not for_good

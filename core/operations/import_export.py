@@ -7,6 +7,7 @@ from typing import Any
 
 from core.domain.video import Video
 from core.errors import NotFound
+from core.library.changes import ChangeVideo, FoundFile, ImportVideo, MergeVideos
 from core.library.folder_exchange import Found, TransferStep, Twins, export, find, manifest
 from core.library.incoming import REFUSED, ImportResult
 from core.library.media.export_formats import EXPORT_FORMATS, OnFrame
@@ -76,7 +77,7 @@ class Transfer:
             ClipError: the sentence says why it is refused.
         """
         answer: dict[str, Any] = self._leadership.change(
-            "import", {"path": str(Path(path).resolve()), "name": name, "unknown": unknown, "owner": owner})
+            ImportVideo(str(Path(path).resolve()), name, unknown, owner))
         return ImportResult(Video.from_document(answer["video"]), answer["outcome"])
 
     def import_folder(self, folder: Path, unknown: bool = False) -> Iterator[TransferStep]:
@@ -98,9 +99,9 @@ class Transfer:
         twins = Twins(self._leadership.library, {each.video.id for each in found if each.video})
         with self._leadership.staying():
             for batch in _batches(found):
-                asked = [{"path": str(each.path.resolve()), "twin": twins.of(each.video),
-                          "beside": str(each.beside.resolve()) if each.beside else None} for each in batch]
-                answers = self._leadership.change("merge", {"videos": asked, "unknown": unknown})
+                asked = tuple(FoundFile(str(each.path.resolve()), str(each.beside.resolve()) if each.beside else None,
+                                        twins.of(each.video)) for each in batch)
+                answers = self._leadership.change(MergeVideos(asked, unknown))
                 for each, answer in zip(batch, answers, strict=True):
                     done += 1
                     yield TransferStep(done, total, each.path.name, answer["outcome"], answer.get("reason", ""))
@@ -127,7 +128,7 @@ class Transfer:
         kept = self.import_mp4(self._leadership.library.mp4_path(video_id))
         if known is None or kept.video.id != video_id or not (known.tags or known.favorite):
             return kept
-        self._leadership.change("change", {"id": video_id, "tags": list(known.tags), "favorite": known.favorite})
+        self._leadership.change(ChangeVideo(video_id, known.tags, known.favorite))
         return replace(kept, video=self._leadership.library.get(video_id))
 
 

@@ -2,7 +2,7 @@
 
 An OS file lock decides; it is freed the moment its process ends, however it ends. Every other process reads and
 submits. What it wants changed, the leader does for it (through the ledger), or it owns the library itself for that
-moment when nobody leads. A deed to many videos takes longer than a moment: a thread of its own does it then.
+moment when nobody leads. A bulk action takes longer than a moment: a thread of its own does it then.
 """
 
 import threading
@@ -19,7 +19,7 @@ from core.jobs.dispatch.dispatcher import Dispatcher
 from core.jobs.executors.process import ProcessExecutor
 from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.ledger import Ledger
-from core.library.changes import change_library
+from core.library.changes import LibraryChange
 from core.library.library import Library
 from core.settings import Settings
 
@@ -34,7 +34,7 @@ class Leadership:
     Attributes:
         library: writable when this process leads, else a reader.
         dispatcher: runs the jobs; None unless this process leads.
-        problem: why taking over, or a deed to many videos, failed, as a sentence, or "". It is tried again.
+        problem: why taking over, or a bulk action, failed, as a sentence, or "". It is tried again.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger, role: str) -> None:
@@ -127,8 +127,8 @@ class Leadership:
                 except (StudioError, OSError) as error:
                     self.problem = str(error)
 
-    def change(self, kind: str, arguments: dict[str, Any]) -> Any:
-        """Do a change of `core.library.changes`, here or in the process that leads; its answer as JSON.
+    def change(self, change: LibraryChange) -> Any:
+        """Do a change, here or in the process that leads; its answer as JSON.
 
         Raises:
             ReadOnly: the leader did not begin it within `COMMAND_TIMEOUT_S`; it is withdrawn.
@@ -136,10 +136,10 @@ class Leadership:
         """
         with self._changing:
             if self.leads or self._own is not None:
-                return change_library(self._own or self.library, kind, arguments)
+                return change.apply(self._own or self.library)
             if self._acquire():
-                return self._change_alone(kind, arguments)
-        command = self._ledger.command(kind, arguments)
+                return self._change_alone(change)
+        command = self._ledger.command(change.kind, change.arguments())
         begun = time.monotonic()
         while time.monotonic() < begun + 2 * COMMAND_TIMEOUT_S:
             answer = self._ledger.command_result(command)
@@ -151,10 +151,10 @@ class Leadership:
             time.sleep(0.05)
         raise StudioError("The studio that owns this library is still at it. Look again in a while.")
 
-    def _change_alone(self, kind: str, arguments: dict[str, Any]) -> Any:
+    def _change_alone(self, change: LibraryChange) -> Any:
         """Nobody leads: own the library for the length of one change."""
         with self._alone() as library:
-            return change_library(library, kind, arguments)
+            return change.apply(library)
 
     @contextmanager
     def _alone(self) -> Iterator[Library]:
@@ -179,8 +179,7 @@ class Leadership:
                     owned.close()
 
     def work_off(self) -> None:
-        """See to it that the bulks of the ledger are worked off: by whoever leads, or, where nobody does, in a
-        thread of this process.
+        """See to it that the bulk actions are worked off: by whoever leads, else in a thread of this process.
 
         Raises:
             StudioError, OSError: the library could not be opened for it.
@@ -197,8 +196,11 @@ class Leadership:
                 self._bulk_thread.start()
 
     def _work_alone(self, library: Library, owned: ExitStack) -> None:
-        """Work off the bulks, a piece at a time, so that a single change never waits for long. `owned`: what is
-        given back at the end."""
+        """Work off the bulk actions, a piece at a time, so that a single change never waits for long.
+
+        Args:
+            owned: what is given back at the end.
+        """
         work, pause = BulkRunner(self._ledger.bulk_queue, library, others_read=True), 0.0
         while True:
             self._closing.wait(pause)

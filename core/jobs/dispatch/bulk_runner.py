@@ -1,18 +1,18 @@
-"""Works off bulks, a small piece at a time, so that jobs, single changes and pages never wait for a large one."""
+"""Works off bulk actions, a small piece at a time: jobs, single changes and pages never wait for a large one."""
 
 import time
 
-from core.errors import DiskFull, NotFound, StudioError
+from core.errors import DiskFull, StudioError
 from core.faults import reach
 from core.jobs.queue.bulk_queue import BulkAction, BulkQueue
-from core.library.changes import change_library
+from core.library.changes import read_change
 from core.library.library import Library
 
 PIECE_S = 0.1
 
 
 class BulkRunner:
-    """Does the bulks of a ledger to the library it owns. For one thread.
+    """Does the bulk actions of a ledger to the library it owns. For one thread.
 
     Args:
         others_read: the person who asked reads the library's index from its file: it is written before a bulk
@@ -62,12 +62,5 @@ class BulkRunner:
         return True
 
     def _do(self, bulk: BulkAction, video_id: str) -> None:
-        args = {**bulk.args, "id": video_id}
-        if bulk.action == "delete":
-            args["moment"] = bulk.created
-        try:
-            change_library(self._library, bulk.action, args)
-        except NotFound:
-            if bulk.action not in ("delete", "erase"):  # it is gone already, as was wanted
-                raise
+        read_change(bulk.action, {**bulk.args, "id": video_id}).asked_at(bulk.created).ensure(self._library)
         reach("bulk:video")

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from core.errors import BadRequest, NotFound, StudioError
+from core.errors import NotFound, StudioError
 from core.jobs.dispatch.attempt import give_back
 from core.jobs.dispatch.bulk_runner import BulkRunner
 from core.jobs.dispatch.worker_slot import CANCEL_GRACE_S, WorkerSlot
@@ -21,7 +21,7 @@ from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.job import ACTIVE, DONE
 from core.jobs.queue.job_files import checkpoints, previews
 from core.jobs.queue.ledger import Command, Ledger
-from core.library.changes import change_library
+from core.library.changes import read_change
 from core.library.library import Library
 from core.settings import Settings
 
@@ -158,12 +158,7 @@ class Dispatcher:
 
     def _change(self, command: Command) -> Any:
         try:
-            return change_library(self._library, command.kind, command.args)
-        except NotFound:
-            if command.kind == "delete" and command.attempt > 1:
-                return {"trashed": self._library.trash.has(command.args["id"])}  # a crash came before the answer
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadRequest("request", f"The command {command.kind!r} lacks something: {error}.") from error
-        except OSError as error:
+            change = read_change(command.kind, command.args)
+            return change.ensure(self._library) if command.attempt > 1 else change.apply(self._library)
+        except (OSError, ValueError) as error:  # a file that cannot be, such as one whose name holds a zero
             raise StudioError(f"The library could not be changed: {error}.") from error

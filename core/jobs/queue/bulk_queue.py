@@ -1,7 +1,7 @@
-"""One deed done to many videos: accepted whole, worked off in small pieces by the process that owns the library.
+"""Bulk actions: one change of many videos. Each is accepted whole; who owns the library works it off in small pieces.
 
-Every deed can be done twice to a video without harm, so a piece that a crash cut short is simply done again. Which
-videos it is about is written once; what is noted after each piece is a number.
+Each change can be made twice without harm, so a piece that a crash cut short is simply done again. The list of
+videos is written once; what is noted after each piece is a number.
 """
 
 import json
@@ -13,17 +13,18 @@ from core.domain.video import is_id
 from core.errors import BadRequest, NotFound
 from core.jobs.queue.database import Database
 from core.jobs.queue.job import now
+from core.library.changes import CHANGES, OneVideo, read_change
 
-ACTIONS = ("change", "delete", "restore", "erase")
+ACTIONS = tuple(kind for kind, change in CHANGES.items() if issubclass(change, OneVideo))
 SHOWN = 100  # refusals that are kept word for word
 
 
 @dataclass(frozen=True)
 class BulkAction:
-    """One deed done to many videos.
+    """One change of many videos.
 
     Attributes:
-        deed, args: a change of `core.library.changes`, without the id: one of `ACTIONS`.
+        action, args: a change of `core.library.changes`, one of `ACTIONS`, without the id.
         total, done: how many videos it is about, and how many of them it has been tried on.
         refusals: how many videos refused; refused: the first of them, as (id, sentence).
         created, ended: UTC, ISO 8601; ended is None while there is something left to do.
@@ -48,16 +49,16 @@ class BulkAction:
 
 
 class BulkQueue:
-    """The bulks of one ledger. Thread-safe; several processes may have it open."""
+    """The bulk actions of one ledger. Thread-safe; several processes may have it open."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, action: str, video_ids: Sequence[str], args: dict[str, Any]) -> BulkAction:
-        """Accept a deed; when this returns, it is on the disk.
+        """Accept a bulk action; when this returns, it is on the disk.
 
         Raises:
-            BadRequest: no such deed, no videos, or something that is not the id of one.
+            BadRequest: no such action, wrong arguments, no videos, or something that is not the id of one.
         """
         if action not in ACTIONS:
             raise BadRequest("request", f"{action!r} cannot be done to many videos; only {', '.join(ACTIONS)} can.")
@@ -66,6 +67,7 @@ class BulkQueue:
         if wrong is not None or not video_ids:
             raise BadRequest("request", f"{str(wrong)[:80]!r} is not the id of a video." if video_ids
                              else "No video was chosen.")
+        read_change(action, {**args, "id": video_ids[0]})
         written = self._database.change("INSERT INTO bulk_videos (videos) VALUES (?) RETURNING id",
                                         (" ".join(video_ids),))[0]["id"]
         self._database.write("INSERT INTO bulks (id, action, args, total, created) VALUES (?, ?, ?, ?, ?)",

@@ -11,7 +11,7 @@ class Command:
     """Something a process that does not own the library asks of the one that does.
 
     Attributes:
-        kind, args: as `core.library.changes.change_library` takes them.
+        kind, args: as `core.library.changes.read_change` takes them.
         attempt: how often it was begun.
     """
 
