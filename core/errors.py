@@ -1,31 +1,31 @@
-"""Every failure a person may meet. The text of each is shown to them as it is.
+"""Every failure a person may meet. The screen shows the text of each error as it is.
 
-StudioError                     something the studio has a sentence for
+StudioError                     a failure that the studio can explain in one sentence
 ├── BadRequest                  refused before the queue: which field, which value, what to do
-│   └── DoesNotFit              more memory would be needed than there is
+│   └── DoesNotFit              the request needs more memory than there is
 ├── NotFound                    no video or job of that id
-├── NoRecipe                    a video from outside: how it was made is not known, so it cannot be made again
+├── NoRecipe                    a video from outside: its recipe is not known, so it cannot be made again
 ├── ModelUnavailable            the model cannot be loaded here: missing, offline, damaged, needs a GPU
 ├── OutOfMemory                 the model and the frames do not fit
 ├── InvalidFrames               the model produced NaN, Inf or one flat colour
 ├── ClipError                   a video file could not be written, read back or understood
-│   └── Foreign                 it is a video, but holds no settings of its own frames: not a studio's, or edited
-├── DamagedVideo                a file of the library is missing or not what its sidecar says
-├── DiskFull                    no room to keep the result
+│   └── Foreign                 a video without settings that belong to its frames: not from a studio, or edited
+├── DamagedVideo                a file of the library is missing, or differs from its sidecar
+├── DiskFull                    no room to store the result
 ├── ReadOnly                    another studio owns this library, or it was written by a newer studio
-│   └── NewerLibrary            a newer studio wrote this library: it can be looked at, and not be changed here
+│   └── NewerLibrary            a newer studio wrote this library: this one can show it, but not change it
 └── WorkerLost                  the process that runs the model ended or hangs
 
 Cancelled                       not a failure: a person asked for it. Raised by the progress callback.
 └── Paused                      like Cancelled, but the job can resume
 """
 
-
+from contextlib import suppress
 from typing import Any
 
 
 class StudioError(Exception):
-    """Something went wrong that the studio has a sentence for; str(error) is that sentence."""
+    """A failure that the studio can explain; str(error) is the sentence for the person."""
 
 
 class BadRequest(StudioError):
@@ -45,7 +45,7 @@ class DoesNotFit(BadRequest):
     """A request needs more memory than there is.
 
     Attributes:
-        fits: the fields that have to change for it to fit, with their nearest values; empty when nothing would.
+        fits: the fields to change so that it fits, with their nearest values; empty when no change helps.
     """
 
     def __init__(self, reason: str, fits: dict[str, int]) -> None:
@@ -58,7 +58,7 @@ class NotFound(StudioError):
 
 
 class NoRecipe(StudioError):
-    """A video from outside: how it was made is not known, so it cannot be made again or changed."""
+    """A video from outside. Its recipe is not known, so it cannot be made again or remixed."""
 
 
 class ModelUnavailable(StudioError):
@@ -78,11 +78,11 @@ class ClipError(StudioError):
 
 
 class Foreign(ClipError):
-    """A video file can be read but holds no settings that belong to its frames."""
+    """A readable video file without settings that belong to its frames."""
 
 
 class DamagedVideo(StudioError):
-    """A file of the library is missing, or is not what its sidecar says."""
+    """A file of the library is missing, or differs from its sidecar."""
 
 
 class DiskFull(StudioError):
@@ -94,7 +94,7 @@ class ReadOnly(StudioError):
 
 
 class NewerLibrary(ReadOnly):
-    """A newer studio wrote this library; this one may look at it and changes nothing."""
+    """A newer studio wrote this library; this one may read it, but not change it."""
 
 
 class WorkerLost(StudioError):
@@ -111,13 +111,21 @@ class Paused(Cancelled):
 
 def written(error: StudioError) -> dict[str, Any]:
     """An error as a JSON object, for another process."""
-    return {"error": type(error).__name__, "arguments": _arguments(error)}
+    kind = next(each for each in type(error).__mro__ if each in _KINDS.values())
+    return {"error": kind.__name__, "sentence": str(error), "arguments": _arguments(error)}
 
 
 def revive(document: dict[str, Any]) -> StudioError:
-    """The error that `written` wrote: of the same class, with the same sentence. Of an unknown class: a StudioError."""
-    kind = _KINDS.get(document["error"], StudioError)
-    return kind(*document["arguments"])
+    """The error that `written` wrote: of the same class, with the same sentence.
+
+    It is a plain StudioError with that sentence, where another version wrote what this one cannot make.
+    """
+    kind, sentence = _KINDS.get(document["error"]), document["sentence"]
+    with suppress(TypeError):  # the class takes other arguments here
+        error = kind(*document.get("arguments", [sentence])) if kind is not None else None
+        if error is not None and str(error) == sentence:
+            return error
+    return StudioError(sentence)
 
 
 def _arguments(error: StudioError) -> list[Any]:

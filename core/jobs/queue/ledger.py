@@ -253,7 +253,7 @@ class Ledger:
             raise NotFound(f"There is no command {command_id}.")
         row = rows[0]
         if row["state"] == "failed":
-            raise revive(json.loads(row["result"]))
+            raise revive({"error": row["error"], "sentence": row["reason"], **(json.loads(row["result"]) or {})})
         return json.loads(row["result"]) if row["state"] == "done" else None
 
     def withdraw_command(self, command_id: int) -> bool:
