@@ -1,7 +1,7 @@
 """Every failure a person may meet. The screen shows the text of each error as it is.
 
 StudioError                     a failure that the studio can explain in one sentence
-├── BadRequest                  refused before the queue: which field, which value, what to do
+├── BadRequest                  refused before the queue; it names the field, the value and a solution
 │   └── DoesNotFit              the request needs more memory than there is
 ├── NotFound                    no video or job of that id
 ├── NoRecipe                    a video from outside: its recipe is not known, so it cannot be made again

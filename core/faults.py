@@ -1,7 +1,7 @@
-"""Points at which a process can be told to die, so that a test can prove that dying there harms nothing.
+"""Points at which a test can make a process die. The test then proves that a crash there harms no data.
 
-`T2V_FAULT=publish:mp4` makes the process kill itself (SIGKILL: no cleanup, no flush) when it reaches that
-point. Without it `reach` is one comparison. The names are data: the crash tests iterate all of them.
+`T2V_FAULT=publish:mp4` makes the process kill itself at that point (SIGKILL: no cleanup, no flush). Without the
+variable `reach` is one comparison. The names are data: the crash tests iterate all of them.
 """
 
 import os
@@ -28,6 +28,6 @@ POINTS = LIBRARY_POINTS + JOB_POINTS + PAUSE_POINTS + BULK_POINTS
 
 
 def reach(name: str, fault: str = fault_point()) -> None:
-    """Pass the point `name`, or die there by SIGKILL when the environment names it."""
+    """Continue after the point `name`, or die there by SIGKILL when the environment names it."""
     if name == fault:
         os.kill(os.getpid(), signal.SIGKILL)

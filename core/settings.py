@@ -1,7 +1,8 @@
-"""The environment, read once. Nothing else in the project reads `os.environ`.
+"""The environment, read once. No other module of the project reads `os.environ`.
 
-Every setting is a row of `SETTINGS`: the table drives the parsing and what a child process gets, and the README's
-table repeats it (tests/test_docs.py fails on a setting that is not documented). An empty variable is one not set.
+Every setting is a row of `SETTINGS`. This table drives the parsing and the environment of a child process. The
+README's table repeats it: tests/test_docs.py fails for a setting that is not documented. An empty variable counts
+as not set.
 """
 
 import os
@@ -17,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Setting:
-    """One environment variable: its name, what it falls back to, how it is read, what it is for."""
+    """One environment variable: its name, its default, its parser and its purpose."""
 
     name: str
     default: str
@@ -60,13 +61,13 @@ def _count(most: int) -> Callable[[str], int]:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("T2V_DATA_DIR", str(REPOSITORY / "data"), Path, "Where videos, index and queue are kept."),
-    Setting("T2V_MODELS_DIR", str(REPOSITORY / "data" / "models"), Path, "Where model folders are looked for."),
-    Setting("T2V_MODEL", "", str, "Model chosen at first; empty: ModelScope 1.7B on a GPU, else the demo."),
+    Setting("T2V_DATA_DIR", str(REPOSITORY / "data"), Path, "Folder of the videos, the index and the queue."),
+    Setting("T2V_MODELS_DIR", str(REPOSITORY / "data" / "models"), Path, "Folder that holds the model folders."),
+    Setting("T2V_MODEL", "", str, "Default model; empty: ModelScope 1.7B on a GPU, else the demo."),
     Setting("T2V_DEVICE", "auto", _device, "auto, cpu, cuda or cuda:N."),
     Setting("T2V_MEMORY", "auto", _memory,
-            "auto, resident, model offload or sequential offload: where the weights wait."),
-    Setting("T2V_OFFLINE", "0", _switch, "1: never ask the model hub; use only what is on disk."),
+            "auto, resident, model offload or sequential offload: where the idle weights are."),
+    Setting("T2V_OFFLINE", "0", _switch, "1: never ask the model hub; use only the models on the disk."),
     Setting("T2V_PRELOAD", "1", _switch, "1: load the default model at start when it is on disk."),
     Setting("T2V_DISPATCH", "1", _switch, "0: this process only reads and submits; another one runs the jobs."),
     Setting("T2V_MAX_QUEUED", "200", _count(1_000_000), "Jobs that may wait; one more is refused."),
@@ -78,12 +79,12 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 def fault_point(environ: Mapping[str, str] = os.environ) -> str:
-    """The name of the point at which this process is to kill itself (`T2V_FAULT`), for crash tests; else empty."""
+    """The name of the point at which this process must kill itself (`T2V_FAULT`), for crash tests; else empty."""
     return environ.get("T2V_FAULT", "")
 
 
 def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the model hub's own library keeps what it has fetched, by the rules of that library."""
+    """The download folder of the model hub's own library, by the rules of that library."""
     home = environ.get("HF_HOME", f"{environ.get('XDG_CACHE_HOME', '~/.cache')}/huggingface")
     older = environ.get("HUGGINGFACE_HUB_CACHE", f"{home}/hub")
     return Path(os.path.expandvars(environ.get("HF_HUB_CACHE", older))).expanduser()
@@ -91,17 +92,17 @@ def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
 
 CPU_CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS",
             "MKL_CBWR")
-"""Variables of torch's own libraries that choose a CPU's instructions, and with them the last bits of sums."""
+"""Variables of torch's own libraries that choose the CPU's instructions. They change the last bits of sums."""
 
 
 def cpu_caps(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Those of `CPU_CAPS` that are set, as NAME=value."""
+    """The variables of `CPU_CAPS` that are set, as NAME=value."""
     return tuple(f"{name}={environ[name]}" for name in CPU_CAPS if environ.get(name))
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one studio. Paths are absolute; `model` is empty when not chosen."""
+    """The settings of one studio. Paths are absolute; `model` is empty when the person chose none."""
 
     data_dir: Path
     models_dir: Path
@@ -118,10 +119,10 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> "Settings":
-        """Read every `T2V_*` variable; `overrides` (by field name) win, None among them is ignored.
+        """Read every `T2V_*` variable. `overrides` (by field name) win; a value of None is ignored.
 
         Raises:
-            BadRequest: a variable holds a value it cannot have; the sentence names it.
+            BadRequest: a variable has a forbidden value; the sentence names the variable.
         """
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
@@ -138,7 +139,7 @@ class Settings:
         return cls(**values)
 
     def process_environ(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """The whole environment of a child process that is to have the same settings."""
+        """The complete environment of a child process with the same settings."""
         return {**environ, **self.environ()}
 
     def environ(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How a file is written so that a crash leaves the old one or the new one, never half of one."""
+"""Writes files so that a crash leaves the old file or the new one, never a half-written one."""
 
 import errno
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import DiskFull, ReadOnly, StudioError
 
-PART = ".part"  # what a file is called until it is whole
+PART = ".part"  # the suffix of a file until it is complete
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -18,7 +18,7 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @contextmanager
 def disk_errors(where: str) -> Iterator[None]:
-    """Turn what the operating system says about the disk into a sentence."""
+    """Turn a disk error of the operating system into a sentence for the person."""
     try:
         yield
     except OSError as error:
@@ -31,15 +31,15 @@ def disk_errors(where: str) -> Iterator[None]:
 
 def write_file(path: Path, data: bytes | Iterable[bytes], on_part: Callable[[], None] = lambda: None,
                durable: bool = True) -> None:
-    """Put `data` under its final name, whole and on the disk, or not at all.
+    """Write `data` under its final name: complete and on the disk, or not at all.
 
     Args:
-        data: the content, or its pieces, which are asked for one by one.
+        data: the content, or an iterable of its pieces, read one at a time.
         on_part: called when the data is on the disk but not yet under its name.
         durable: False does not wait for the disk: after a power cut the file may be old or damaged.
 
     Raises:
-        DiskFull, ReadOnly, StudioError: the disk said no; nothing new is left.
+        DiskFull, ReadOnly, StudioError: the disk refused the write; no new file remains.
     """
     with disk_errors(str(path.parent)):
         try:
@@ -54,12 +54,12 @@ def write_file(path: Path, data: bytes | Iterable[bytes], on_part: Callable[[], 
 
 
 def write_parts(contents: Mapping[Path, bytes]) -> None:
-    """Put each content beside its path, as a part; when this returns, all of them are on the disk.
+    """Write each content beside its path, as a part. When this returns, all parts are on the disk.
 
-    They are forced to it at the same time, which takes about as long as forcing one.
+    All parts are forced to the disk at the same time. This takes about as long as one part.
 
     Raises:
-        DiskFull, ReadOnly, StudioError: the disk said no; no part is left.
+        DiskFull, ReadOnly, StudioError: the disk refused the write; no part remains.
     """
     with disk_errors(str(next(iter(contents)).parent)), ThreadPoolExecutor(len(contents)) as threads:
         try:
@@ -72,7 +72,7 @@ def write_parts(contents: Mapping[Path, bytes]) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """What the file is called until it is whole."""
+    """The path of the file until it is complete."""
     return path.with_name(path.name + PART)
 
 
@@ -86,7 +86,7 @@ def _write_part(path: Path, pieces: Iterable[bytes], durable: bool) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and removals in `folder` durable; Windows does this by itself and opens no folders."""
+    """Make renames and removals in `folder` durable. Windows does this automatically and opens no folders."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

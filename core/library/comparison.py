@@ -1,7 +1,7 @@
-"""Two videos side by side, frame by frame: what is measured, and one clip that shows both and where they differ.
+"""Compares two videos frame by frame: the measurements, and one clip that shows both and their differences.
 
-Nothing is scaled. Frame n of A stands beside frame n of B; where one of them has ended its place stays empty. What
-is made here is kept among the derived files: it may be deleted at any time, and is made again when asked for.
+The videos are not scaled. Frame n of A is beside frame n of B; after the end of the shorter one its place is empty.
+The results are derived files. Anybody may delete them at any time; the next request makes them again.
 """
 
 import os
@@ -22,22 +22,23 @@ from core.library.media.encoder import SEEKABLE, encode
 from core.library.media.panels import Panel, lay_out
 from core.library.storage.derived_files import DerivedFiles
 
-FORMAT = 1  # of what is kept; another number is made again
+FORMAT = 1  # of the stored files; a comparison with another number is made again
 OnFrame = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two videos look like beside one another.
+    """The measured comparison of two videos.
 
     Attributes:
-        a, b: their ids; a_sha256, b_sha256: of their MP4s.
-        num_frames: of the longer one; fps: of the clip, that of A.
-        width, height: of the clip, in pixels; panels: where in it A, B and (sizes agree) the difference are.
-        psnr_db: of each frame both have, None where it is equal; ssim: likewise, 1 where it is equal, None where a
-            side has less than 11 pixels. Both empty when the sizes differ.
-        total_psnr_db: over all frames both have, None when they are equal or were not measured; mean_ssim.
-        notes: what was not done and why, in sentences.
+        a, b: the ids of the videos; a_sha256, b_sha256: the hashes of their MP4s.
+        num_frames: frames of the longer video; fps: frames per second of the clip, the same as A.
+        width, height: size of the clip in pixels; panels: places of A, B and (only for equal sizes) the difference.
+        psnr_db: one value for each frame that both have; None for equal frames.
+        ssim: the same; 1 for equal frames; None if a side has less than 11 pixels. Both are empty if the sizes differ.
+        total_psnr_db, mean_ssim: over all frames that both have; None if not measured. total_psnr_db is also None
+            for equal frames.
+        notes: sentences about the omitted parts, with the reason.
     """
 
     a: str
@@ -62,7 +63,7 @@ class Comparison:
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Comparison":
-        """Read what was kept; raises TypeError or KeyError when it is something else."""
+        """Read a stored comparison; raises TypeError or KeyError for any other document."""
         values: dict[str, Any] = {f.name: document[f.name] for f in fields(cls)}
         panels = tuple(Panel(**panel) for panel in values.pop("panels"))
         values |= {name: tuple(values[name]) for name in ("psnr_db", "ssim", "notes")}
@@ -70,11 +71,11 @@ class Comparison:
 
 
 class Comparisons:
-    """The comparisons of one library, made when asked for and kept for a while. Safe in any process.
+    """The comparisons of one library, made on request and stored for a while. Safe in any process.
 
     Args:
-        library: gives the library of this moment.
-        derived: where what was made is kept.
+        library: returns the current library.
+        derived: the store of the results.
     """
 
     def __init__(self, library: Callable[[], Library], derived: DerivedFiles) -> None:
@@ -82,14 +83,14 @@ class Comparisons:
         self._derived = derived
 
     def of(self, a: str, b: str, on_frame: OnFrame = lambda done, total: None) -> Comparison:
-        """Compare two videos, or give what was kept of it.
+        """Compare two videos, or return the stored comparison.
 
         Args:
-            on_frame: told how many frames of how many are done; what it raises stops the work and leaves nothing.
+            on_frame: called with the finished frames and the total. Its exception stops the work and leaves no file.
 
         Raises:
-            BadRequest: a video with itself.
-            NotFound, DamagedVideo, ReadOnly, ClipError: one of them is not there or cannot be read.
+            BadRequest: both ids are the same.
+            NotFound, DamagedVideo, ReadOnly, ClipError: one of the videos is missing or unreadable.
             DiskFull: no room for the clip.
         """
         if a == b:
@@ -99,7 +100,7 @@ class Comparisons:
         return kept if kept is not None else self._make(before, after, on_frame)
 
     def clip_path(self, a: str, b: str) -> Path:
-        """The clip of a comparison that was made. Raises NotFound: it was not, or one of the videos is gone."""
+        """The clip of a stored comparison. Raises NotFound: there is none, or one of the videos is gone."""
         path = self._derived.find(_name(self._library().get(a), self._library().get(b), ".mp4"))
         if path is None:
             raise NotFound(f"There is no comparison of {a} and {b}.")
@@ -109,20 +110,20 @@ class Comparisons:
         clip, measured = (self._derived.find(_name(a, b, suffix)) for suffix in (".mp4", ".json"))
         try:
             for path in filter(None, (clip, measured)):
-                os.utime(path)  # what was not looked at for longest goes first
+                os.utime(path)  # the cleanup removes the files with the oldest use first
             return Comparison.from_document(orjson.loads(measured.read_bytes())) if clip and measured else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def _make(self, a: Video, b: Video, on_frame: OnFrame) -> Comparison:
-        """Make the clip, then what was measured on the way; a half that was left is made again with the other."""
+        """Make the clip, then the measurements taken during it. If only one of the two files exists, make both."""
         for suffix in (".mp4", ".json"):
             left = self._derived.find(_name(a, b, suffix))
             if left is not None:
                 left.unlink(missing_ok=True)
         work = _Comparing(a, b, self._library().mp4_path(a.id), self._library().mp4_path(b.id), on_frame)
         self._derived.get(_name(a, b, ".mp4"), work.encode)
-        if not work.done:  # somebody else asked for the same and has just made it
+        if not work.done:  # another request has just made the same comparison
             return self._kept(a, b) or self._make(a, b, on_frame)
         comparison = work.comparison()
         self._derived.get(_name(a, b, ".json"), lambda path: path.write_bytes(orjson.dumps(asdict(comparison))))
@@ -130,13 +131,13 @@ class Comparisons:
 
 
 def _name(a: Video, b: Video, suffix: str) -> str:
-    """What a derived file is called: all it depends on."""
+    """The name of a derived file. It contains everything the file depends on."""
     hashes = "-".join(video.result.mp4_sha256[:12] for video in (a, b))
     return f"compare-{FORMAT}-{a.id}-{b.id}-{hashes}{suffix}"
 
 
 class _Comparing:
-    """One comparison being made: frames go through it one by one, and what was measured is left."""
+    """One comparison in progress. It encodes the frames one at a time and collects the measurements."""
 
     def __init__(self, a: Video, b: Video, a_path: Path, b_path: Path, on_frame: OnFrame) -> None:
         self._a, self._b = a, b
@@ -159,7 +160,7 @@ class _Comparing:
         self.done = True
 
     def _frames(self) -> Iterator[np.ndarray]:
-        """The frames of the clip, measured on the way."""
+        """The frames of the clip; each pair is measured before it is encoded."""
         pairs = zip_longest(*(clip.stream(path) for path in self._paths))
         for done, (a, b) in enumerate(pairs, start=1):
             heat = None
@@ -171,7 +172,7 @@ class _Comparing:
             self._on_frame(done, self._total)
 
     def comparison(self) -> Comparison:
-        """What there is to say once all frames went through."""
+        """The comparison, after all frames were encoded."""
         a, b, layout = self._a, self._b, self.layout
         known = [value for value in self._ssim if value is not None]
         return Comparison(

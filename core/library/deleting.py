@@ -1,4 +1,4 @@
-"""Deletes videos of a library and brings them back: index and files together."""
+"""Deletes and restores videos of a library: index and files together."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,13 +14,13 @@ from core.library.storage.video_files import VideoFiles
 
 
 class Deleting:
-    """What can be deleted from `video_files`, and brought back from `trash`.
+    """Deletes videos from `video_files`, and restores them from `trash`.
 
     Args:
-        derived: what was made from them; it goes when a video goes for good.
-        changing: entered for each change; raises ReadOnly where nothing may be changed.
-        catalogue: what the library knows of its videos.
-        days: how long a deleted video stays in the trash; 0: it is removed at once.
+        derived: the files made from the videos. They are removed when a video is removed permanently.
+        changing: entered for each change; raises ReadOnly if this process may not change the library.
+        catalogue: returns the catalogue of the library.
+        days: how many days a deleted video stays in the trash; 0: it is removed at once.
     """
 
     def __init__(self, video_files: VideoFiles, trash: Trash, derived: DerivedFiles, days: int,
@@ -33,13 +33,16 @@ class Deleting:
         self._catalogue = catalogue
 
     def delete(self, video_id: str, moment: datetime | None = None) -> bool:
-        """Move a video into the trash, or remove it when none is kept; whether it is in the trash now.
+        """Move a video into the trash, or remove it if there is no trash; returns whether it is in the trash now.
 
-        Of a video without MP4 the sidecar goes to `library/lost`. Raises NotFound, StudioError, ReadOnly: also
-        when a newer studio wrote it, whose other files this one does not know.
+        If a video has no MP4, its sidecar is moved to `library/lost`.
 
         Args:
-            moment: of the deletion; what is deleted together has the same.
+            moment: time of the deletion; videos that are deleted together have the same.
+
+        Raises:
+            NotFound, StudioError.
+            ReadOnly: also for a video of a newer studio, because this one does not know its other files.
         """
         with self._changing():
             here = self._video_files.state_of(video_id)
@@ -62,7 +65,7 @@ class Deleting:
         return False
 
     def restore(self, video_id: str) -> Video:
-        """Bring a video back from the trash with all it had; one that is in the library is returned as it is.
+        """Restore a video with all its files from the trash; a video in the library is returned unchanged.
 
         Raises:
             NotFound: it is in neither. ReadOnly. StudioError: a copy of it is in both.
@@ -75,18 +78,18 @@ class Deleting:
             return self._video_files.read(video_id)
 
     def erase(self, video_id: str) -> None:
-        """Remove a video from the trash for good. Raises NotFound, ReadOnly, StudioError."""
+        """Remove a video from the trash permanently. Raises NotFound, ReadOnly, StudioError."""
         with self._changing():
             self._erase((video_id,))
 
     def expire(self, limit: int, now: datetime | None = None) -> int:
-        """Remove from the trash what has lain there for `days` days, at most `limit` videos; how many."""
+        """Remove videos that are in the trash for `days` days or more, at most `limit`; returns their number."""
         with self._changing():
             due = self._trash.due(self.days, now or datetime.now(UTC), limit)
             self._erase(due)
         return len(due)
 
     def _erase(self, video_ids: Sequence[str]) -> None:
-        self._derived.forget(video_ids)  # first: what a crash leaves of a video is in the trash, and goes later
+        self._derived.forget(video_ids)  # first: after a crash here the videos are still in the trash, for a later try
         for video_id in video_ids:
             self._trash.erase(video_id)

@@ -1,4 +1,4 @@
-"""The videos that ship with the studio: MP4 and sidecar of each, in `data/examples`."""
+"""The videos that ship with the studio: an MP4 and a sidecar for each, in `data/examples`."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def shipped() -> tuple[Video, ...]:
 
 
 def shipped_path(video_id: str) -> Path:
-    """The MP4 of an example. Raises NotFound for any other id."""
+    """The MP4 of an example. Raises NotFound: the id is not an example."""
     if video_id not in {video.id for video in shipped()}:
         raise NotFound(f"There is no example {video_id!r}.")
     return FOLDER / f"{video_id}.mp4"

@@ -1,11 +1,11 @@
-"""A folder of videos on its way from one studio to another.
+"""A folder that carries videos from one studio to another.
 
-    manifest.json                what is in the folder, and whether all of it is
-    library/2026-11/<id>.mp4     as in a library, so that a studio can also be started on the folder itself
+    manifest.json                the list of the videos, and whether the export is complete
+    library/2026-11/<id>.mp4     as in a library, so that a studio can also start on the folder itself
     library/2026-11/<id>.json
 
-A file appears under its name whole or not at all, MP4 and sidecar together or neither counts, and what is there
-already is not copied again: an export that was stopped or killed is simply begun again.
+A file appears under its name only when it is complete. A video counts only with both files, MP4 and sidecar. An
+export does not copy a video that is there already, so a stopped or killed export can simply be repeated.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _PIECE = 2**20
 
 @dataclass(frozen=True)
 class TransferStep:
-    """One file that was dealt with: `number` of `total`, what it is called, what became of it, and why not."""
+    """One finished file: `number` of `total`, its name, its outcome, and the reason if it was refused."""
 
     number: int
     total: int
@@ -47,7 +47,7 @@ class TransferStep:
 
 @dataclass(frozen=True)
 class Found:
-    """An MP4 that lies in a folder, and the sidecar beside it, if there is one that can be read."""
+    """An MP4 in a folder, the path of the sidecar beside it, and its video if the sidecar is readable."""
 
     path: Path
     beside: Path | None
@@ -55,11 +55,11 @@ class Found:
 
 
 def export(library: Library, ids: Sequence[str], folder: Path) -> Iterator[TransferStep]:
-    """Copy these videos into a folder, one a step; it may be left at any step and begun again.
+    """Copy these videos into a folder, one at each step. The caller may stop at any step and repeat it later.
 
     Raises:
-        BadRequest: the folder is not one to export into; nothing is written.
-        DiskFull, ReadOnly, StudioError: the disk said no. What was copied before is whole.
+        BadRequest: the folder is no valid target; no file is written.
+        DiskFull, ReadOnly, StudioError: the disk refused a write. The files copied before are complete.
     """
     _check_target(library, folder)
     video_files = VideoFiles(folder / "library")
@@ -85,7 +85,7 @@ def export(library: Library, ids: Sequence[str], folder: Path) -> Iterator[Trans
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """What the folder says is in it: `{"format", "complete", "videos": [{"id", …}]}`; empty without a manifest.
+    """The manifest of the folder: `{"format", "complete", "videos": [{"id", …}]}`; `videos` is empty without one.
 
     Raises:
         ReadOnly: a newer studio wrote it.
@@ -99,12 +99,11 @@ def manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {"format": FORMAT, "complete": True, "videos": []}
     except (OSError, ValueError, KeyError, TypeError):
-        return {"format": FORMAT, "complete": False, "videos": []}  # damaged: the files themselves are looked at
+        return {"format": FORMAT, "complete": False, "videos": []}  # damaged: the import reads the files themselves
 
 
 def find(folder: Path) -> tuple[Found, ...]:
-    """Every MP4 below the folder, in the order of their paths; symbolic links are not followed, and the trash of
-    a library is passed over.
+    """Every MP4 below the folder, in the order of their paths, without symbolic links and the trash of a library.
 
     Raises:
         BadRequest: there is no such folder.
@@ -126,14 +125,14 @@ def _found(path: Path) -> Found:
     try:
         return Found(path, beside, sidecar.video_of(sidecar.load(beside.read_bytes())))
     except (StudioError, OSError):
-        return Found(path, beside, None)  # why it cannot be read is said when it is taken in
+        return Found(path, beside, None)  # the import of this file reports the reason
 
 
 class Twins:
-    """Which videos here show the same frames as one that comes in under another id.
+    """Finds videos here with the same frames as an incoming video that has another id.
 
-    Only those here count that are not in the folder themselves: a video and its identical regeneration, which
-    travel together, both arrive, whether the import is made in one go or begun again.
+    A video of the folder itself never counts as a twin. So a video and its identical regeneration in one folder both
+    arrive, also when the import is repeated.
     """
 
     def __init__(self, library: Library, coming: set[str]) -> None:
@@ -144,7 +143,7 @@ class Twins:
                 self._alike.setdefault(self._key(entry), []).append(entry.id)
 
     def of(self, video: Video | None) -> str | None:
-        """The id of a twin of the video here; None when there is none, or the video itself is here."""
+        """The id of a video here with the same frames; None if there is none, or if the video itself is here."""
         if video is None or video.recipe is None or self._library.has(video.id):
             return None
         for video_id in self._alike.get((video.result.num_frames, video.result.width, video.result.height,
@@ -158,7 +157,7 @@ class Twins:
         return None
 
     def _key(self, entry: Entry) -> tuple[int, ...]:
-        """What is the same in every two videos of the same frames, as the index knows it."""
+        """The values of the index that are equal for videos with the same frames."""
         return entry.num_frames, entry.width, entry.height, entry.seed
 
 
@@ -176,11 +175,11 @@ def _check_target(library: Library, folder: Path) -> None:
 
 
 def _copy(library: Library, video_files: VideoFiles, video: Video) -> str:
-    """Copy a video unless it is there. Its MP4 is read once, and must be what the sidecar says."""
+    """Copy a video unless it is there. Its MP4 is read once and must match the sidecar."""
     mp4, beside = video_files.path(video.id, MP4), video_files.path(video.id, SIDECAR)
     wanted = library.sidecar_path(video.id).read_bytes()
     if _is_there(mp4, beside, video):
-        if beside.read_bytes() != wanted:  # tags have changed since
+        if beside.read_bytes() != wanted:  # the tags have changed since the last export
             write_file(beside, wanted)
         return THERE
     with disk_errors(str(mp4.parent)):

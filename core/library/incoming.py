@@ -1,10 +1,10 @@
-"""What comes from outside: one MP4, judged before the library keeps it.
+"""An MP4 from outside, checked before the library stores it.
 
-    from_inside       the settings in the file itself, which must be those of its frames
-    from_beside       the settings in the sidecar beside it, as in the library it was exported from
-    without_recipe    a video of another program: frames, and nothing said of how they came to be
+    from_inside       the settings in the file itself; they must belong to its frames
+    from_beside       the settings in the sidecar beside it, as in the library of its export
+    without_recipe    a video of another program: frames without a recipe
 
-Each reads the file once, decodes every frame, and raises a sentence instead of handing over something half-known.
+Each function reads the file once, decodes every frame, and raises an error if any part is not certain.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from core.library import sidecar
 from core.library.media import clip
 
 NAME_LENGTH = 200
-PLAYABLE = {"h264": "H.264", "vp9": "VP9", "av1": "AV1"}  # what every browser of today plays in an MP4
+PLAYABLE = {"h264": "H.264", "vp9": "VP9", "av1": "AV1"}  # the codecs that every current browser plays in an MP4
 _EIGHT_BITS = ("yuv420p", "yuvj420p")
 
 
@@ -31,7 +31,7 @@ ADDED, HERE, HEALED, REFUSED = "added", "here", "healed", "refused"
 
 @dataclass(frozen=True)
 class ImportResult:
-    """A video that came in, and what that did: `ADDED`, `HERE` (it was here), `HEALED` (its file was damaged)."""
+    """An imported video and its outcome: `ADDED`, `HERE` (it was here before), `HEALED` (its file was damaged)."""
 
     video: Video
     outcome: str
@@ -39,7 +39,7 @@ class ImportResult:
 
 @dataclass(frozen=True)
 class Incoming:
-    """A file that may be kept: its video, its bytes, and what they decode to."""
+    """A file that may be stored: its video, its bytes, and the decoded clip."""
 
     video: Video
     mp4: bytes
@@ -47,7 +47,7 @@ class Incoming:
 
 
 def from_outside(path: Path, name: str, unknown: bool, owner: str) -> Incoming:
-    """By the settings inside it, or, when that is wanted (`unknown`), as a video without a recipe, of `owner`."""
+    """An MP4 by the settings inside it. Without them, and if `unknown`: a video without a recipe, of `owner`."""
     try:
         return from_inside(path, name)
     except Foreign:
@@ -57,13 +57,13 @@ def from_outside(path: Path, name: str, unknown: bool, owner: str) -> Incoming:
 
 
 def from_inside(path: Path, name: str = "") -> Incoming:
-    """An MP4 of this or another studio, by the settings inside it. It has no verdict: that is given here or not.
+    """An MP4 of this or another studio, by the settings inside it. It has no verdict: only a comparison here gives one.
 
     Args:
-        name: what the person calls the file, for the sentences; its own name when empty.
+        name: the name of the file in the error sentences; empty: the name in its path.
 
     Raises:
-        Foreign: not a studio's, or edited since.
+        Foreign: not from a studio, or edited since.
         ClipError: not a video.
         ReadOnly: written by a newer studio.
     """
@@ -78,10 +78,10 @@ def from_inside(path: Path, name: str = "") -> Incoming:
 
 
 def from_beside(path: Path, beside: Path) -> Incoming:
-    """An MP4 and its sidecar, as they lay in another library: tags, favourite and verdict come along.
+    """An MP4 and its sidecar from another library, with tags, favourite and verdict.
 
     Raises:
-        ClipError: the file is not the one the sidecar speaks of, or not a video.
+        ClipError: the file does not match the sidecar, or is not a video.
         DamagedVideo: the sidecar cannot be read.
         ReadOnly: written by a newer studio.
     """
@@ -94,7 +94,7 @@ def from_beside(path: Path, beside: Path) -> Incoming:
 
 
 def without_recipe(path: Path, name: str = "", owner: str = "") -> Incoming:
-    """An MP4 of another program, kept as it is under a new id.
+    """An MP4 of another program, unchanged, under a new id.
 
     Raises:
         ClipError: not a video, larger than the studio reads, or of a kind that not every browser plays.
@@ -111,10 +111,10 @@ def without_recipe(path: Path, name: str = "", owner: str = "") -> Incoming:
 
 
 def checked(video: Video, mp4: bytes) -> clip.Clip:
-    """The decoded clip, after making sure that the bytes are what the video's result says.
+    """The decoded clip, after a check of the bytes against the video's result.
 
     Raises:
-        ClipError: they are not.
+        ClipError: they do not match.
     """
     if hashlib.sha256(mp4).hexdigest() != video.result.mp4_sha256 or len(mp4) != video.result.bytes:
         raise ClipError(f"The bytes of {video.id} are not those its result speaks of; it was not kept.")
@@ -127,14 +127,14 @@ def checked(video: Video, mp4: bytes) -> clip.Clip:
 
 
 def clean_name(name: str) -> str:
-    """A file's name as a title: the last part of a path, without what cannot be stored, at most 200 letters."""
+    """A file's name as a title: the last part of a path without control characters, at most 200 letters."""
     last = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(letter for letter in last if unicodedata.category(letter) not in ("Cc", "Cs"))
     return " ".join(kept.split())[:NAME_LENGTH].strip() or "video.mp4"
 
 
 def _bytes(path: Path) -> bytes:
-    """What a file holds; a pipe or a device, which may never end, is not waited for."""
+    """The bytes of a file. A pipe or a device is refused at once, because it may never end."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)),
                        "rb") as file:

@@ -1,4 +1,4 @@
-"""How what comes in becomes a video of the library: compared with what is here, and written or not written again."""
+"""Stores an incoming video in the library, unless the library already has a good copy of it."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from core.library.storage.video_files import VideoFiles, VideoState
 
 
 def keep(incoming: Incoming, video_files: VideoFiles, index: Index, catalogue: Catalogue) -> ImportResult:
-    """Keep a video. When this returns, it survives any crash. Nobody else writes meanwhile.
+    """Store a video. When this returns, the video survives any crash. The caller holds the lock for writing.
 
     Raises:
         ClipError: another video has that id.
-        DiskFull: no room; nothing of it is left.
+        DiskFull: no room; no part of it remains.
         ReadOnly: a newer studio has written that id.
     """
     video, here = _known_by_file(incoming.video, video_files, index)
@@ -36,7 +36,7 @@ def keep(incoming: Incoming, video_files: VideoFiles, index: Index, catalogue: C
         outcome = HEALED
     back = stored if known and index.get(video.id) is not None else here.lost
     if back is not None and back.result.mp4_sha256 == wanted:
-        video, outcome = back, HEALED  # its MP4 was damaged or lost: it comes back with its tags
+        video, outcome = back, HEALED  # its MP4 was damaged or lost: the good copy gets its old tags
     video_files.write(video, incoming.mp4, incoming.decoded)
     catalogue.put(video)
     reach("publish:index")
@@ -44,9 +44,9 @@ def keep(incoming: Incoming, video_files: VideoFiles, index: Index, catalogue: C
 
 
 def _known_by_file(video: Video, video_files: VideoFiles, index: Index) -> tuple[Video, VideoState]:
-    """The video under the id it has here, and what is here of that id.
+    """The video with the id it has here, and the state of that id here.
 
-    A video without a recipe has no id of its own: the same file, if it is here already, gives it one.
+    A video without a recipe has no fixed id. If the same file is here already, the video gets the id of that file.
     """
     for entry in () if video.recipe else index.all():
         if entry.mp4_sha256 == video.result.mp4_sha256:
@@ -58,7 +58,7 @@ def _known_by_file(video: Video, video_files: VideoFiles, index: Index) -> tuple
 
 
 def _repacked(here: Video, mp4: Path, sha256: str, incoming: Incoming) -> bool:
-    """Whether what comes in is only another packing of the video that is here, whose file is whole."""
+    """Whether the incoming file holds the same frames and recipe as the undamaged file here, in another container."""
     if sha256 != here.result.mp4_sha256 or here.recipe != incoming.video.recipe:
         return False
     return clip.read(mp4).video_sha256 == incoming.decoded.video_sha256 != ""
