@@ -139,7 +139,7 @@ def test_what_is_damaged_is_refused_with_its_reason_and_the_rest_goes_on(studio,
     foreign(folder / "sea.mp4")
     refused = {step.name: step.reason for step in other.transfer.import_folder(folder)}
     assert set(refused) == {f"{good.id}.mp4", lost.id, "stray.mp4", "sea.mp4"}
-    assert "sidecar is not whole" in refused[f"{good.id}.mp4"] and "manifest" in refused[lost.id]
+    assert "sidecar is incomplete" in refused[f"{good.id}.mp4"] and "manifest" in refused[lost.id]
     assert "no video" in refused["stray.mp4"] and "not made by this studio" in refused["sea.mp4"]
     assert other.search(Query()).total == 0
     broken.unlink()  # now the settings inside the MP4 count

@@ -755,7 +755,7 @@ def test_an_mp4_whose_frames_were_edited_under_their_settings_is_refused(library
     keeping = ("-map_metadata", "0", "-pix_fmt", "yuv420p")
     subprocess.run([ffmpeg, "-v", "error", "-i", source, *keeping, *edit, edited], check=True)
     assert clip.probe(edited).comment == clip.probe(source).comment
-    with pytest.raises(ClipError, match="was edited: its frames are not those its settings speak of"):
+    with pytest.raises(ClipError, match="was edited: its frames do not match its settings"):
         library.import_mp4(edited)
     assert files(tmp_path / "library") == []
     library.publish(made, data)

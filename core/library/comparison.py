@@ -187,7 +187,7 @@ class _Comparing:
         a, b = self._a.result, self._b.result
         if not self._same_size:
             yield (f"A is {a.width}×{a.height} and B is {b.width}×{b.height}. Nothing is scaled, so their pixels "
-                   "cannot be laid on one another: there is no difference map, no PSNR and no SSIM.")
+                   "cannot be compared: there is no difference map, no PSNR and no SSIM.")
         elif not any(value is not None for value in self._ssim):
             yield f"SSIM needs {metrics.SSIM_WINDOW} pixels a side; these videos are {a.width}×{a.height}."
         if a.num_frames != b.num_frames:

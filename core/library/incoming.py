@@ -73,7 +73,7 @@ def from_inside(path: Path, name: str = "") -> Incoming:
     video = sidecar.video_from_comment(about.comment, named, decoded.video_sha256, bytes=result.bytes,
                                        mp4_sha256=result.mp4_sha256)
     if result != video.result:
-        raise Foreign(f"{named.name} was edited: its length, size or speed is not what its settings say.")
+        raise Foreign(f"{named.name} was edited: its length, size or speed does not match its settings.")
     return Incoming(video, data, decoded)
 
 
@@ -117,12 +117,12 @@ def checked(video: Video, mp4: bytes) -> clip.Clip:
         ClipError: they do not match.
     """
     if hashlib.sha256(mp4).hexdigest() != video.result.mp4_sha256 or len(mp4) != video.result.bytes:
-        raise ClipError(f"The bytes of {video.id} are not those its result speaks of; it was not kept.")
+        raise ClipError(f"The bytes of {video.id} do not match its result; it was not stored.")
     decoded = clip.read(mp4)
     count, height, width, _ = decoded.frames.shape
     said = video.result.num_frames, video.result.height, video.result.width, video.result.fps
     if (count, height, width, decoded.fps) != said:
-        raise ClipError(f"The MP4 of {video.id} has other frames than its result says; it was not kept.")
+        raise ClipError(f"The frames in the MP4 of {video.id} do not match its result; it was not stored.")
     return decoded
 
 

@@ -1,12 +1,12 @@
-"""The library: videos kept as plain files, found again through an index that may be thrown away.
+"""The library: videos stored as plain files, and an index that can be rebuilt at any time.
 
     publish: all as .part → poster, animation → sidecar → MP4 (from here on the video exists) → index row
     change:  sidecar → index row
     delete:  index row → MP4 (from here on the video is in the trash, or gone) → sidecar → poster, animation
     restore: animation, poster → sidecar → MP4 (from here on the video exists) → index row
 
-Each file is written beside its place, forced to the disk and renamed. A crash anywhere leaves a video whole or
-absent; what else is left is cleared away when the library is opened again (core/library/recovery.py).
+Each file is written beside its place, forced to the disk and renamed. After a crash at any point a video is complete
+or absent. The next opening of the library removes all other leftovers (core/library/recovery.py).
 """
 
 import threading
@@ -44,14 +44,14 @@ class Library:
     """The videos of one data directory. Safe in threads; only one process at a time may hold it writable.
 
     Args:
-        data_dir: holds `library/` and `index.json`; made when missing and writable.
-        writable: False: every change raises ReadOnly, and the index file is read again when it has changed. True
-            raises NewerLibrary when a newer studio wrote it.
-        trash_days: how long a deleted video stays in the trash; 0: it is removed at once.
+        data_dir: holds `library/` and `index.json`; created if missing and writable.
+        writable: False: every change raises ReadOnly, and a changed index file is read again. True: raises
+            NewerLibrary if a newer studio wrote the library.
+        trash_days: how many days a deleted video stays in the trash; 0: it is removed at once.
 
     Attributes:
-        report: what opening had to mend; None when not writable.
-        trash: the deleted videos, to look at; deleting: the ways in and out of it.
+        report: the repairs of the opening; None when not writable.
+        trash: the deleted videos, for reading; deleting: deletes, restores and erases videos.
     """
 
     def __init__(self, data_dir: Path, writable: bool, trash_days: int = 30) -> None:
@@ -77,15 +77,15 @@ class Library:
 
     @property
     def newer(self) -> str:
-        """Why nothing may be changed here, as a sentence, when a newer studio wrote this library; else empty."""
+        """The reason that forbids every change, as a sentence, if a newer studio wrote this library; else empty."""
         return self._index.newer
 
     def flush(self) -> None:
-        """Write what the index file lacks now, not a moment later. Raises DiskFull, ReadOnly, StudioError."""
+        """Write the changes of the index to its file now. Raises DiskFull, ReadOnly, StudioError."""
         self._index.flush()
 
     def close(self) -> None:
-        """Write the index. The library is not to be used afterwards."""
+        """Write the index. The library must not be used after this call."""
         with self._changing:
             self._index.close()
 
@@ -97,51 +97,51 @@ class Library:
         return self._catalogue.search(query)
 
     def entries(self) -> Sequence[Entry]:
-        """What the index knows of every video, newest first."""
+        """The index rows of all videos, newest first."""
         self._refresh()
         return self._index.all()
 
     def known(self, video_id: str) -> Entry | None:
-        """What the index knows of a video, in whatever state its files are."""
+        """The index row of a video, also if its files are missing or damaged."""
         self._refresh()
         return self._index.get(video_id)
 
     def has(self, video_id: str) -> bool:
-        """Whether anything of a video of that id is here."""
+        """Whether the MP4 or the sidecar of that id is here."""
         return self._video_files.has(video_id, MP4) or self.has_sidecar(video_id)
 
     def has_sidecar(self, video_id: str) -> bool:
-        """Whether its sidecar is here, in whatever state."""
+        """Whether its sidecar is here, also a damaged one."""
         return self._video_files.has(video_id, SIDECAR)
 
     def found(self, query: Query) -> dict[str, int]:
-        """The ids of all videos that match, in order, each with the bytes of its MP4."""
+        """The ids of all videos that match, in order, each with the size of its MP4 in bytes."""
         self._refresh()
         return self._catalogue.found(query)
 
     def facets(self) -> Facets:
-        """The values that occur in the library, for the filters to offer."""
+        """The values that occur in the library, for the filters."""
         self._refresh()
         return self._catalogue.facets()
 
     def made_from(self, video_id: str) -> tuple[str, ...]:
-        """The ids of the videos made from this one, newest first; also of one that is not here any more."""
+        """The ids of the videos made from this one, newest first. This one may be gone."""
         self._refresh()
         return self._catalogue.made_from(video_id)
 
     def get(self, video_id: str) -> Video:
-        """One video, from its sidecar: the truth.
+        """One video, read from its sidecar, not from the index.
 
         Raises NotFound; DamagedVideo: a file is missing, unreadable or cut; ReadOnly: a newer studio wrote it.
         """
         return whole(self._video_files, self.trash, video_id, self._index.get(video_id) is not None)
 
     def glimpse(self, video_id: str) -> Video | None:
-        """What can be shown of a video that a newer studio wrote; None when not even its MP4 can be read."""
+        """The readable part of a video that a newer studio wrote; None if its MP4 is unreadable."""
         return glimpse(self._video_files, video_id)
 
     def mp4_path(self, video_id: str) -> Path:
-        """The MP4 of a video. This and its three sisters raise NotFound when there is none."""
+        """The MP4 of a video. This method and the next three raise NotFound if there is no such file."""
         return self._video_files.existing(video_id, MP4)
 
     def sidecar_path(self, video_id: str) -> Path:
@@ -157,23 +157,23 @@ class Library:
         return self._video_files.existing(video_id, ANIMATION)
 
     def verify(self, ids: Iterable[str] | None = None) -> list[Finding]:
-        """Compare files with sidecars, every byte; all videos when no ids are given. Raises NotFound."""
+        """Compare every byte of the files with the sidecars; without ids, of all videos. Raises NotFound."""
         still: AbstractContextManager[Any] = self._changing if self.writable else nullcontext()
         return list(examine(self._video_files, None if ids is None else set(ids), still, settled=self.writable))
 
     # Changing
 
     def publish(self, video: Video, mp4: bytes) -> Video:
-        """Keep a video. When it returns, it survives any crash. The same video again is a success.
+        """Store a video. When this returns, the video survives any crash. The same video again is a success.
 
         Args:
-            video: its result says the size and the SHA-256 of `mp4`.
+            video: its result gives the size and the SHA-256 of `mp4`.
 
-        Returns: what the library holds now, with the tags of the copy that was there before, if one was.
+        Returns: the stored video; it has the tags of the earlier copy, if there was one.
 
         Raises:
-            ClipError: the bytes are not the video, or another video has that id.
-            DiskFull: no room; nothing of it is left.
+            ClipError: the bytes do not match the video, or another video has that id.
+            DiskFull: no room; no part of it remains.
             ReadOnly: this process may not write, or a newer studio has written that id.
         """
         self._may_change()
@@ -181,7 +181,7 @@ class Library:
 
     def change(self, video_id: str, tags: Iterable[str] | None = None, favorite: bool | None = None,
                add: Iterable[str] = (), remove: Iterable[str] = ()) -> Video:
-        """Set tags or favourite (None: as it is), or `add` and `remove` single tags; in the sidecar first.
+        """Set tags or favourite (None: no change), or `add` and `remove` single tags. The sidecar is written first.
 
         Raises:
             BadRequest: a tag is too long, or there are too many.
@@ -193,7 +193,7 @@ class Library:
             if add or gone:
                 there = before.tags if wanted is None else wanted
                 wanted = clean_tags([*(tag for tag in there if tag not in gone), *add])
-            document = sidecar.load(self._video_files.path(video_id, SIDECAR).read_bytes())  # keys unknown here survive
+            document = sidecar.load(self._video_files.path(video_id, SIDECAR).read_bytes())  # keeps unknown keys
             if wanted is not None:
                 document["tags"] = list(wanted)
             if favorite is not None:
@@ -207,20 +207,20 @@ class Library:
         return video
 
     def delete(self, video_id: str, moment: datetime | None = None) -> bool:
-        """Move a video into the trash, or remove it when none is kept; see `Deleting.delete`."""
+        """Move a video into the trash, or remove it if there is no trash; see `Deleting.delete`."""
         return self.deleting.delete(video_id, moment)
 
     def import_mp4(self, path: Path, name: str = "", unknown: bool = False, owner: str = "") -> ImportResult:
-        """Keep a copy of an MP4 of this or another studio, from the settings inside it, under its own id.
+        """Store a copy of an MP4 of this or another studio, by the settings inside it, under its own id.
 
-        A video that is already here is returned as it is; a damaged one is healed by its good copy.
+        A video that is already here is returned unchanged. A good copy replaces a damaged one.
 
         Args:
-            name: what the person calls the file; the name of `path` when empty.
-            unknown: keep what has no settings of its own frames too, as a video without a recipe, of `owner`.
+            name: the name of the file for the person; empty: the name of `path`.
+            unknown: also store a file without settings for its frames, as a video without a recipe, of `owner`.
 
         Raises:
-            Foreign: not a studio's, or edited since.
+            Foreign: not from a studio, or edited since.
             ClipError: not a video, or another video has its id.
         """
         self._may_change()
@@ -232,15 +232,15 @@ class Library:
 
     def merge(self, path: Path, beside: Path | None = None, twin: str | None = None,
               unknown: bool = False) -> ImportResult:
-        """Take in a video of another library. Tags are joined; a favourite of either is one.
+        """Import a video of another library. Tags are joined; if either is a favourite, the result is one.
 
         Args:
-            path, beside: its MP4 and its sidecar; without one the settings inside the MP4 count.
-            twin: id of a video here that shows the same frames: nothing is added, only tags and favourite.
-            unknown: as in `import_mp4`, where there is no sidecar.
+            path, beside: its MP4 and its sidecar; without a sidecar the settings inside the MP4 count.
+            twin: id of a video here with the same frames; that video only gets the tags and the favourite.
+            unknown: as in `import_mp4`, if there is no sidecar.
 
         Raises:
-            BadRequest: together they would have too many tags. Else like `import_mp4`.
+            BadRequest: together they have too many tags. Otherwise like `import_mp4`.
         """
         if beside is None:
             return self.import_mp4(path, unknown=unknown)
@@ -255,13 +255,13 @@ class Library:
             return ImportResult(self.change(kept.video.id, tags, favorite), kept.outcome)
 
     def reindex(self) -> OpeningReport:
-        """Make the index again from the sidecars, and mend what opening mends. Raises ReadOnly."""
+        """Rebuild the index from the sidecars, with the repairs of an opening. Raises ReadOnly."""
         with self._change():
             self._catalogue = Catalogue(self._index, self._video_files)
             return Sweep(self._video_files, self._index, trust=False, mend=True).run()
 
     def together(self) -> AbstractContextManager[None]:
-        """The index file is written after all the changes made inside, not after each."""
+        """A context for many changes: the index file is written in the background, not after each change."""
         return self._index.together()
 
     # Inside
@@ -283,6 +283,6 @@ class Library:
             self._read_without_index()
 
     def _read_without_index(self) -> None:
-        """A reader's way out when there is no index to read: look at the sidecars themselves."""
+        """For a reader without a usable index: read the sidecars themselves."""
         if self._index.problem:
             Sweep(self._video_files, self._index, trust=True, mend=False).run()

@@ -1,8 +1,7 @@
-"""Where a video came from and what was made from it: the family of one video, as far as it is known.
+"""The known family of one video: its ancestors, its siblings and its children.
 
-A sidecar names the parent, and remembers the recipe of the parent and who came before it (`Origin`). So the
-story goes on where a video in between is gone. Damaged data may name a video its own ancestor: nobody is named
-twice.
+A sidecar names the parent. It also stores the parent's recipe and the ids of earlier ancestors (`Origin`), so the
+lineage continues after a missing video. Damaged data may make a video its own ancestor: no video is listed twice.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,13 +20,13 @@ class Kin:
     """One video of a family.
 
     Attributes:
-        video: None when it is not in the library, or cannot be read.
+        video: None if it is not in the library or is unreadable.
         state: as in `core.library.lookup`.
-        kind: how it came from its parent, "" when that is not known or it has none.
-        recipe, created: of the video, as far as its children remember them; None and "" when they do not.
-        changes: from the recipe of its parent to its own; None when one of the two is not known.
+        kind: how it was made from its parent; "" if unknown, or without a parent.
+        recipe, created: of the video, or as stored by its children; None and "" if unknown.
+        changes: from the recipe of its parent to its own; None if one of the two is unknown.
         children: how many videos were made from it.
-        prompt: as far as anything here says it.
+        prompt: its prompt; "" if unknown.
     """
 
     id: str
@@ -47,7 +46,7 @@ class Lineage:
 
     Attributes:
         ancestors: the oldest first, the parent last.
-        siblings, children: the newest first, at most `SHOWN`; more_siblings, more_children: how many besides.
+        siblings, children: the newest first, at most `SHOWN`; more_siblings, more_children: how many others.
     """
 
     ancestors: tuple[Kin, ...]
@@ -59,17 +58,17 @@ class Lineage:
 
     @property
     def parent(self) -> Kin | None:
-        """The one it was made from; None without one."""
+        """The video it was made from; None without one."""
         return self.ancestors[-1] if self.ancestors else None
 
     @property
     def alone(self) -> bool:
-        """Whether nothing is known of any relative."""
+        """Whether no relative is known."""
         return not self.ancestors and not self.siblings and not self.children
 
 
 def origin_of(library: Library, parent_id: str | None, kind: str) -> Origin | None:
-    """What a video that is asked for from `parent_id` is to remember of it, whatever becomes of that one."""
+    """The facts of the parent that a new video stores, so that they survive the parent."""
     if parent_id is None:
         return None
     parent = _whole(look_up(library, parent_id))
@@ -95,7 +94,7 @@ def lineage(library: Library, video: Video) -> Lineage:
 
 
 def _upwards(library: Library, video: Video) -> Iterator[Kin]:
-    """The parent, its parent, and so on; where one is gone, the next that is remembered."""
+    """The parent, its parent, and so on. After a missing one follows the next stored ancestor."""
     seen = {video.id}
     below: Video | None = video
     while below is not None and len(seen) <= ANCESTORS:
@@ -112,11 +111,11 @@ def _upwards(library: Library, video: Video) -> Iterator[Kin]:
                           below.created, children=len(library.made_from(video_id)), state=found.state,
                           prompt=below.title)
                 break
-            yield _unread(library, found, None if number else origin)  # of others only the id is remembered
+            yield _unread(library, found, None if number else origin)  # for earlier ancestors only the id is stored
 
 
 def _with_changes(line: list[Kin]) -> list[Kin]:
-    """Each with how it came from the one above it, and what changed; the youngest first."""
+    """Each with its kind and its changes from the one above it; the youngest first."""
     recipes = [*(kin.recipe for kin in line[1:]), None]
     return [replace(kin, kind=_kind(kin.video, before) if kin.video else kin.kind,
                     changes=_changed(before, kin.recipe))
@@ -140,12 +139,12 @@ def _kin(library: Library, video: Video, parent: Recipe | None) -> Kin:
 
 
 def _whole(found: Lookup) -> Video | None:
-    """The video with all that its sidecar says, where that can be read."""
+    """The video with all facts of its sidecar, if that is readable."""
     return found.video if found.state in (HERE, TRASHED) else None
 
 
 def _unread(library: Library, found: Lookup, origin: Origin | None) -> Kin:
-    """One that cannot be read here: why, and what its child or the index knows of it."""
+    """An unreadable video: the reason, and the facts that its child or the index has."""
     recipe = origin.recipe if origin else None
     return Kin(found.id, None, recipe=recipe, state=found.state, prompt=recipe.prompt if recipe else found.title,
                created=origin.created if origin and origin.created else found.created,
@@ -153,7 +152,7 @@ def _unread(library: Library, found: Lookup, origin: Origin | None) -> Kin:
 
 
 def _kind(video: Video, parent: Recipe | None) -> str:
-    """How a video came from its parent. Sidecars older than `Origin` show it by verdict or request."""
+    """How a video was made from its parent. Sidecars older than `Origin` show it by their verdict or recipe."""
     if video.parent is None:
         return ""
     if video.origin is not None:

@@ -1,4 +1,4 @@
-"""One video by its id, in whatever state it is: asked for once, and then passed on as a value."""
+"""One video by its id, in any state: looked up once, then passed on as a value."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ HERE, TRASHED, NEWER, DAMAGED, GONE = "here", "trashed", "newer", "damaged", "go
 
 @dataclass(frozen=True)
 class Lookup:
-    """What there is to say of a video.
+    """Everything known of one video.
 
     Attributes:
         state: HERE, TRASHED, NEWER (a newer studio wrote it), DAMAGED (a file is missing or unreadable), GONE.
-        video: HERE: all of it; TRASHED: what its sidecar says; NEWER: what can be shown of it. None in the other
-            states, and where that cannot be read.
-        error: why it cannot be opened; None where it is HERE.
-        entry: what the index knows of it, or None.
-        has_sidecar: whether its sidecar lies in the library, in whatever state.
+        video: HERE: all of it; TRASHED: the content of its sidecar; NEWER: the readable part. None in the other
+            states, and if it is unreadable.
+        error: why it cannot be opened; None if it is HERE.
+        entry: its index row, or None.
+        has_sidecar: whether its sidecar is in the library, also a damaged one.
     """
 
     id: str
@@ -32,17 +32,17 @@ class Lookup:
 
     @property
     def title(self) -> str:
-        """Its prompt or the name of its file, as far as anything here says it; else ""."""
+        """Its prompt or the name of its file; "" if unknown."""
         return self.video.title if self.video else self.entry.prompt if self.entry else ""
 
     @property
     def created(self) -> str:
-        """When it was made, as far as anything here says it; else ""."""
+        """When it was made; "" if unknown."""
         return self.video.created if self.video else self.entry.created if self.entry else ""
 
 
 def look_up(library: Library, video_id: str) -> Lookup:
-    """The video of that id, if it is one at all."""
+    """Look up an id. A text that is no id is a video that is GONE."""
     if not is_id(video_id):
         return Lookup(video_id, GONE, None, NotFound(f"{video_id[:80]!r} is not the id of a video."), None, False)
     state, video = HERE, None

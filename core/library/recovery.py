@@ -1,8 +1,8 @@
-"""What opening a library mends: leftovers of a crash, and an index that is missing, damaged or out of step.
+"""The repairs when a library is opened: leftovers of a crash, and a missing, damaged or outdated index.
 
-The MP4 is the commit point. Files whose MP4 is in the trash follow it there. A sidecar beside an `.mp4.part` is a
-publish or a delete that a crash cut short, and goes; any other without an MP4 lost it to another hand, and is kept
-aside in `library/lost`.
+The MP4 is the commit point. If an MP4 is in the trash, its other files follow it there. A sidecar beside an
+`.mp4.part` is the rest of an interrupted publish or delete, and is removed. For any other sidecar without an MP4,
+another program removed the MP4; such a sidecar moves to `library/lost`.
 """
 
 from dataclasses import dataclass, replace
@@ -23,15 +23,15 @@ from core.library.storage.video_files import ANIMATION, MP4, POSTER, SIDECAR, Fo
 
 @dataclass(frozen=True)
 class OpeningReport:
-    """What was found and mended, in numbers of videos or files, and as sentences for a person (none: all well).
+    """The repairs, as numbers of videos or files, and as sentences for a person. No sentence: all is well.
 
     Attributes:
         videos: in the index now.
         added: rows made or renewed from sidecars; dropped: rows removed because their files are gone.
         leftovers: files of interrupted writes removed.
-        remade: sidecars made again from the settings inside an MP4; posters: posters made again.
+        remade: sidecars rebuilt from the settings inside an MP4; posters: videos whose pictures were made again.
         lost: sidecars whose MP4 disappeared, moved to `library/lost`.
-        damaged: sidecars that cannot be read; newer: those of a newer studio, left as they are and only shown.
+        damaged: unreadable sidecars; newer: sidecars of a newer studio, only shown and never changed.
     """
 
     videos: int = 0
@@ -47,10 +47,10 @@ class OpeningReport:
 
 
 class Sweep:
-    """One pass over all files of a library that nobody else is writing.
+    """One pass over all files of a library. With `mend`, no other process may write at the same time.
 
     Args:
-        trust: take an index row as it is when its sidecar has not been written since; False reads every one.
+        trust: reuse an index row if its sidecar has not been written since; False reads every sidecar.
         mend: change files; False only reads (a library that another studio owns).
     """
 
@@ -60,19 +60,19 @@ class Sweep:
         self._trust = trust
         self._mend = mend
         self._entries: list[Entry] = []
-        self._known = 0  # rows that were taken as they are
+        self._known = 0  # reused rows
         self._count = dict.fromkeys(("added", "leftovers", "remade", "posters", "lost", "damaged", "newer"), 0)
 
     @uncollected()
     def run(self) -> OpeningReport:
-        """Mend, renew the index, and say what was done."""
+        """Repair the files, renew the index, and return the report."""
         before, why = self._index.all(), self._index.problem
         if self._mend:
             self._count["leftovers"] += Trash(self._video_files).settle()
         for path in self._video_files.folders():
             with disk_errors(str(path)):
                 self._folder(self._video_files.folder(path))
-        same = self._known == len(before) == len(self._entries)  # nearly always, and counting is quicker
+        same = self._known == len(before) == len(self._entries)  # the usual case; counting is quicker
         dropped = 0 if same else len({row.id for row in before} - {entry.id for entry in self._entries})
         if why or dropped or self._count["added"]:
             self._index.replace_all(self._entries)
@@ -86,7 +86,7 @@ class Sweep:
                 self._remove(part)
         having = folder.having
         whole = folder.whole
-        if self._trust:  # nearly all of them, so they are told apart first
+        if self._trust:  # this covers nearly all rows, so it comes first
             known = [row for video_id in whole if (row := self._index.get(video_id)) is not None
                      and row.sidecar_ns == folder.stamps[video_id]]
             self._entries += known
@@ -110,7 +110,7 @@ class Sweep:
         except (DamagedVideo, NotFound):
             self._count["damaged"] += 1
             if row is not None:
-                self._entries.append(row)  # shown with what the index knows of it, as damaged
+                self._entries.append(row)  # the gallery shows this row, marked as damaged
             return
         except ReadOnly:
             self._count["newer"] += 1
@@ -156,7 +156,7 @@ class Sweep:
                 self._count["newer"] += 1
                 return
             except DamagedVideo:
-                pass  # what is left of it may still be worth keeping
+                pass  # the damaged sidecar may still be useful to a person
             if f"{video_id}{MP4}" in folder.unfinished:
                 self._remove(path)
             else:
@@ -173,7 +173,7 @@ class Sweep:
             write_file(self._video_files.path(video_id, POSTER), posters.poster(whole.frames))
             write_file(self._video_files.path(video_id, ANIMATION), posters.animation(whole.frames, whole.fps))
         except StudioError:
-            return  # damaged: verify names it; no room for a picture: the next start tries again
+            return  # a damaged MP4: verify names it; no room for a picture: the next start tries again
         self._count["posters"] += 1
 
     def _remove(self, path: Path) -> None:

@@ -15,7 +15,7 @@ from core.errors import ClipError, DamagedVideo, Foreign, ReadOnly
 
 INCOMPLETE = "The sidecar is damaged: values are missing from it, or are not what they must be."
 MAX_BYTES = 2**20
-_BINDING = '"video_sha256":"{}"'  # in the comment's result; a quote inside a text of JSON never stands bare
+_BINDING = '"video_sha256":"{}"'  # in the comment's result; JSON escapes every quote inside a text
 _UNBOUND = "0" * 64
 
 
@@ -23,7 +23,7 @@ def dump(document: dict[str, Any]) -> bytes:
     """A sidecar's bytes: JSON in UTF-8, indented for people.
 
     Raises:
-        DamagedVideo: the document holds what JSON cannot (half a character, a number beyond 64 bits).
+        DamagedVideo: the document holds a value that JSON cannot hold (half a character, a number beyond 64 bits).
     """
     try:
         return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -32,7 +32,7 @@ def dump(document: dict[str, Any]) -> bytes:
 
 
 def load(data: bytes) -> dict[str, Any]:
-    """A sidecar's bytes as the object they are, unchecked.
+    """A sidecar's bytes as a JSON object, unchecked.
 
     Raises:
         DamagedVideo: not a JSON object, or larger than any sidecar.
@@ -42,7 +42,7 @@ def load(data: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise DamagedVideo("The sidecar is not whole: it is empty, cut short, or another program changed "
+        raise DamagedVideo("The sidecar is incomplete: it is empty or cut short, or another program changed "
                            "it.") from error
     if not isinstance(document, dict):
         raise DamagedVideo("This is not a sidecar of the studio.")
@@ -50,7 +50,7 @@ def load(data: bytes) -> dict[str, Any]:
 
 
 def video_of(document: Any) -> Video:
-    """The video a sidecar describes, every value of its type.
+    """The video that a sidecar describes; every value has its type.
 
     Raises:
         DamagedVideo: not a sidecar, or values missing or of the wrong type.
@@ -72,7 +72,7 @@ def video_of(document: Any) -> Video:
 
 
 def _problems(video: Video, schema: int) -> Iterator[str]:
-    """What is wrong with values that have the right type."""
+    """The problems of values that have the right type."""
     recipe, result, origin = video.recipe, video.result, video.origin
     if not is_id(video.id):
         yield f"{video.id!r:.40} is not an id"
@@ -97,11 +97,11 @@ def _problems(video: Video, schema: int) -> Iterator[str]:
 def comment_of(video: Video) -> str:
     """The text of the MP4's `comment` tag: the sidecar without the file's own size and hash, in one line.
 
-    The result may be a preliminary one (bytes 0, hash ""): the tag cannot know them. Instead it has a place for
-    the hash of the encoded frames, which `bound` fills.
+    The result may be a preliminary one (bytes 0, hash ""), because the tag cannot know these values. Instead it has
+    a place for the hash of the encoded frames; `bound` fills it.
 
     Raises:
-        ClipError: the settings hold what cannot be stored.
+        ClipError: the settings hold a value that cannot be stored.
     """
     document = video.document()
     for name in ("bytes", "mp4_sha256"):
@@ -114,9 +114,9 @@ def comment_of(video: Video) -> str:
 
 
 def bound(comment: str, video_sha256: str) -> str:
-    """The comment, bound to the frames with that hash (`Clip.video_sha256`); as long as it was before.
+    """The comment, bound to the frames with that hash (`Clip.video_sha256`). Its length does not change.
 
-    A comment that `comment_of` did not make has no place for the hash and stays as it is.
+    A comment that `comment_of` did not make has no place for the hash and is returned unchanged.
     """
     before, place, after = comment.rpartition(_BINDING.format(_UNBOUND))
     return before + _BINDING.format(video_sha256) + after if place else comment
@@ -131,7 +131,7 @@ def video_from_comment(comment: str, path: Path, video_sha256: str, *, bytes: in
         bytes, mp4_sha256: of the MP4; the comment cannot know them.
 
     Raises:
-        Foreign: the comment is not a studio's, or speaks of other frames; the sentence names the file.
+        Foreign: the comment is not from a studio, or belongs to other frames; the sentence names the file.
         ReadOnly: written by a newer studio.
     """
     try:
@@ -146,5 +146,5 @@ def video_from_comment(comment: str, path: Path, video_sha256: str, *, bytes: in
         raise Foreign(f"{path.name} does not say which frames its settings belong to: an early version of the "
                       "studio made it.")
     if said != video_sha256:
-        raise Foreign(f"{path.name} was edited: its frames are not those its settings speak of.")
+        raise Foreign(f"{path.name} was edited: its frames do not match its settings.")
     return video

@@ -1,4 +1,4 @@
-"""Tags, as they are kept."""
+"""The form of tags in the library."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ MAX_COUNT = 32
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Tags with white space made single, empty and repeated ones gone, the order as given.
+    """Tags with single spaces, without empty and repeated ones, in the given order.
 
     Raises:
-        BadRequest: a tag is longer than 64 characters or holds what cannot be stored, or there are over 32.
+        BadRequest: a tag is longer than 64 characters or holds a control character, or there are over 32.
     """
     found: dict[str, None] = {}
     for tag in tags:

@@ -1,4 +1,4 @@
-"""Are the files what their sidecars say? Every byte of every MP4 is read."""
+"""Checks the files against their sidecars. It reads every byte of every MP4."""
 
 import time
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from core.library.atomic_files import PART, file_sha256
 from core.library.storage.trash import Trash
 from core.library.storage.video_files import MP4, SIDECAR, Folder, VideoFiles
 
-_SETTLED_S = 60  # a younger file may still be on its way when another process writes the library
+_SETTLED_S = 60  # another process may still be writing a younger file
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing amiss: the video, the file, what is wrong, and what to do. Both texts are sentences."""
+    """One problem: the video, the file, the problem and the solution. Both texts are sentences."""
 
     id: str
     path: Path
@@ -60,14 +60,14 @@ def whole(video_files: VideoFiles, trash: Trash, video_id: str, indexed: bool) -
 
 def examine(video_files: VideoFiles, ids: set[str] | None, still: AbstractContextManager[Any],
             settled: bool) -> Iterator[Finding]:
-    """Everything amiss with these videos (None: all), oldest month first.
+    """All problems of these videos (None: all videos), oldest month first.
 
     Args:
-        still: while it is entered nobody writes; entered once a folder, for a moment.
-        settled: False: another process may be writing; what looks like its work is passed over.
+        still: a lock against writers; entered once for each folder, for a moment.
+        settled: False: another process may be writing; files that look unfinished are skipped.
 
     Raises:
-        NotFound: one of the ids is not a video's.
+        NotFound: one of the ids belongs to no video.
     """
     for video_id in ids or ():
         if not video_files.has(video_id, MP4) and not video_files.has(video_id, SIDECAR):
@@ -86,7 +86,7 @@ def _structure(video_files: VideoFiles, folder: Folder, ids: set[str] | None, se
     for part in folder.parts:
         video_id = part.name.partition(".")[0]
         if (ids is None or video_id in ids) and (settled or _is_old(part)):
-            yield Finding(video_id, part, f"{part.name} is what an interrupted write left ({PART}).",
+            yield Finding(video_id, part, f"{part.name} is a leftover of an interrupted write ({PART}).",
                           "Restart the studio: it removes such files.")
     films, sidecars = folder.having[MP4], folder.having[SIDECAR]
     for video_id in sorted(films ^ sidecars):
@@ -107,7 +107,7 @@ def _content(video_files: VideoFiles, video_id: str) -> Iterator[Finding]:
         video = video_files.read(video_id)
         size, sha256 = mp4.stat().st_size, file_sha256(mp4)
     except (NotFound, FileNotFoundError):
-        return  # deleted meanwhile
+        return  # deleted during the check
     except ReadOnly as error:
         yield Finding(video_id, beside, str(error), "Update the studio.")
     except DamagedVideo as error:
