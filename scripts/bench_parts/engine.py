@@ -15,14 +15,14 @@ from diffusers import TextToVideoSDPipeline
 
 from core.diffusion import noise
 from core.diffusion.engine import Engine
-from core.diffusion.frames import decode
-from core.diffusion.unet3d import loader
-from core.diffusion.unet3d.loader import settle
-from core.diffusion.unet3d.network import lay_out
-from core.domain.modes import MODES
-from core.domain.recipe import resolve
+from core.diffusion.loader import find, settle
+from core.diffusion.model import Model
+from core.diffusion.registry import LOADERS
+from core.domain.modes import EXACT, MODES
+from core.domain.recipe import Recipe, Size, resolve
 from core.domain.request import VideoRequest
 from core.families.catalog import catalog, model_folder
+from core.families.cost import RESIDENT
 from core.families.registry import SCHEDULERS
 from core.library.media import clip
 from core.library.media.encoding import Encoding
@@ -48,12 +48,12 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
     here = [key for key in models if model_folder(settings.models_dir, key)]
     if not here:
         return {"model": ""}
-    request = resolve(VideoRequest(PROMPT, model=here[0], seed=1), models)
+    recipe = resolve(VideoRequest(PROMPT, model=here[0], seed=1), models)
     engine = Engine(settings)
-    engine.load(request.model, lambda _: None)
+    engine.load(recipe.model, lambda _: None)
     device = torch.device(engine.environment().device)
-    calls = {mode: partial(_frames, engine, replace(request, mode=mode)) for mode in MODES}
-    calls["stock"] = _stock(settings, request, device)
+    calls = {mode: partial(_frames, engine, replace(recipe, mode=mode)) for mode in MODES}
+    calls["stock"] = _stock(settings, recipe, device)
     frames = {name: call() for name, call in calls.items()}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for turn in range(repeats):
@@ -62,8 +62,8 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
     clock, processor = ({name: statistics.median(pair[kind] for pair in times[name]) for name in calls}
                         for kind in (0, 1))
     found: dict[str, Any] = {
-        "model": request.model,
-        "clip": f"{request.num_frames}×{request.width}×{request.height}, {request.num_inference_steps} steps",
+        "model": recipe.model,
+        "clip": f"{recipe.num_frames}×{recipe.width}×{recipe.height}, {recipe.num_inference_steps} steps",
         "the stock pipeline, s": clock["stock"],
     }
     for mode in MODES:
@@ -71,40 +71,39 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
         found[f"{mode}: times faster than the stock pipeline"] = clock["stock"] / clock[mode]
         found[f"{mode}: the same of processor time"] = processor["stock"] / processor[mode]
         found[f"{mode}: frames against the stock pipeline's"] = _apart(frames[mode], frames["stock"])
-    limits = models[request.model].limits
-    most = limits.num_frames.high, limits.height.high, limits.width.high
-    pipeline = loader.load(models[request.model], settings, lambda _: None)
-    lay_out(pipeline.vae, True)
-    for size in ((request.num_frames, request.height, request.width), most):
-        found |= _beside(pipeline, size, request.fps, repeats)
+    spec = models[recipe.model]
+    limits = spec.limits
+    most = Size(int(limits.num_frames.high), int(limits.height.high), int(limits.width.high))
+    model = LOADERS[spec.family](find(spec, settings, lambda _: None))
+    model.arrange(MODES[EXACT], RESIDENT)
+    for size in (recipe.size, most):
+        found |= _beside(model, size, recipe.fps, repeats)
     return found
 
 
-def _beside(pipeline: loader.Pipeline, size: tuple[int, int, int], fps: int, repeats: int) -> dict[str, Any]:
+def _beside(model: Model, size: Size, fps: int, repeats: int) -> dict[str, Any]:
     """Decoding and then encoding, against encoding while the next frames are decoded; by the clock."""
-    frames, height, width = size
-    factor = pipeline.pixels_per_latent
-    latents = noise.draw(1, frames, pipeline.unet.config.in_channels, height // factor, width // factor)
+    mode, latents = MODES[EXACT], noise.draw(1, *model.latents_of(size))
 
     def after() -> bytes:
-        return clip.encode_bytes(decode(pipeline, latents, lambda *_: None), fps, "")[0]
+        return clip.encode_bytes(model.decode(latents, mode, lambda *_: None), fps, "")[0]
 
     def beside() -> bytes:
         with Encoding(fps) as encoding:
-            encoding.add(np.empty((0, height, width, 3), np.uint8))
-            return clip.finished(encoding, decode(pipeline, latents, lambda few, _: encoding.add(few)), fps, "")[0]
+            encoding.add(np.empty((0, size.height, size.width, 3), np.uint8))
+            return clip.finished(encoding, model.decode(latents, mode, lambda few, _: encoding.add(few)), fps, "")[0]
 
     with torch.inference_mode():
         same = after() == beside()
         pairs = [(_seconds(after)[0], _seconds(beside)[0]) for _ in range(repeats)]
     one, other = (statistics.median(pair[kind] for pair in pairs) for kind in (0, 1))
-    title = f"{frames}×{height}×{width}, decoding and encoding"
+    title = f"{size.num_frames}×{size.height}×{size.width}, decoding and encoding"
     return {f"{title} one after the other, s": one, f"{title}, side by side: times faster": one / other,
             f"{title}, side by side: the same file": "yes" if same else "no"}
 
 
-def _frames(engine: Engine, request: VideoRequest) -> np.ndarray:
-    return engine.generate(request, lambda _: None).frames
+def _frames(engine: Engine, recipe: Recipe) -> np.ndarray:
+    return engine.generate(recipe, lambda _: None).frames
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> str:
@@ -116,23 +115,23 @@ def _apart(one: np.ndarray, other: np.ndarray) -> str:
     return f"{(difference > 0).mean():.3%} differ, at most by {difference.max()}; {psnr_db:.1f} dB"
 
 
-def _stock(settings: Settings, request: VideoRequest, device: torch.device) -> Callable[[], np.ndarray]:
+def _stock(settings: Settings, recipe: Recipe, device: torch.device) -> Callable[[], np.ndarray]:
     """A call of the stock pipeline that makes the same frames."""
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     pipe = TextToVideoSDPipeline.from_pretrained(
-        settings.models_dir / request.model, use_safetensors=True, local_files_only=True, dtype=dtype)
+        settings.models_dir / recipe.model, use_safetensors=True, local_files_only=True, dtype=dtype)
     for part in (pipe.text_encoder, pipe.unet, pipe.vae):
         settle(part, device)
     pipe.set_progress_bar_config(disable=True)
-    row = SCHEDULERS[request.scheduler]
+    row = SCHEDULERS[recipe.scheduler]
     pipe.scheduler = getattr(diffusers, row.class_name).from_config(pipe.scheduler.config, **row.options)
 
     def call() -> np.ndarray:
-        latents = noise.draw(request.seed, request.num_frames, pipe.unet.config.in_channels,
-                             request.height // pipe.vae_scale_factor, request.width // pipe.vae_scale_factor)
-        return pipe(request.prompt, negative_prompt=request.negative_prompt, num_frames=request.num_frames,
-                    num_inference_steps=request.num_inference_steps, guidance_scale=request.guidance_scale,
-                    height=request.height, width=request.width, latents=latents.to(device, dtype)).frames[0]
+        latents = noise.draw(recipe.seed, recipe.num_frames, pipe.unet.config.in_channels,
+                             recipe.height // pipe.vae_scale_factor, recipe.width // pipe.vae_scale_factor)
+        return pipe(recipe.prompt, negative_prompt=recipe.negative_prompt, num_frames=recipe.num_frames,
+                    num_inference_steps=recipe.num_inference_steps, guidance_scale=recipe.guidance_scale,
+                    height=recipe.height, width=recipe.width, latents=latents.to(device, dtype)).frames[0]
 
     return lambda: (call() * 255).round().astype("uint8")
 

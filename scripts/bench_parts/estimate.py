@@ -8,10 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from core.domain.recipe import Recipe
 from core.domain.request import VideoRequest
 from core.domain.resources import Resources
-from core.families.unet3d import cost
-from core.families.unet3d.shape import architecture
+from core.families.catalog import catalog
+from core.families.cost import Work
+from core.families.registry import family_of
 from core.planning.estimate import first_guess
 from core.settings import Settings
 from core.studio import Studio, open_studio
@@ -40,6 +42,7 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
                 in enumerate(itertools.product(FRAMES, SIDES, STEPS, GUIDANCE))]
     chosen = random.Random(1).sample(requests, min(len(requests), 12 * repeats))
     own = VideoRequest(PROMPT, seed=1)
+    recipes: list[Recipe] = []
     errors, measured = [], []
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.from_env(data_dir=Path(folder), models_dir=models_dir, model="demo")
@@ -51,13 +54,16 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
             resources = _tried(studio)
             for request in (own, *chosen):
                 foreseen = studio.planner.estimate(request).seconds
-                for job in studio.wait(studio.submit(request).id):
-                    ended = job
-                took = studio.video(ended.id).runtime
+                job = studio.submit(request)
+                for _ in studio.wait(job.id):
+                    pass
+                video = studio.video(job.id)
+                recipes.append(video.known_recipe())
+                took = video.runtime
                 measured.append(took.denoise_s + took.decode_s + took.encode_s)
                 errors.append(foreseen / measured[-1] - 1)
-    guesses = {warm: [first_guess(_work(models_dir, request), resources, "cpu", warm=warm) / took_s - 1
-                      for request, took_s in zip(chosen, measured[1:], strict=True)] for warm in (True, False)}
+    guesses = {warm: [first_guess(_work(models_dir, recipe), resources, "cpu", warm=warm) / took_s - 1
+                      for recipe, took_s in zip(recipes[1:], measured[1:], strict=True)] for warm in (True, False)}
     later = errors[WARM_UP:]
     off = sorted(map(abs, later))
     return {
@@ -85,6 +91,6 @@ def _tried(studio: Studio, patience_s: float = 30.0) -> Resources:
         time.sleep(0.1)
 
 
-def _work(models_dir: Path, request: VideoRequest) -> cost.Work:
-    return cost.work(architecture(models_dir / "demo"), request.num_frames, request.height, request.width,
-                     request.num_inference_steps, request.guidance_scale)
+def _work(models_dir: Path, recipe: Recipe) -> Work:
+    shape = family_of(catalog(models_dir)[recipe.model]).shape(models_dir / recipe.model)
+    return shape.work(recipe.size, recipe.num_inference_steps, recipe.guided)

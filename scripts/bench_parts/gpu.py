@@ -15,16 +15,19 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from core.diffusion import device as devices
 from core.diffusion import noise, placement, sampler
-from core.diffusion.frames import decode
+from core.diffusion.prediction import Prediction
+from core.diffusion.unet3d.decoding import decode
 from core.diffusion.unet3d.graphs import Graphed
 from core.diffusion.unet3d.network import Network, lay_out
-from core.diffusion.unet3d.prediction import Planned, Prediction, Reference
-from core.domain.modes import EXACT, FAST, MODES, plan
+from core.diffusion.unet3d.prediction import Planned, Reference
+from core.domain.modes import EXACT, FAST, MODES, REFERENCE, plan
+from core.domain.recipe import Size
 from core.errors import StudioError
 from core.families.catalog import folder_on_disk
 from core.families.model_folder import weight_variant
-from core.families.registry import MODELS
+from core.families.registry import MODELS, SCHEDULERS
 from core.families.unet3d import cost
+from core.families.unet3d.layout import LAYOUT
 from core.families.unet3d.shape import Architecture, TextShape, UNetShape, VaeShape
 from core.settings import Settings, hub_cache
 from scripts.bench_parts.gpu_figures import EAGER, Figures, compared
@@ -33,8 +36,8 @@ from scripts.bench_parts.gpu_recording import Timed
 STEPS, GUIDANCE, REPEATS = 25, 9.0, 2
 SHARE = 0.15
 """No variant takes more than this part of the whole time: it is stopped at a step."""
-SIZES = ((16, 256, 256), (24, 320, 576))
-"""Frames, height and width: what ModelScope and Zeroscope were trained for."""
+SIZES = (Size(16, 256, 256), Size(24, 320, 576))
+"""What ModelScope and Zeroscope were trained for."""
 TINY = Architecture(
     UNetShape(block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=16, attention_head_dim=4,
               down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
@@ -43,13 +46,13 @@ TINY = Architecture(
     TextShape(vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2, max_position_embeddings=8))
 RECORDED = ("exact", "fast")
 """The variants whose steps are recorded."""
-TINY_SIZES = ((3, 32, 32), (4, 32, 48))
+TINY_SIZES = (Size(3, 32, 32), Size(4, 32, 48))
 _SCHEDULE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
 
 
 @dataclass(frozen=True)
 class Parts:
-    """As much of `core.diffusion.unet3d.loader.Pipeline` as making a video from embeddings needs."""
+    """As much of `core.diffusion.unet3d.model.UNet3DModel` as making a video from embeddings needs."""
 
     text_encoder: CLIPTextModel
     unet: UNet3DConditionModel
@@ -117,7 +120,7 @@ def measure(minutes: float = 8.0, *, tiny: bool = False,
     done: list[Figures] = []
     with torch.inference_mode():
         for size in sizes:
-            floor_s = cost.work(shape, *size, steps, GUIDANCE).total / flops
+            floor_s = cost.work(shape, size, steps, GUIDANCE > 1).total / flops
             measured: list[tuple[Figures, np.ndarray | None]] = []
             for row in _variants(parts, size, steps, clock):
                 measured.append(row)
@@ -131,7 +134,7 @@ def build(shape: Architecture, device: torch.device, dtype: torch.dtype, folder:
     """The model of that shape, with the weights of `folder` or random ones."""
     if folder is not None:
         text, unet, vae = (
-            kind.from_pretrained(folder / part, variant=weight_variant(folder, part, "fp16"), dtype=dtype,
+            kind.from_pretrained(folder / part, variant=weight_variant(folder, part, LAYOUT, "fp16"), dtype=dtype,
                                  use_safetensors=True, local_files_only=True).to(device)
             for part, kind in (("text_encoder", CLIPTextModel), ("unet", UNet3DConditionModel),
                                ("vae", AutoencoderKL)))
@@ -157,28 +160,26 @@ def build(shape: Architecture, device: torch.device, dtype: torch.dtype, folder:
                  device, dtype)
 
 
-def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Clock
-              ) -> Iterator[tuple[Figures, np.ndarray | None]]:
+def _variants(parts: Parts, size: Size, steps: int, clock: _Clock) -> Iterator[tuple[Figures, np.ndarray | None]]:
     """Each variant's figures with its frames."""
-    frames, height, width = size
     factor = parts.pixels_per_latent
-    drawn = noise.draw(1, frames, parts.shape.unet.in_channels, height // factor, width // factor)
+    drawn = noise.draw(1, size.num_frames, parts.shape.unet.in_channels, size.height // factor, size.width // factor)
     embeds = torch.randn(2, parts.shape.text.max_position_embeddings, parts.shape.unet.cross_attention_dim,
                          generator=torch.Generator().manual_seed(2)).to(parts.device, parts.dtype)
     latents = drawn.to(parts.device, parts.dtype)
     visiting = placement.visiting(parts.device)
     network = Network(parts.unet)
 
-    def predict(mode: str, called: Network | Graphed) -> Prediction:
+    def made(mode: str, called: Network | Graphed, unet: placement.Around, vae: placement.Around) -> np.ndarray:
         row = MODES[mode]
-        return Planned(called, embeds, GUIDANCE, plan(row, steps, GUIDANCE), min(row.depth, called.depth))
-
-    def made(prediction: Callable[[], Prediction], unet: placement.Around, vae: placement.Around) -> np.ndarray:
         with unet(parts.unet):
-            scheduler = sampler.scheduler("dpmsolver++", _SCHEDULE)
-            done = sampler.denoise(prediction(), scheduler, latents, steps, clock.on_step)
+            predict: Prediction = Planned(
+                called, embeds, GUIDANCE, plan(row, steps, GUIDANCE), min(row.depth, called.depth)
+            ) if row.network else Reference(parts.unet, embeds, GUIDANCE)
+            scheduler = sampler.scheduler(SCHEDULERS["dpmsolver++"], _SCHEDULE)
+            done = sampler.denoise(predict, scheduler, latents, steps, clock.on_step)
         with vae(parts.vae):
-            return decode(parts, done, lambda *_: None)
+            return decode(parts.vae, done, row, lambda *_: None)
 
     def held() -> int:
         return graphed.nbytes if graphed is not None else 0
@@ -188,17 +189,16 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Cloc
     layer_by_layer = Network(parts.unet, visiting)
     variants: dict[str, tuple[bool, bool, Callable[[], np.ndarray]]] = {  # channels last, weights stay, the call
         "stock pipeline": (False, True, partial(_stock, parts, embeds, latents, size, steps, clock)),
-        "reference": (False, True, partial(made, lambda: Reference(parts.unet, embeds, GUIDANCE), here, here)),
-        EAGER: (True, True, partial(made, lambda: predict(EXACT, network), here, here)),
-        "exact": (True, True, partial(made, lambda: predict(EXACT, graphed), here, here)),
-        "fast": (True, True, partial(made, lambda: predict(FAST, graphed), here, here)),
-        "fast, no graph": (True, True, partial(made, lambda: predict(FAST, network), here, here)),
-        "exact, model offload": (True, False, partial(made, lambda: predict(EXACT, network), visiting, visiting)),
-        "exact, sequential offload": (True, False, partial(made, lambda: predict(EXACT, layer_by_layer), here,
-                                                           visiting)),
+        "reference": (False, True, lambda: made(REFERENCE, network, here, here)),
+        EAGER: (True, True, lambda: made(EXACT, network, here, here)),
+        "exact": (True, True, lambda: made(EXACT, graphed, here, here)),
+        "fast": (True, True, lambda: made(FAST, graphed, here, here)),
+        "fast, no graph": (True, True, lambda: made(FAST, network, here, here)),
+        "exact, model offload": (True, False, lambda: made(EXACT, network, visiting, visiting)),
+        "exact, sequential offload": (True, False, lambda: made(EXACT, layer_by_layer, here, visiting)),
     }
     for name, (last, resident, call) in variants.items():
-        row = Figures(name, *size)
+        row = Figures(name, size.num_frames, size.height, size.width)
         if not clock.begin():
             yield replace(row, remark="not measured: the time was over"), None
             continue
@@ -225,15 +225,14 @@ def _variants(parts: Parts, size: tuple[int, int, int], steps: int, clock: _Cloc
         yield found
 
 
-def _stock(parts: Parts, embeds: torch.Tensor, latents: torch.Tensor, size: tuple[int, int, int],
-           steps: int, clock: _Clock) -> np.ndarray:
+def _stock(parts: Parts, embeds: torch.Tensor, latents: torch.Tensor, size: Size, steps: int,
+           clock: _Clock) -> np.ndarray:
     pipe = TextToVideoSDPipeline(parts.vae, parts.text_encoder, None, parts.unet,
                                  DPMSolverMultistepScheduler(**_SCHEDULE))
     pipe.set_progress_bar_config(disable=True)
-    frames, height, width = size
-    made = pipe(prompt_embeds=embeds[1:], negative_prompt_embeds=embeds[:1], num_frames=frames, height=height,
-                width=width, num_inference_steps=steps, guidance_scale=GUIDANCE, latents=latents.clone(),
-                callback=clock.on_step).frames[0]
+    made = pipe(prompt_embeds=embeds[1:], negative_prompt_embeds=embeds[:1], num_frames=size.num_frames,
+                height=size.height, width=size.width, num_inference_steps=steps, guidance_scale=GUIDANCE,
+                latents=latents.clone(), callback=clock.on_step).frames[0]
     return (made * 255).round().astype("uint8")
 
 

@@ -43,11 +43,11 @@ def compared(measured: list[tuple[Figures, np.ndarray | None]], floor_s: float) 
     rows = []
     for row, frames in measured:
         if row.video_s is not None:
-            row = replace(row, times_floor=row.video_s / floor_s,  # noqa: PLW2901
+            row = replace(row, times_floor=row.video_s / floor_s,
                           times_stock=stock_s / row.video_s if stock_s else None)
             if frames is not None and exact is not None:
                 error = float(np.mean((frames.astype(float) - exact) ** 2))
-                row = replace(row, **({"psnr_db": float(10 * np.log10(255**2 / error))} if error else  # noqa: PLW2901
+                row = replace(row, **({"psnr_db": float(10 * np.log10(255**2 / error))} if error else
                                       {"remark": row.remark or "equal"}))
         rows.append(row)
     return rows

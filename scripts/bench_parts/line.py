@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from core.domain.request import VideoRequest
-from core.library.library import Query
+from core.library.search.query import Query
 from core.settings import Settings
 from core.studio import Studio, open_studio
 

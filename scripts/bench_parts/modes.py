@@ -12,15 +12,16 @@ import numpy as np
 import torch
 
 from core.diffusion import noise, sampler
-from core.diffusion.frames import decode
-from core.diffusion.unet3d import loader
-from core.diffusion.unet3d.embedding import embed
-from core.diffusion.unet3d.network import Network, lay_out
+from core.diffusion.loader import find
+from core.diffusion.unet3d.model import UNet3DModel, load
+from core.diffusion.unet3d.network import Network
 from core.diffusion.unet3d.prediction import Planned
 from core.domain.modes import EXACT, FAST, MODES, ModeSpec, plan
 from core.domain.recipe import resolve
 from core.domain.request import VideoRequest
 from core.families.catalog import catalog
+from core.families.cost import RESIDENT
+from core.families.registry import SCHEDULERS
 from core.settings import Settings
 from scripts.demo_model.measure import measure as seen_in
 from scripts.demo_model.prompts import single_prompts
@@ -38,9 +39,8 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
         the least, and how often colour and background are those asked for.
     """
     settings = Settings.from_env(models_dir=models_dir)
-    pipeline = loader.load(catalog(settings.models_dir)["demo"], settings, lambda _: None)
-    lay_out(pipeline.unet, True)
-    lay_out(pipeline.vae, True)
+    model = load(find(catalog(settings.models_dir)["demo"], settings, lambda _: None))
+    model.arrange(MODES[EXACT], RESIDENT)
     chosen = MODES[FAST]
     rows = {"exact": MODES[EXACT], "fast, as it is offered": chosen}
     rows |= {f"interval {interval}, depth {depth}, guided to {until:.0%}": ModeSpec(
@@ -51,7 +51,7 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
     found: dict[str, Any] = {}
     exact_s = 0.0
     for title, mode in rows.items():
-        videos, seconds = zip(*(_made(pipeline, settings, mode, one.prompt, one.seed)
+        videos, seconds = zip(*(_made(model, settings, mode, one.prompt, one.seed)
                                 for one in asked), strict=True)
         spent = statistics.median(seconds)
         if title == "exact":
@@ -65,21 +65,19 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
     return found
 
 
-def _made(pipeline: loader.Pipeline, settings: Settings, mode: ModeSpec, prompt: str,
+def _made(model: UNet3DModel, settings: Settings, mode: ModeSpec, prompt: str,
           seed: int) -> tuple[np.ndarray, float]:
-    request = resolve(VideoRequest(prompt, model="demo", seed=seed), catalog(settings.models_dir))
+    recipe = resolve(VideoRequest(prompt, model="demo", seed=seed), catalog(settings.models_dir))
     with torch.inference_mode():
-        embeds, _ = embed(pipeline, request)
-        factor = pipeline.pixels_per_latent
-        drawn = noise.draw(seed, request.num_frames, pipeline.unet.config.in_channels, request.height // factor,
-                           request.width // factor)
+        embeds, _ = model.embed(recipe)
+        drawn = noise.draw(seed, *model.latents_of(recipe.size))
         started = time.process_time()
-        predict = Planned(Network(pipeline.unet), embeds, request.guidance_scale,
-                          plan(mode, request.num_inference_steps, request.guidance_scale), mode.depth)
-        latents = sampler.denoise(predict, sampler.scheduler(request.scheduler, pipeline.scheduler_config), drawn,
-                                  request.num_inference_steps, lambda *_: None)
+        predict = Planned(Network(model.unet), embeds, recipe.guidance_scale,
+                          plan(mode, recipe.num_inference_steps, recipe.guidance_scale), mode.depth)
+        scheduler = sampler.scheduler(SCHEDULERS[recipe.scheduler], model.scheduler_config)
+        latents = sampler.denoise(predict, scheduler, drawn, recipe.num_inference_steps, lambda *_: None)
         spent = time.process_time() - started
-        return decode(pipeline, latents, lambda *_: None), spent
+        return model.decode(latents, mode, lambda *_: None), spent
 
 
 def _psnr(one: np.ndarray, other: np.ndarray) -> float:

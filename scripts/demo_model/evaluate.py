@@ -189,10 +189,10 @@ class Evaluation:
         """One clip through the studio's engine, in float32: timed, made twice, and with another seed."""
         engine = Engine(Settings.from_env({}, models_dir=models, device="cpu"))
         asked = VideoRequest("a red ball bouncing on a white background", seed=1, num_inference_steps=20)
-        request = resolve(asked, catalog(models))
-        first = engine.generate(request, lambda _: None)
+        recipe = resolve(asked, catalog(models))
+        first = engine.generate(recipe, lambda _: None)
         begun = time.monotonic()
-        second = engine.generate(request, lambda _: None)
+        second = engine.generate(recipe, lambda _: None)
         seconds = time.monotonic() - begun
         other = engine.generate(
             resolve(VideoRequest(asked.prompt, seed=2, num_inference_steps=20), catalog(models)),
