@@ -7,7 +7,7 @@ moment when nobody leads. A bulk action takes longer than a moment: a thread of 
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from core.errors import NewerLibrary, ReadOnly, StudioError
 from core.jobs.dispatch.bulk_runner import BulkRunner
 from core.jobs.dispatch.dispatcher import Dispatcher
+from core.jobs.executors.executor import Executor
 from core.jobs.executors.process import ProcessExecutor
 from core.jobs.protocol import WorkerStatus
 from core.jobs.queue.ledger import Ledger
@@ -37,18 +38,22 @@ class Leadership:
         problem: why taking over, or a bulk action, failed, as a sentence, or "". It is tried again.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, role: str) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, role: str,
+                 executor: Callable[[Settings], Executor] = ProcessExecutor) -> None:
         """Open the library, leading if possible when `role` is "run"; "visit" never keeps the lead.
 
         A library that a newer studio wrote is only visited.
         In the role "run" a process that could not lead stands by, and takes over when the leader ends.
+
+        Args:
+            executor: starts the workers, when this process leads.
 
         Raises:
             StudioError, OSError: the library or the worker could not be opened; nothing is left locked.
         """
         self._settings = settings
         self._ledger = ledger
-        self._role = role
+        self._make_executor = executor
         self._closing = threading.Event()
         self._changing = threading.RLock()
         self._lock = FileLock(settings.data_dir / "studio.lock", thread_local=False)
@@ -107,7 +112,7 @@ class Leadership:
             undo.callback(self._lock.release)
             library = Library(self._settings.data_dir, True, self._settings.trash_days)
             undo.callback(library.close)
-            executor = ProcessExecutor(self._settings)
+            executor = self._make_executor(self._settings)
             undo.callback(executor.close)
             dispatcher = Dispatcher(self._ledger, library, executor, self._settings)
             dispatcher.start()
