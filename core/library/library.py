@@ -137,7 +137,7 @@ class Library:
         return whole(self._video_files, self.trash, video_id, self._index.get(video_id) is not None)
 
     def glimpse(self, video_id: str) -> Video | None:
-        """The readable part of a video that a newer studio wrote; None if its MP4 is unreadable."""
+        """The readable part of a video that a newer studio wrote; None if its MP4 or sidecar is unreadable."""
         return glimpse(self._video_files, video_id)
 
     def mp4_path(self, video_id: str) -> Path:

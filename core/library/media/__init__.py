@@ -1,1 +1,1 @@
-"""Frames and files: how one becomes the other."""
+"""Turns frames into files, and files into frames."""

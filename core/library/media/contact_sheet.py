@@ -12,12 +12,12 @@ _EMPTY = (127, 127, 127, 48)
 
 
 def columns(count: int) -> int:
-    """How many tiles stand in a row: 2 of 4, 3 of 6 or 9."""
+    """The number of tiles in a row: 2 for 4 tiles, 3 for 6 or 9."""
     return math.ceil(math.sqrt(count))
 
 
 def tile(frames: np.ndarray) -> np.ndarray:
-    """A clip as it is shown in a sheet: uint8 (F, h, w, 3), its longer side `TILE` pixels."""
+    """A clip in its size for a sheet: uint8 (F, h, w, 3), the longer side has `TILE` pixels."""
     height, width = frames.shape[1:3]
     size = (max(1, TILE * width // max(width, height)), max(1, TILE * height // max(width, height)))
     how = Image.Resampling.BOX if max(width, height) > 2 * TILE else Image.Resampling.BICUBIC
@@ -28,7 +28,7 @@ def contact_sheet(tiles: Sequence[np.ndarray | None], fps: int, method: int = 2)
     """An animated WebP of all tiles, looping at the speed of the videos.
 
     Args:
-        tiles: of `tile`, all of one shape, at least one; None: an empty place.
+        tiles: results of `tile`, all of one shape, at least one; None: an empty place.
         method: effort of the encoder, 0 (fast) to 6.
     """
     count, height, width = next(clip for clip in tiles if clip is not None).shape[:3]

@@ -1,4 +1,4 @@
-"""The FFmpeg process that makes MP4 and WebM, through MoviePy's writer. Nothing else here imports moviepy."""
+"""The FFmpeg process that makes MP4 and WebM, through MoviePy's writer. No other module imports moviepy."""
 
 import contextlib
 import signal
@@ -10,8 +10,8 @@ import numpy as np
 
 from core.errors import ClipError, DiskFull
 
-# Tagged BT.709 all through, so that every player shows the colours that went in. One fixed thread count and no
-# encoder stamp: the same frames give the same bytes on one machine.
+# All tags name BT.709, so that every player shows the original colours. The thread count is fixed, and there is no
+# encoder stamp, so the same frames give the same bytes on one machine.
 _COLOURS = (
     "-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p,"
            "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709",
@@ -21,7 +21,7 @@ _COLOURS = (
 
 @dataclass(frozen=True)
 class Codec:
-    """How FFmpeg is to encode: the name of its encoder, and its arguments."""
+    """The name of FFmpeg's encoder, and its arguments."""
 
     name: str
     arguments: tuple[str, ...]
@@ -38,11 +38,11 @@ _FULL = ("No space left", "File too large", "Disk quota")
 
 def encode(frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, path: Path, comment: str,
            codec: Codec = H264) -> None:
-    """Run FFmpeg. The comment is the one text of a person in its arguments (no shell).
+    """Run FFmpeg without a shell. Its only argument with a person's text is the comment.
 
     Args:
-        frames: each uint8 (H, W, 3) RGB; for H.264 with even sides. What taking the next one raises ends FFmpeg at
-            once and passes on.
+        frames: each uint8 (H, W, 3) RGB; for H.264 with even sides. If the iterator raises, FFmpeg ends at once and
+            the exception is passed on.
         size: width, height.
 
     Raises:
@@ -50,7 +50,7 @@ def encode(frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, path
         DiskFull: no room where `path` is.
     """
     try:
-        # Imported here: it looks for FFmpeg when imported, and only the worker ever needs it.
+        # Imported here, because the import searches for FFmpeg and only the encoding needs it.
         from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
 
         writer = FFMPEG_VideoWriter(
@@ -71,11 +71,11 @@ def encode(frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, path
         finally:
             if not wanted:
                 process.kill()
-                with contextlib.suppress(OSError):  # what it has not read yet cannot be written any more
+                with contextlib.suppress(OSError):  # FFmpeg cannot read the rest of the pipe any more
                     process.stdin.close()
     if process.returncode == 0:
         return
-    too_large = getattr(signal, "SIGXFSZ", None)  # Windows has none
+    too_large = getattr(signal, "SIGXFSZ", None)  # missing on Windows
     if (too_large and process.returncode == -too_large) or any(words in complaint for words in _FULL):
         raise DiskFull(f"There is no room to encode the video in {path.parent}; free some space there.")
     last = complaint.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
@@ -83,10 +83,10 @@ def encode(frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, path
 
 
 def ffmpeg_version() -> str:
-    """The version of the FFmpeg that writes the videos, and where it is.
+    """The version of the FFmpeg that writes the videos, and its path.
 
     Raises:
-        ClipError: there is none; the sentence says how to mend it.
+        ClipError: there is none; the sentence gives the solution.
     """
     import imageio_ffmpeg
 

@@ -1,4 +1,4 @@
-"""A clip that is encoded while its frames are still being made: FFmpeg works beside whoever makes them."""
+"""Encodes a clip while its next frames are being made: FFmpeg runs in parallel to the producer of the frames."""
 
 import queue
 import tempfile
@@ -15,18 +15,18 @@ from core.library.media.encoder import H264, encode
 
 
 class _Abandoned(Exception):
-    """Nobody wants the rest; FFmpeg is ended."""
+    """The rest is not needed any more; this ends FFmpeg."""
 
 
 class Encoding:
-    """One H.264 file in the making, as a context. What is left when it ends is nothing: take the file before.
+    """One H.264 file in progress, as a context. The file is deleted on exit; read it inside the context.
 
-    Frames are not copied: they wait as the views that were given, so they must not change. A side that is odd is
-    padded by its last row or column, as 4:2:0 needs.
+    Frames are not copied: the queue holds the given views, so the caller must not change them. An odd side is padded
+    by its last row or column, because 4:2:0 needs even sides.
     """
 
     def __init__(self, fps: int) -> None:
-        """Starts nothing yet."""
+        """Starts no process yet."""
         self._fps = fps
         self._given: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._ended = self._abandoned = False
@@ -35,21 +35,21 @@ class Encoding:
         self._open = ExitStack()
 
     def __enter__(self) -> "Encoding":
-        """Begin with nothing."""
+        """Open the context; the first `add` starts FFmpeg."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        """End FFmpeg, whatever it does, and remove what it wrote."""
+        """End FFmpeg in any state, and remove its file."""
         self._abandoned = True
         self._end()
         self._open.close()
 
     def add(self, frames: np.ndarray) -> None:
-        """Give it the next frames, uint8 (n, H, W, 3), and do not wait. The first ones, also none, start FFmpeg.
+        """Queue the next frames, uint8 (n, H, W, 3), and return at once. The first call starts FFmpeg, also with n = 0.
 
         Raises:
-            ClipError, DiskFull: the encoder has failed meanwhile.
+            ClipError, DiskFull: the encoder has failed since the last call.
         """
         if self._making is None:
             with disk_errors("the temporary folder"):
@@ -63,7 +63,7 @@ class Encoding:
         self._given.put(frames)
 
     def file(self) -> Path:
-        """The whole file, once FFmpeg has ended; it is gone when the context is left.
+        """The complete file, after FFmpeg has ended. It is deleted when the context ends.
 
         Raises:
             ClipError, DiskFull: there is none.
@@ -90,6 +90,6 @@ class Encoding:
 
 
 def padded(frame: np.ndarray) -> np.ndarray:
-    """A frame (H, W, 3) with even sides: an odd one gets its last row or column once more."""
+    """A frame (H, W, 3) with even sides: an odd side gets its last row or column twice."""
     below, right = (side % 2 for side in frame.shape[:2])
     return np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else frame

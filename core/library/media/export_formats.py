@@ -1,7 +1,7 @@
-"""A video in another form: what can be made from its MP4 for places that want no MP4.
+"""Exports a video in other formats, for places that do not accept MP4.
 
-Each form is a row of `RENDITIONS`. All are made from the decoded frames, one at a time, so that a long video needs
-no more memory than a short one; the settings that are inside the MP4 are inside each of them too.
+Each format is a row of `EXPORT_FORMATS`. All formats are made from the decoded frames, one at a time, so a long
+video needs no more memory than a short one. Each file contains the settings, as the MP4 does.
 """
 
 import io
@@ -24,12 +24,12 @@ PALETTE_SIDE = 160
 _SHORTEST = 2  # hundredths of a second
 
 OnFrame = Callable[[int, int], None]
-"""Called with frames done and in all; what it raises stops the making."""
+"""Called with the finished frames and the total. Its exception stops the export."""
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """One form: its word for people, the end of its file's name, its media type, and what makes it."""
+    """One format: its title, its file suffix, its media type, and its function."""
 
     title: str
     suffix: str
@@ -45,7 +45,7 @@ def _frames(mp4: Path, on_frame: OnFrame) -> Iterator[np.ndarray]:
 
 
 def _gif(video: Video, mp4: Path, out: Path, on_frame: OnFrame) -> None:
-    """One palette for all frames, so that still parts do not flicker; it loops."""
+    """A looping GIF. All frames share one palette, so that still parts do not flicker."""
     about, palette = clip.probe(mp4), _palette(mp4)
     shown = _shown_ms(about.num_frames, about.fps)
     images = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
@@ -56,7 +56,7 @@ def _gif(video: Video, mp4: Path, out: Path, on_frame: OnFrame) -> None:
 
 
 def _palette(mp4: Path) -> Image.Image:
-    """The 256 colours that suit frames from the beginning to the end."""
+    """A palette of 256 colours from frames of all parts of the video."""
     every = max(1, clip.probe(mp4).num_frames // PALETTE_FRAMES)
     small = [_thumbnail(frame) for frame in itertools.islice(clip.stream(mp4), 0, None, every)]
     return Image.fromarray(np.concatenate(small)).quantize(256, method=Image.Quantize.MEDIANCUT)
@@ -64,15 +64,15 @@ def _palette(mp4: Path) -> Image.Image:
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:
     image = Image.fromarray(frame)
-    image.thumbnail((PALETTE_SIDE, PALETTE_SIDE), Image.Resampling.NEAREST)  # a mean would be a colour of its own
+    image.thumbnail((PALETTE_SIDE, PALETTE_SIDE), Image.Resampling.NEAREST)  # a mean would add new colours
     return np.asarray(image)
 
 
 def _shown_ms(count: int, fps: float) -> dict[int, int]:
-    """Which frames a GIF shows, and for how long, so that the whole lasts as long as the video.
+    """The frames of the GIF and their durations in ms. The GIF lasts as long as the video.
 
-    A GIF counts hundredths of a second, and browsers play a frame of less than two as one of ten: above 50 frames
-    per second some are left out.
+    A GIF counts in hundredths of a second. Browsers play a frame of less than 2 hundredths as one of 10. So above
+    50 frames per second some frames are left out.
     """
     starts, last = {0: 0}, 0
     for number in range(1, count):
@@ -89,7 +89,7 @@ def _webm(video: Video, mp4: Path, out: Path, on_frame: OnFrame) -> None:
 
 
 def _png(video: Video, mp4: Path, out: Path, on_frame: OnFrame) -> None:
-    """A ZIP of `frame-0001.png` and on, without loss, and the sidecar beside them."""
+    """A ZIP of lossless frames, `frame-0001.png` and following, and the sidecar."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_member(f"{video.id}.json"), sidecar.dump(video.document()))
         for number, frame in enumerate(_frames(mp4, on_frame), 1):
@@ -99,7 +99,7 @@ def _png(video: Video, mp4: Path, out: Path, on_frame: OnFrame) -> None:
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    return zipfile.ZipInfo(name)  # of 1980, so that the same frames give the same file
+    return zipfile.ZipInfo(name)  # its date is always 1980, so that the same frames give the same file
 
 
 EXPORT_FORMATS: dict[str, ExportFormat] = {

@@ -1,4 +1,4 @@
-"""How alike two pictures are: PSNR, SSIM, and a map of where they differ. NumPy only."""
+"""The likeness of two pictures: PSNR, SSIM, and a map of their differences. NumPy only."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ import numpy as np
 from core.errors import ClipError
 
 SSIM_WINDOW, SSIM_SIGMA, SSIM_K1, SSIM_K2, PEAK = 11, 1.5, 0.01, 0.03, 255.0
-_LUMA = np.array([0.2126, 0.7152, 0.0722])  # BT.709, as the files are tagged
+_LUMA = np.array([0.2126, 0.7152, 0.0722])  # BT.709, like the tags of the files
 _HEAT = np.array([[0, 0, 0], [58, 15, 110], [187, 55, 84], [249, 142, 9], [252, 255, 164]], np.float64)
 
 
@@ -27,7 +27,7 @@ def squared_error(a: np.ndarray, b: np.ndarray) -> int:
 
 
 def psnr_db(errors: Iterable[int], count: int) -> float:
-    """The PSNR that belongs to sums of squared errors over `count` values in all, in dB; inf without error."""
+    """The PSNR of sums of squared errors over `count` values in total, in dB; inf without error."""
     total = sum(errors)
     return float("inf") if total == 0 else 10 * float(np.log10(PEAK**2 * count / total))
 
@@ -39,12 +39,12 @@ def luma(frame: np.ndarray) -> np.ndarray:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Structural similarity of two frames, uint8 (H, W, 3), on luma: 1 when equal; None under 11 pixels a side.
+    """Structural similarity of two frames, uint8 (H, W, 3), on luma: 1 if equal; None under 11 pixels a side.
 
-    Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity, IEEE
-    Transactions on Image Processing 13 (4), 2004, with the constants given there: a Gaussian window of 11×11 with
-    sigma 1.5, K1 0.01, K2 0.03; the mean over all windows that lie wholly in the frame, which is not made smaller
-    first.
+    Source: Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity,
+    IEEE Transactions on Image Processing 13 (4), 2004.
+    Constants as in this paper: a Gaussian window of 11×11 with sigma 1.5; K1 0.01; K2 0.03.
+    The result is the mean over all windows that are completely inside the frame. The frame is not made smaller first.
 
     Raises:
         ClipError: the frames differ in size.
@@ -62,10 +62,10 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def heat_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Where two frames differ, uint8 (H, W, 3): black where they are equal, over violet and orange to pale yellow.
+    """A map of the differences of two frames, uint8 (H, W, 3): black for equal, then violet, orange, pale yellow.
 
-    The colour stands for the largest difference of the three channels, on a square-root scale that is always the
-    same: a difference of 1 of 255 is visible, and two maps can be compared.
+    The colour shows the largest difference of the three channels, on a fixed square-root scale. So a difference of 1
+    of 255 is visible, and two maps can be compared.
     """
     _alike(a, b)
     colours: np.ndarray = _HEAT_OF[np.abs(a.astype(np.int16) - b).max(axis=2)]
@@ -83,7 +83,7 @@ def _size_of(frames: np.ndarray) -> str:
 
 
 def _windowed(values: np.ndarray) -> np.ndarray:
-    """The mean under the Gaussian window at every place where it lies wholly inside: (H - 10, W - 10)."""
+    """The mean under the Gaussian window, for every place completely inside the frame: (H - 10, W - 10)."""
     offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
     weights = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
     weights /= weights.sum()

@@ -1,4 +1,4 @@
-"""How a comparison is laid out: A, B and their difference beside one another, each labelled, nothing scaled."""
+"""The layout of a comparison: A, B and their difference side by side, each with a label, without scaling."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from core.domain.video import Video
 
 A, B, DIFFERENCE = "a", "b", "difference"
 GAP, LABEL_HEIGHT, LETTERS_PX = 8, 22, 13
-WIDEST = 4096  # what decoders in browsers take; beyond it the panels stand below one another
+WIDEST = 4096  # the limit of decoders in browsers; a wider comparison puts its panels below each other
 _PAPER, _INK = (20, 26, 29), (222, 230, 234)
 _LABELLED = {"model": "", "num_frames": "frames", "num_inference_steps": "steps", "guidance_scale": "guidance",
-             "fps": "fps", "seed": "seed", "scheduler": ""}  # no text of a person, and what is no picture's size
+             "fps": "fps", "seed": "seed", "scheduler": ""}  # fields without a person's text and without picture sizes
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture inside the clip: its name, its exact place in pixels, and how many frames it has."""
+    """One picture inside the clip: its name, its exact place in pixels, and its number of frames."""
 
     name: str
     x: int
@@ -30,7 +30,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Layout:
-    """The paper with the labels, uint8 (H, W, 3), even sides; and where the pictures go."""
+    """The paper with the labels, uint8 (H, W, 3) with even sides, and the places of the pictures."""
 
     paper: np.ndarray
     panels: tuple[Panel, ...]
@@ -50,7 +50,7 @@ class Layout:
 
 
 def lay_out(a: Video, b: Video, with_difference: bool) -> Layout:
-    """Places for both videos, and for their difference if there is to be one."""
+    """Places for both videos, and for their difference if it is wanted."""
     shared = min(a.result.num_frames, b.result.num_frames)
     wanted = [(A, a.result.width, a.result.height, a.result.num_frames),
               (B, b.result.width, b.result.height, b.result.num_frames)]
@@ -79,7 +79,7 @@ def _paper(size: tuple[int, int], panels: list[Panel], labels: dict[str, tuple[s
 
 
 def _labels(a: Video, b: Video) -> dict[str, tuple[str, str]]:
-    """For each panel a long label and a short one, for where the long one does not fit."""
+    """For each panel a long label, and a short one in case the long one does not fit."""
     differing = [change for change in changes(a.recipe, b.recipe) if change.name in _LABELLED] \
         if a.recipe and b.recipe else []
 

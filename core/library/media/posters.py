@@ -1,4 +1,4 @@
-"""What the gallery shows of a video before it plays: a still and a small moving picture, both WebP."""
+"""The gallery's pictures of a video before it plays: a still and a small moving picture, both WebP."""
 
 import io
 
@@ -9,7 +9,7 @@ ANIMATION_WIDTH, POSTER_WIDTH = 160, 640
 
 
 def poster(frames: np.ndarray) -> bytes:
-    """A WebP of the frame with the most detail: first frames look alike, and flat ones tell nothing."""
+    """A WebP of the frame with the most detail. First frames look similar, and flat frames show too little."""
     luma = frames[..., 1].astype(np.int16)
     detail = np.abs(np.diff(luma, axis=1)).sum((1, 2)) + np.abs(np.diff(luma, axis=2)).sum((1, 2))
     image = _shrunk(frames[int(detail.argmax())], POSTER_WIDTH)
@@ -21,8 +21,8 @@ def poster(frames: np.ndarray) -> bytes:
 def animation(frames: np.ndarray, fps: float) -> bytes:
     """A small animated WebP of all frames, at most 160 pixels wide, looping at the speed of the video.
 
-    Only its first frame is a key frame: it is played from the beginning, and where another may follow, frames are
-    encoded twice to choose.
+    Only its first frame is a key frame, because it is played from the beginning. If the encoder may choose more key
+    frames, it encodes frames twice to compare.
     """
     images = [_shrunk(frame, ANIMATION_WIDTH) for frame in frames]
     out = io.BytesIO()

@@ -1,1 +1,1 @@
-"""The half of the library that may be thrown away: the index, and what is found in it."""
+"""The part of the library that can be rebuilt at any time: the index and the search in it."""

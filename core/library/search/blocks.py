@@ -1,9 +1,9 @@
 """All rows of the index, in order, at one moment.
 
-They lie in blocks. A change renews one block, and whoever is reading keeps what they have. A block knows which
-rows have which word, so that a search looks through its different words, a tenth of its text. A block that has
-just changed is looked through as text until it has been asked a few times: that takes less than knowing its words.
-And a block remembers its last answers, so that the same question after a change is asked of one block alone.
+The rows are in immutable blocks. A change replaces one block, so a reader's rows never change. Each block stores
+which rows have which word. A search then reads only the different words, a tenth of the text. The first searches of
+a changed block read its text instead, because they take less time than the table of its words. Each block also
+stores its last answers. So after a change the same search reads only the one new block.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,15 +14,15 @@ from operator import add, attrgetter
 
 from core.library.search.entry import BETWEEN, Entry
 
-BLOCK = 512  # rows a block is made with; one that has grown to twice as many is halved
-_REMEMBERED = 4  # answers a block keeps
-_READ_AS_TEXT = 3  # so many questions a changed block answers before its words are known
-_FEW = 8  # so many rows are looked at rather than narrowed down further
-_END = "\n"  # stands in no folded text, so that nothing is found across two rows
+BLOCK = 512  # rows of a new block; a block with twice as many is split
+_REMEMBERED = 4  # stored answers of a block
+_READ_AS_TEXT = 3  # a changed block answers this many searches before it makes the table of its words
+_FEW = 8  # with so few rows left, the search reads the rows themselves
+_END = "\n"  # is in no folded text, so that no match spans two rows
 
 
 class _Block:
-    """Some rows that follow each other, oldest first; never changed."""
+    """Some consecutive rows, oldest first; immutable."""
 
     def __init__(self, entries: tuple[Entry, ...]) -> None:
         self.entries = entries
@@ -39,7 +39,7 @@ class _Block:
 
     @cached_property
     def _begins(self) -> list[int]:
-        """Where in `shown` each row begins, and where another one would."""
+        """The position in `shown` where each row begins, and the position after the last row."""
         return [0, *map(add, accumulate(map(len, map(attrgetter("shown"), self.entries))), count(1))]
 
     @cached_property
@@ -48,7 +48,7 @@ class _Block:
 
     @cached_property
     def words(self) -> tuple[str, dict[str, int]]:
-        """All words that are shown, joined, and for each of them a bit for each row that has it."""
+        """All words of `shown`, joined; and for each word a bit set of the rows that have it."""
         having: dict[str, int] = {}
         bit = 1
         for entry in self.entries:
@@ -58,9 +58,9 @@ class _Block:
         return _END.join(("", *having, "")), having
 
     def saying(self, texts: tuple[str, ...], parts: list[str]) -> list[Entry]:
-        """Those with each of the texts, oldest first; the list is shared, and not to be changed.
+        """The rows with each of the texts, oldest first. The list is shared; treat it as read-only.
 
-        `parts` are those of the words that such rows have, see `_parts`.
+        `parts`: parts of words that such rows must have, see `_parts`.
         """
         known = self._answers.get(texts)
         if known is None:
@@ -90,7 +90,7 @@ class _Block:
             lowest = bits & -bits
             entry = self.entries[lowest.bit_length() - 1]
             for text in texts:
-                if text not in entry.shown:  # its words are there, elsewhere or in another order
+                if text not in entry.shown:  # the words are there, but in another place or order
                     break
             else:
                 found.append(entry)
@@ -98,7 +98,7 @@ class _Block:
         return found
 
     def _with_part(self, part: str) -> int:
-        """A bit for each row that has a word with this part."""
+        """A bit set of the rows that have a word with this part."""
         words, having = self.words
         bits, here = 0, words.find(part)
         while here >= 0:
@@ -122,22 +122,22 @@ class _Block:
 
 
 class Blocks:
-    """All entries at one moment; never changed. Safe in threads."""
+    """All entries at one moment; immutable. Safe in threads."""
 
     def __init__(self, blocks: tuple[_Block, ...] = ()) -> None:
-        self._blocks = blocks  # none of them empty, oldest first
+        self._blocks = blocks  # not one is empty; oldest first
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Blocks":
-        """These entries, in whatever order they come."""
+        """These entries, given in any order."""
         oldest = tuple(sorted(entries, key=_order))
         blocks = tuple(_Block(oldest[at:at + BLOCK]) for at in range(0, len(oldest), BLOCK))
         for block in blocks:
-            block.words  # noqa: B018 (known from here on)
+            block.words  # noqa: B018 (makes the table of words)
         return cls(blocks)
 
     def added(self, entry: Entry) -> "Blocks":
-        """These rows and one more; none of them has its id."""
+        """These rows and one more with a new id."""
         number = max(0, bisect_right(self._blocks, _order(entry), key=_first) - 1)
         old = self._blocks[number].entries if self._blocks else ()
         at = bisect_left(old, _order(entry), key=_order)
@@ -151,7 +151,7 @@ class Blocks:
         return self._with(number, old[:at] + old[at + 1:])
 
     def _with(self, number: int, entries: tuple[Entry, ...]) -> "Blocks":
-        """These rows, the block of that number made of `entries`."""
+        """These rows, with `entries` as the block of that number."""
         half = len(entries) if len(entries) < 2 * BLOCK else BLOCK
         blocks = tuple(_Block(part) for part in (entries[:half], entries[half:]) if part)
         return Blocks((*self._blocks[:number], *blocks, *self._blocks[number + 1:]))
@@ -161,30 +161,30 @@ class Blocks:
 
     @cached_property
     def newest(self) -> list[Entry]:
-        """All of them, newest first. The list is shared: it is never changed, and not to be."""
+        """All entries, newest first. The list is shared; treat it as read-only."""
         return self.oldest[::-1]
 
     @property
     def oldest(self) -> list[Entry]:
-        """All of them, oldest first."""
+        """All entries, oldest first."""
         return list(chain.from_iterable(block.entries for block in self._blocks))
 
     @cached_property
     def bytes(self) -> int:
-        """How much disk the MP4s of all of them take."""
+        """The bytes of all their MP4s together."""
         return sum(block.bytes for block in self._blocks)
 
     def saying(self, texts: Sequence[str]) -> list[Entry]:
-        """Those with each of these folded texts in the prompt, the negative prompt or a tag, newest first."""
+        """The entries with each of these folded texts in prompt, negative prompt or a tag, newest first."""
         if not self._blocks:
             return []
-        rarest_first = tuple(sorted(texts, key=self._blocks[0].shown.count))  # leaves the fewest to look at
+        rarest_first = tuple(sorted(texts, key=self._blocks[0].shown.count))  # leaves the fewest rows
         parts = sorted(chain.from_iterable(map(_parts, texts)), key=len, reverse=True)
         return list(chain.from_iterable(block.saying(rarest_first, parts) for block in self._blocks))[::-1]
 
 
 def _parts(text: str) -> list[str]:
-    """What the words of a row that says `text` have, with the ends of words that must be there."""
+    """The parts of words that a row with `text` must have, with the necessary ends of words."""
     words = text.split(" ")
     if len(words) == 1:
         return words

@@ -1,7 +1,7 @@
-"""Answers the gallery's questions from the index.
+"""Answers the gallery's searches from the index.
 
-Rows choose, order and are shown. A sidecar is read for a page only when another hand has written it since its row
-was made. Lists are never copied for a page, and an answer is remembered until the index changes.
+The index rows are enough to filter, sort and show videos. A page reads a sidecar only if another program has
+changed it since its row was made. A page never copies the lists, and an answer is stored until the index changes.
 """
 
 import threading
@@ -18,11 +18,11 @@ from core.library.search.query import Page, Place, Query, matching
 from core.library.storage.video_files import VideoFiles
 
 _CACHED_ANSWERS = 32
-_REMEMBERED = 2048  # rows of sidecars that another hand has written
+_REMEMBERED = 2048  # rows of sidecars that another program has changed
 
 
 class Catalogue:
-    """The videos of `video_files` as `index` knows them. Safe in threads."""
+    """The videos of `video_files`, by their rows in `index`. Safe in threads."""
 
     def __init__(self, index: Index, video_files: VideoFiles) -> None:
         self._index = index
@@ -31,13 +31,13 @@ class Catalogue:
         self._read: dict[str, Entry] = {}
         self._children: tuple[int, dict[str, list[str]]] = -1, {}
         self._answers: dict[Query, tuple[int, Sequence[Entry], int]] = {}
-        self._counting = threading.Lock()  # over the three below, and while an entry changes
+        self._counting = threading.Lock()  # protects the next three fields, also during the change of an entry
         self._tally: FacetCount | None = None
         self._tallied = -1  # the generation of the index that the tally counts
         self._facets: Facets | None = None
 
     def search(self, query: Query) -> Page:
-        """One page of the videos that match; a page beyond the last one is the last one.
+        """One page of the videos that match. A number beyond the last page gives the last page.
 
         Raises:
             BadRequest: an unknown order or a page size below 1.
@@ -56,11 +56,11 @@ class Catalogue:
                     place=_place(entries, query.around) if query.around else None)
 
     def found(self, query: Query) -> dict[str, int]:
-        """The ids of all videos that match, in order, each with the bytes of its MP4. Raises as `search`."""
+        """The ids of all videos that match, in order, each with the size of its MP4 in bytes. Raises like `search`."""
         return {entry.id: entry.bytes for entry in self._answer(replace(query, page=1, page_size=1, around=""))[0]}
 
     def facets(self) -> Facets:
-        """The values that occur, for the filters to offer."""
+        """The values that occur, for the filters."""
         with self._counting:
             generation = self._index.generation
             if self._tally is None or self._tallied != generation:
@@ -81,7 +81,7 @@ class Catalogue:
         return tuple(children.get(video_id, ()))
 
     def put(self, video: Video) -> None:
-        """Take in a video whose sidecar has just been written."""
+        """Add a video whose sidecar has just been written."""
         entry = Entry.of(video, self._video_files.stamp(video.id))
         with self._counting:
             old, known = self._index.get(video.id), self._index.generation
@@ -89,21 +89,21 @@ class Catalogue:
             self._count(known, old, entry)
 
     def remove(self, video_id: str) -> None:
-        """Forget a video."""
+        """Remove a video from the index."""
         with self._counting:
             old, known = self._index.get(video_id), self._index.generation
             self._index.remove(video_id)
             self._count(known, old, None)
 
     def _count(self, known: int, old: Entry | None, new: Entry | None) -> None:
-        """Bring the tally up to date, if it counted what was `known` before this change."""
+        """Update the tally, if it counted the generation `known` before this change."""
         if self._tally is not None and self._tallied == known:
             self._tally.exchange(old, new)
             self._tallied, self._facets = self._index.generation, None
 
     def _answer(self, query: Query) -> tuple[Sequence[Entry], int]:
-        """All entries that match and the bytes of their MP4s."""
-        if query.damaged:  # not remembered here: files come and go without the index
+        """All entries that match, and the bytes of their MP4s together."""
+        if query.damaged:  # not stored here: files can change without the index
             generation, all_of_them = self._index.generation, self._index.all()
             damaged = self._damage.among(all_of_them, generation)
             chosen = [entry for entry in self._answer(replace(query, damaged=False))[0] if entry.id in damaged]
@@ -121,9 +121,9 @@ class Catalogue:
         return entries, size
 
     def _now(self, entry: Entry) -> tuple[Entry, bool]:
-        """What a row shows now, and whether its files are there.
+        """The current row of a video, and whether its files are there.
 
-        Without a sidecar that can be read here, it is what the row knows.
+        If its sidecar is missing or damaged, the row of the index is returned.
         """
         try:
             stamp, size = self._video_files.stamp_and_size(entry.id)
@@ -134,7 +134,7 @@ class Catalogue:
         return entry, size == entry.bytes
 
     def _written_since(self, entry: Entry, stamp: int) -> Entry:
-        """The row of a sidecar that another hand has written; it is remembered until that is written again."""
+        """The row of a sidecar that another program has changed. It is stored until the next change."""
         known = self._read.get(entry.id)
         if known is not None and abs(known.sidecar_ns) == stamp:
             return known

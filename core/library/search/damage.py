@@ -1,7 +1,7 @@
-"""Which videos of the library are damaged now. Asking every file takes long; a look through the answer asks once.
+"""Finds the damaged videos of the library. A check of every file takes long, so the answer is stored for a while.
 
-An answer is remembered while the index and the folders are what they were: a file that comes, goes or is replaced
-changes its folder. What is overwritten in its place does not, so that no answer is older than `REMEMBERED_S`.
+An answer is valid while the index and the folders do not change: a new, removed or replaced file changes its
+folder. A file that is overwritten in place does not. So an answer is used for at most `REMEMBERED_S` seconds.
 """
 
 import time
@@ -12,7 +12,7 @@ from core.library.search.entry import Entry
 from core.library.storage.video_files import VideoFiles
 
 REMEMBERED_S = 30.0
-SETTLED_S = 1.0  # a folder that changed this little ago may change again under the same time
+SETTLED_S = 1.0  # a folder that changed less than this ago may change again with the same time stamp
 
 
 class Damage:
@@ -24,7 +24,7 @@ class Damage:
         self._known: tuple[object, float, frozenset[str]] | None = None
 
     def among(self, entries: Iterable[Entry], generation: int) -> frozenset[str]:
-        """The ids of those whose sidecar or MP4 is missing or unreadable.
+        """The ids of the entries whose sidecar or MP4 is missing or unreadable.
 
         Args:
             entries: every entry of the index. generation: grows with each change of them.
@@ -39,17 +39,17 @@ class Damage:
         return found
 
     def _stamps(self) -> tuple[tuple[str, int], ...]:
-        """Every month, and when a name in it changed last."""
+        """Every month folder, and the time of the last change of a name in it."""
         stamps = []
         for path in self._video_files.folders():
             try:
                 stamps.append((path.name, path.stat().st_mtime_ns))
             except FileNotFoundError:
-                continue  # removed meanwhile
+                continue  # removed during the check
         return tuple(stamps)
 
     def _damaged(self, entries: Iterable[Entry]) -> Iterable[Entry]:
-        """A sidecar as old as its row is not read."""
+        """A sidecar is read only if it changed since its row was made."""
         whole: dict[str, int] = {}
         for path in self._video_files.folders():
             folder = self._video_files.folder(path)
@@ -62,7 +62,7 @@ class Damage:
         try:
             self._video_files.read(video_id)
         except ReadOnly:
-            return True  # a newer studio does
+            return True  # a newer studio can read it
         except (NotFound, DamagedVideo):
             return False
         return True

@@ -1,5 +1,6 @@
-"""A video as the index knows it: what can be searched, filtered and sorted by, and no more, so that a hundred
-thousand of them fit in memory and are read in a second or two. Everything else is in the sidecar.
+"""The index row of a video. It holds only the values for search, filters and sorting.
+
+So a hundred thousand rows fit in memory and are read in a second or two. Everything else is in the sidecar.
 """
 
 import itertools
@@ -16,27 +17,27 @@ from core.domain.recipe import Recipe
 from core.domain.video import ID, Video
 
 _UNKNOWN = Recipe("", "", "", 0, 0, 0.0, 0, 0, 0, 0, "", "")  # of a video from outside
-BETWEEN = "\0"  # stands in no prompt and no tag, so that nothing is found across two of them
+BETWEEN = "\0"  # is in no prompt and no tag, so that no match spans two of them
 
 
 def fold(text: str) -> str:
-    """Text as it is compared: compatibility forms unified, case gone, white space made single."""
-    if text.isascii():  # most is, and this is ten times as fast
+    """Text in its form for comparison: NFKC compatibility forms, no case, single spaces."""
+    if text.isascii():  # the usual case, and ten times as fast
         return " ".join(text.lower().split())
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-_fold_repeated = lru_cache(4096)(fold)  # of texts that many videos share, such as the usual negative prompt
+_fold_repeated = lru_cache(4096)(fold)  # for texts that many videos share, for example the usual negative prompt
 
 
 class Entry(NamedTuple):
-    """One row of the index. A named tuple, not a dataclass: a hundred thousand are made in a quarter of the time.
+    """One row of the index. A named tuple needs a quarter of the time of a dataclass for a hundred thousand rows.
 
     Attributes:
-        loras: the names of the LoRAs that were applied.
+        loras: the names of the applied LoRAs.
         recipe: False for a video from outside.
-        sidecar_ns: when the sidecar was last written (nanoseconds, as the file system says); negative when a
-            newer studio wrote it and the row is what could be seen of it.
+        sidecar_ns: time of the last write of the sidecar (nanoseconds, from the file system). Negative if a newer
+            studio wrote it; the row then holds only the readable part.
         shown, avoided: prompt and tags, and the negative prompt, folded. Derived; not in the file.
     """
 
@@ -86,15 +87,15 @@ class Entry(NamedTuple):
         )
 
     def document(self) -> dict[str, Any]:
-        """The row as it stands in the file."""
+        """The row as an object of the index file."""
         return dict(zip(_NAMES, self, strict=False))
 
     @classmethod
     def from_documents(cls, documents: Iterable[dict[str, Any]]) -> list["Entry"]:
-        """Read rows of the index file, a thousand at a time and each kind of value in one go.
+        """Read rows of the index file, a thousand at a time, column by column.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError: one of them is no such row.
+            ValueError, TypeError, KeyError, AttributeError: one of them is not a valid row.
         """
         rows, entries = iter(documents), list["Entry"]()
         while some := list(itertools.islice(rows, _AT_ONCE)):
@@ -131,6 +132,6 @@ _NAMES = Entry._fields[:-2]
 _values = itemgetter(*_NAMES)
 _ALLOWED: dict[Any, set[type]] = {str: {str}, bool: {bool}, int: {int}, float: {int, float}, tuple[str, ...]: {list},
                                   str | None: {str, NoneType}}
-_TYPES = {name: _ALLOWED[Entry.__annotations__[name]] for name in _NAMES}  # those that a value of the file may have
+_TYPES = {name: _ALLOWED[Entry.__annotations__[name]] for name in _NAMES}  # the types that a value of the file may have
 _IDS = re.compile(rf"(?:{ID.pattern}\n)*")
 _AT_ONCE = 1000

@@ -1,4 +1,4 @@
-"""The values that occur in a library, for the filters to offer; kept up to date, not counted again."""
+"""The values that occur in a library, for the filters. Each change updates the counts; there is no new count."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from core.library.search.entry import Entry
 
 @dataclass(frozen=True)
 class Facets:
-    """The values that occur, each in order; empty ones are left out."""
+    """The values that occur, each list sorted; empty values are left out."""
 
     models: tuple[str, ...]
     tags: tuple[str, ...]
@@ -34,7 +34,7 @@ _LISTS = ("tags", "loras")  # an entry has any number of these
 
 
 class FacetCount:
-    """How often each value occurs among `entries`, and then among those that come and go."""
+    """Counts how often each value occurs in `entries`, and follows the later changes of entries."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         entries = list(entries)
@@ -44,7 +44,7 @@ class FacetCount:
             self._counts[name] = Counter(chain.from_iterable(values) if name in _LISTS else values)
 
     def exchange(self, old: Entry | None, new: Entry | None) -> None:
-        """One entry instead of another; None: there was none, or is none any more."""
+        """Replace the old entry by the new one. None as old: an added entry; None as new: a removed one."""
         for entry, change in ((old, -1), (new, 1)):
             if entry is not None:
                 for name, counter in self._counts.items():

@@ -1,4 +1,4 @@
-"""Garbage collection, put off while very many rows are made: it would look through all of them again and again."""
+"""Pauses the garbage collection while very many rows are made. Otherwise it would scan all of them many times."""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage is collected meanwhile, in the whole process. For a second or two, not for longer."""
+    """A context without garbage collection in the entire process. Use it for at most a second or two."""
     running = gc.isenabled()
     gc.disable()
     try:

@@ -1,11 +1,11 @@
-"""The index: a TinyDB file that may be thrown away, held in memory.
+"""The index: a TinyDB file, held in memory. It can be rebuilt at any time.
 
-TinyDB rewrites its whole file at each change, is not safe in threads, and its own storage writes in place, so
-that a crash leaves half a file. Here one instance sits behind locks, all reading is done in memory, and a
-change is written by one whole-file rename: at once while that is cheap, else a moment later in the background.
-A crash in between loses rows of the index only; opening the library restores them from the sidecars.
+TinyDB rewrites its complete file at each change and is not safe in threads. Its own storage writes in place, so a
+crash leaves half a file. Here locks protect one instance, and all reading happens in memory. A change writes a new
+file and renames it: at once if that is quick, otherwise a moment later in the background. A crash in between loses
+only rows of the index; the next opening of the library restores them from the sidecars.
 
-The file stays an ordinary TinyDB file: `TinyDB("index.json").search(where("seed") == 7)` works on it.
+The file is an ordinary TinyDB file: `TinyDB("index.json").search(where("seed") == 7)` works on it.
 """
 
 import threading
@@ -27,23 +27,23 @@ from core.library.search.entry import Entry
 from core.library.search.gc_pause import uncollected
 
 FORMAT = 4
-INLINE_ROWS = 1000  # with more rows than this, writing the file is put off
+INLINE_ROWS = 1000  # an index with more rows is written in the background
 PIECE_ROWS = 250  # a millisecond of work
 DELAY_S = 1.0
 RETRY_S = 30.0
 
 
 class AtomicStorage(Storage):
-    """A TinyDB storage whose file is always the old one or the new one.
+    """A TinyDB storage. Its file is always the old one or the new one, never half of one.
 
-    It is not forced to the disk (no fsync): after a power cut the file may be old or damaged, and is rebuilt.
+    It is not forced to the disk (no fsync). After a power cut the file may be old or damaged; it is then rebuilt.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = Path(path)
 
     def read(self) -> dict[str, dict[str, Any]] | None:
-        """All tables, or None when there is no file. Raises ValueError when it is not a JSON object."""
+        """All tables, or None if there is no file. Raises ValueError if it is not a JSON object."""
         try:
             tables = orjson.loads(self._path.read_bytes())
         except FileNotFoundError:
@@ -57,7 +57,7 @@ class AtomicStorage(Storage):
         self.write_pieces([orjson.dumps(data)])
 
     def write_pieces(self, pieces: Iterable[bytes]) -> None:
-        """Replace the file by one that is made piece by piece; raises like `write`."""
+        """Replace the file by these pieces, one at a time; raises like `write`."""
         write_file(self._path, pieces, durable=False)
 
 
@@ -66,13 +66,13 @@ class Index:
 
     Args:
         path: of the file; its folder exists.
-        writable: False: never writes, and reads the file again when it has changed (`refresh`).
+        writable: False: never writes, and reads a changed file again (`refresh`).
 
     Attributes:
-        problem: why the file could not be used when it was last read: "", "missing", "outdated" (an earlier
-            studio wrote it), "newer" (a newer studio did: it stays untouched) or "damaged".
-        format: of the file that was last read; `FORMAT` without one.
-        quarantine: where a damaged file was put aside.
+        problem: the reason why the last read file is not usable: ""; "missing"; "outdated" (an earlier studio
+            wrote it); "newer" (a newer studio wrote it; the file is never changed); "damaged".
+        format: of the last read file; `FORMAT` without one.
+        quarantine: the new path of a damaged file.
         generation: grows with each change.
     """
 
@@ -84,8 +84,8 @@ class Index:
         self._path = path
         self._writable = writable
         self._db = TinyDB(path, storage=AtomicStorage)
-        self._lock = threading.Lock()  # over the entries; held for moments
-        self._flushing = threading.Lock()  # over the file; taken before _lock, never after
+        self._lock = threading.Lock()  # protects the entries; held for moments
+        self._flushing = threading.Lock()  # protects the file; taken before _lock, never after
         self._timer: threading.Timer | None = None
         self._closed = False
         self._together = 0
@@ -98,9 +98,9 @@ class Index:
 
     @property
     def newer(self) -> str:
-        """What to say and do when a newer studio wrote the file, as a sentence; else empty."""
+        """The explanation and the solution, as sentences, if a newer studio wrote the file; else empty."""
         return "" if self.problem != "newer" else (
-            "A newer studio wrote this library. You can look at it; nothing can be made, changed or deleted here. "
+            "A newer studio wrote this library. You can look at it, but not make, change or delete anything here. "
             "Update the studio, or choose another folder with T2V_DATA_DIR.")
 
     def get(self, video_id: str) -> Entry | None:
@@ -108,11 +108,11 @@ class Index:
         return self._by_id.get(video_id)
 
     def rows(self) -> Blocks:
-        """Every entry, as it is now."""
+        """All entries at this moment."""
         return self._rows
 
     def all(self) -> Sequence[Entry]:
-        """Every entry, newest first. The list is shared: it is never changed, and not to be."""
+        """All entries, newest first. The list is shared; treat it as read-only."""
         return self._rows.newest
 
     def put(self, entry: Entry) -> None:
@@ -134,7 +134,7 @@ class Index:
         self._flush_soon()
 
     def replace_all(self, entries: Iterable[Entry]) -> None:
-        """Hold exactly these entries; a reader may do this too, in memory."""
+        """Replace all entries by these. A reader may do this too, in memory."""
         with self._lock:
             self._hold(entries)
         if self._writable:
@@ -142,7 +142,7 @@ class Index:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Changes made inside are written in the background, also while the file is small."""
+        """A context for many changes: they are written in the background, also if the file is small."""
         with self._lock:
             self._together += 1
         try:
@@ -152,17 +152,17 @@ class Index:
                 self._together -= 1
 
     def refresh(self) -> bool:
-        """In a reader: read the file again when it has changed. Returns whether it was read."""
+        """In a reader: read the file again if it has changed. Returns whether it was read."""
         if self._writable or self._signature() == self._seen:
             return False
         self._read()
         return True
 
     def flush(self) -> None:
-        """Write the file now, if anything has changed since it was written.
+        """Write the file now, if the entries have changed since the last write.
 
         Raises:
-            DiskFull, ReadOnly, StudioError: it could not be written; everything is still in memory.
+            DiskFull, ReadOnly, StudioError: it could not be written; all entries remain in memory.
         """
         with self._flushing:
             with self._lock:
@@ -174,7 +174,7 @@ class Index:
             self._flush_s, self._flushed = time.monotonic() - began, generation
 
     def close(self) -> None:
-        """Write what is not yet written. A full disk does not matter here: the sidecars hold everything."""
+        """Write the remaining changes. A full disk does no harm here: the sidecars hold everything."""
         with self._lock:
             timer, self._timer, self._closed = self._timer, None, True
         if timer is not None:
@@ -188,7 +188,7 @@ class Index:
 
     @uncollected()
     def _read(self) -> None:
-        """Take the entries from the file; a file that cannot be used leaves none and says why."""
+        """Read the entries from the file. An unusable file sets `problem` and gives no entries."""
         self._seen = self._signature()
         try:
             tables = self._db.storage.read()
@@ -237,7 +237,7 @@ class Index:
             raise ReadOnly("Another studio owns this library; only it may change the index.")
 
     def _flush_soon(self) -> None:
-        """Write now while that takes no time, else in the background, at most a twentieth of the time."""
+        """Write a small file now, a large one in the background. Writing takes at most 1/20 of the time."""
         if self._together or len(self._rows) > INLINE_ROWS:
             self._start_timer(max(DELAY_S, 20 * self._flush_s))
         elif not self._flush_calmly():
@@ -253,13 +253,13 @@ class Index:
     def _flush_late(self) -> None:
         with self._lock:
             if self._timer is None:
-                return  # closed meanwhile; close() writes
+                return  # close() was called and writes the file
             self._timer = None
         if not self._flush_calmly():
             self._start_timer(RETRY_S)
 
     def _flush_calmly(self) -> bool:
-        """Flush; a disk that refuses costs nothing but time at the next start."""
+        """Flush; returns whether it worked. A failure only makes the next start slower."""
         try:
             self.flush()
         except StudioError:
@@ -268,7 +268,7 @@ class Index:
 
 
 def _pieces(entries: Sequence[Entry]) -> Iterator[bytes]:
-    """The file, a few rows at a time; between them whoever waits for the interpreter gets it."""
+    """The file, a few rows at a time. Between the pieces other threads can run."""
     yield b'{"_default":{'
     for first in range(0, len(entries), PIECE_ROWS):
         piece = enumerate(entries[first:first + PIECE_ROWS], first + 1)
@@ -279,7 +279,7 @@ def _pieces(entries: Sequence[Entry]) -> Iterator[bytes]:
 
 
 def _format(tables: Any) -> int:
-    """The format of an index file; what is not one raises."""
+    """The format of an index file. Raises TypeError or KeyError: it is not an index."""
     written = tables["about"]["1"]["format"]
     if not isinstance(written, int) or isinstance(written, bool) or not isinstance(tables["_default"], dict):
         raise TypeError("this is not an index")
@@ -287,5 +287,5 @@ def _format(tables: Any) -> int:
 
 
 def _problem(written: int) -> str:
-    """Rows of an earlier studio lack what is asked for now; those of a newer one are not understood."""
+    """The problem of this format. An older format lacks values; a newer one is unknown here."""
     return "outdated" if written < FORMAT else "newer" if written > FORMAT else ""

@@ -1,4 +1,4 @@
-"""What the gallery may ask, and the answer: queries, pages, orders."""
+"""The searches of the gallery and their answers: queries, pages, orders."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,21 +16,21 @@ _TERM = re.compile(r'(-?)(?:(prompt|negative|tag):)?(?:"([^"]*)"?|(\S+))', re.IG
 
 @dataclass(frozen=True)
 class Query:
-    """What to show. None and empty mean: any.
+    """The videos to show. None and empty mean: any.
 
     Attributes:
-        text: words that must all occur in the prompt, the negative prompt or the tags, "quoted phrases",
-            -excluded words. `prompt:`, `negative:` and `tag:` before a word look there alone. An excluded word
-            may stand in the negative prompt: that is where it is avoided.
-        negative_prompt: words, phrases and exclusions like `text`, in the negative prompt alone.
-        tags: tags the video must all have.
-        lora: the name of a LoRA that was applied.
-        recipe: False: only videos from outside, of which it is not known how they were made.
-        damaged: only videos whose sidecar or MP4 is missing or unreadable, as the disk says (library/damage.py).
+        text: words, "quoted phrases" and -excluded words. All words must occur in the prompt, the negative prompt or
+            the tags. `prompt:`, `negative:` and `tag:` before a word search only there. An excluded word may occur
+            in the negative prompt, because the video avoids it there.
+        negative_prompt: words, phrases and exclusions like `text`, only in the negative prompt.
+        tags: tags that the video must have, all of them.
+        lora: the name of an applied LoRA.
+        recipe: False: only videos from outside, which have no recipe.
+        damaged: only videos whose sidecar or MP4 is missing or unreadable now (core/library/search/damage.py).
         date_from, date_to: days in UTC, both included: a date, or text that starts with YYYY-MM-DD.
         sort: a key of `SORTS`.
-        page: from 1; beyond the last one the last is given.
-        around: id of a video; where it stands among the results is said, too.
+        page: from 1; a number beyond the last page gives the last page.
+        around: id of a video; the answer then also gives its place among the results.
     """
 
     text: str = ""
@@ -61,7 +61,7 @@ class Query:
     around: str = ""
 
     def document(self) -> dict[str, Any]:
-        """What is searched for, as a JSON object: fields at rest are left out, page and place as well."""
+        """The search as a JSON object, without fields at their default, page and place."""
         document = {}
         for f in fields(self):
             value = getattr(self, f.name)
@@ -71,7 +71,7 @@ class Query:
         return document
 
 
-_KINDS: dict[str, tuple[type, ...]] = {  # what each field is in a document
+_KINDS: dict[str, tuple[type, ...]] = {  # the type of each field in a document
     f.name: {str: (str,), int | None: (int,), float | None: (int, float), bool | None: (bool,), bool: (bool,),
              tuple[str, ...]: (list,), str | None: (str,), date | str | None: (str,)}[f.type]
     for f in fields(Query) if f.name not in ("page", "page_size", "around")}
@@ -81,7 +81,7 @@ def query_from(document: Any) -> Query:
     """The query that `Query.document` wrote.
 
     Raises:
-        BadRequest: not such an object; the sentence names the value.
+        BadRequest: another object, or a wrong value; the sentence names it.
     """
     if not isinstance(document, dict):
         raise BadRequest("search", f"{document!r:.40} is not an object.")
@@ -94,7 +94,7 @@ def query_from(document: Any) -> Query:
     for name in ("date_from", "date_to"):
         try:
             day = values.get(name, "2026-01-01")
-            if date.fromisoformat(day).isoformat() != day:  # days are compared as they are written
+            if date.fromisoformat(day).isoformat() != day:  # days are compared as text
                 raise ValueError
         except ValueError as error:
             raise BadRequest("search", f"{values[name]!r:.40} is not a day, as 2026-11-29 is.") from error
@@ -105,9 +105,9 @@ def query_from(document: Any) -> Query:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a video stands in an answer: `number` of `total`, from 1, and the ids before and after it.
+    """The place of a video in an answer: `number` of `total`, from 1, and the ids before and after it.
 
-    0 and None when the query does not find it.
+    `number` is 0 and the ids are None if the query does not find the video.
     """
 
     number: int
@@ -121,12 +121,12 @@ class Page:
     """One page of an answer.
 
     Attributes:
-        entries: the videos as the index knows them; all about one of them is what `Library.get` reads.
-        total, bytes: how many videos match on all pages, and how much disk their MP4s take.
-        page, pages: this page and the last one, from 1 (1 of 1 when nothing matches).
+        entries: the index rows of the videos; `Library.get` reads everything of one video.
+        total, bytes: the number of matching videos on all pages, and the bytes of all their MP4s.
+        page, pages: this page and the last one, from 1 (1 of 1 if no video matches).
         damaged: ids among `entries` whose sidecar or MP4 is missing or unreadable.
-        newer: ids among `entries` whose sidecar a newer studio wrote: they can be shown, and not be changed.
-        place: where the video of `Query.around` stands.
+        newer: ids among `entries` whose sidecar a newer studio wrote. They can be shown, but not changed.
+        place: the place of the video of `Query.around`.
     """
 
     entries: tuple[Entry, ...]
@@ -141,10 +141,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Order:
-    """One order of the results: how it is named to a person, and what decides. Equals stay newest first.
+    """One order of the results: its title and its sort key. Equal entries remain newest first.
 
     Attributes:
-        key: of an entry; None keeps the order of creation. descending: the largest first.
+        key: the sort key of an entry; None sorts by time of creation. descending: the largest first.
     """
 
     title: str
@@ -153,7 +153,7 @@ class Order:
 
 
 def _there(value: Any) -> tuple[bool, Any]:
-    """A key that puts what is empty behind everything else."""
+    """A sort key that puts empty values last."""
     return not value, value
 
 
@@ -185,13 +185,13 @@ SORTS: dict[str, Order] = {
     "shortest render": Order("Shortest render", lambda entry: entry.total_s),
     "most disk": Order("Largest file", lambda entry: entry.bytes, True),
 }
-_EXACT = {name: Entry._fields.index(name) for name in (  # what is asked for by its value, and its place in a row
+_EXACT = {name: Entry._fields.index(name) for name in (  # fields that are compared by value, and their places in a row
     "model", "seed", "num_frames", "num_inference_steps", "guidance_scale", "fps", "width", "height", "scheduler",
     "mode", "owner", "parent", "verdict", "favorite", "recipe")}
 
 
 def matching(rows: Blocks, query: Query) -> Sequence[Entry]:
-    """The entries that match, in the order asked for. `damaged` is not looked at.
+    """The entries that match, in the requested order. It ignores `damaged`.
 
     Raises:
         BadRequest: an unknown order.
@@ -201,7 +201,7 @@ def matching(rows: Blocks, query: Query) -> Sequence[Entry]:
     asked = terms(query.text) + [replace(term, place="negative") for term in terms(query.negative_prompt)]
     anywhere = [term.text for term in asked if term == Term(term.text)]
     entries: Sequence[Entry] = rows.saying(anywhere) if anywhere else rows.newest
-    for term in sorted(asked, key=lambda term: (term.excluded, -len(term.text))):  # what leaves the fewest first
+    for term in sorted(asked, key=lambda term: (term.excluded, -len(term.text))):  # fewest rows first
         if term != Term(term.text):
             entries = _saying(entries, term)
     for name, at in _EXACT.items():
@@ -234,7 +234,7 @@ class Term:
 
 
 def terms(text: str) -> list[Term]:
-    """A search text in its terms: `red "big ball" -dog tag:sea`. A lone minus is nothing."""
+    """The terms of a search text, for example `red "big ball" -dog tag:sea`. A single minus is ignored."""
     found = []
     for minus, place, phrase, word in _TERM.findall(text):
         folded = fold(phrase or word)
@@ -244,7 +244,7 @@ def terms(text: str) -> list[Term]:
 
 
 def _saying(entries: Sequence[Entry], term: Term) -> Sequence[Entry]:
-    """Those that say the term in its place, or do not say it when it is excluded."""
+    """The entries that have the term in its place; for an excluded term, the entries without it."""
     text = term.text
     if term.place == "":
         return [entry for entry in entries if text not in entry.shown]
@@ -254,6 +254,6 @@ def _saying(entries: Sequence[Entry], term: Term) -> Sequence[Entry]:
 
 
 def _says(entry: Entry, term: Term) -> bool:
-    """Whether the prompt, or a tag, says it: looked up exactly only where either does."""
+    """Whether the prompt or a tag has the term. The exact check runs only if the joined text contains it."""
     texts = entry.tags if term.place == "tag" else (entry.prompt,)
     return term.text in entry.shown and any(term.text in fold(text) for text in texts)

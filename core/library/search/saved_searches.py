@@ -1,8 +1,8 @@
-"""The searches a person gave a name to, in `searches.json` of the data directory.
+"""The searches that people saved under a name, in `searches.json` of the data directory.
 
     {"schema": 1, "searches": [{"name": "Night, unfinished", "query": {"text": "night", "tags": ["to redo"]}}]}
 
-Any process may change them: each change is made under a lock, written beside and renamed. They are no part of the
+Any process may change them: each change takes a lock, writes a new file and renames it. They are no part of the
 library, and the index can be rebuilt without them.
 """
 
@@ -30,7 +30,7 @@ _PATIENCE_S = 10
 
 @dataclass(frozen=True)
 class SavedSearch:
-    """A name, and the search it stands for. Page and place of the query are not kept."""
+    """A name and its search. Page and place of the query are not stored."""
 
     name: str
     query: Query
@@ -44,10 +44,10 @@ class SavedSearches:
         self._writing = threading.Lock()
 
     def all(self) -> tuple[SavedSearch, ...]:
-        """Every saved search, by name. A search in it that cannot be understood is passed over.
+        """Every saved search, sorted by name. An invalid search in the file is skipped.
 
         Raises:
-            DamagedVideo: the file cannot be read. The next `save` puts it aside and begins a new one.
+            DamagedVideo: the file cannot be read. The next `save` renames it and begins a new one.
             ReadOnly: a newer studio wrote it.
         """
         found = []
@@ -59,10 +59,10 @@ class SavedSearches:
         return tuple(sorted(found, key=lambda saved: (saved.name.casefold(), saved.name)))
 
     def save(self, name: str, query: Query) -> SavedSearch:
-        """Keep a search under a name; one that had this name is replaced.
+        """Store a search under a name; it replaces a search of the same name.
 
         Raises:
-            BadRequest: the name is empty, too long or unprintable, nothing is searched for, or there are too many.
+            BadRequest: the name is empty, too long or unprintable, the search is empty, or there are too many.
             DiskFull, ReadOnly: it could not be written.
         """
         name, document = _named(name), query.document()
@@ -76,7 +76,7 @@ class SavedSearches:
         return SavedSearch(name, query_from(document))
 
     def rename(self, name: str, new: str) -> None:
-        """Give a saved search another name. Raises NotFound; BadRequest when another one has it."""
+        """Give a saved search another name. Raises NotFound; BadRequest: another search has that name."""
         new = _named(new)
         with self._changing() as rows:
             row = _find(rows, name)
@@ -85,12 +85,12 @@ class SavedSearches:
             row["name"] = new
 
     def delete(self, name: str) -> None:
-        """Forget a saved search; no video is touched. Raises NotFound."""
+        """Remove a saved search; the videos do not change. Raises NotFound."""
         with self._changing() as rows:
             rows.remove(_find(rows, name))
 
     def _rows(self) -> list[dict[str, Any]]:
-        """The searches as they stand in the file."""
+        """The searches of the file, unchecked."""
         rows: list[dict[str, Any]]
         try:
             document = orjson.loads(self._path.read_bytes())
@@ -108,7 +108,7 @@ class SavedSearches:
 
     @contextmanager
     def _changing(self) -> Iterator[list[dict[str, Any]]]:
-        """The rows, to be changed in place; written when the block ends without an error."""
+        """The rows, for a change in place. They are written when the block ends without an error."""
         lock = FileLock(self._path.with_suffix(".lock"), thread_local=False)
         with self._writing, disk_errors(str(self._path.parent)):
             try:

@@ -1,1 +1,1 @@
-"""The half of the library that is the truth: files on the disk."""
+"""The part of the library that holds the truth: the files on the disk."""

@@ -1,7 +1,6 @@
-"""The contact sheets of auditions: derived, few, and gone when newer ones come. Made by the dispatcher alone.
+"""The contact sheets of auditions. Only the newest ones are stored, and only the dispatcher writes them.
 
-A sheet can be made again from the seeds that its job remembers, so it is no video of the library and nobody backs
-it up.
+A sheet can be made again from the seeds in its job. So it is no video of the library and needs no backup.
 """
 
 import logging
@@ -16,22 +15,22 @@ _LOG = logging.getLogger(__name__)
 
 
 class ContactSheets:
-    """One folder of them, `<job>.webp`."""
+    """The folder of the sheets, `<job>.webp`."""
 
     def __init__(self, data_dir: Path, kept: int = KEPT) -> None:
-        """Touches nothing yet.
+        """Creates no folder yet.
 
         Args:
-            kept: how many stay, the newest ones.
+            kept: the number of sheets to store, the newest ones.
         """
         self._folder = data_dir / "auditions"
         self._kept = kept
 
     def keep(self, job_id: str, sheet: bytes) -> None:
-        """Put a sheet under its name, whole or not at all, and remove those that are too old.
+        """Store a sheet under its name, complete or not at all, and remove the oldest ones.
 
         Raises:
-            DiskFull, ReadOnly, StudioError: the disk said no.
+            DiskFull, ReadOnly, StudioError: the disk refused the write.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         write_file(self._path(job_id), sheet)
@@ -45,10 +44,10 @@ class ContactSheets:
         return path
 
     def forget(self, job_id: str) -> None:
-        """Remove the sheet of a job that has ended, if there is one.
+        """Remove the sheet of a job, if there is one.
 
         Raises:
-            ReadOnly, StudioError: the disk said no.
+            ReadOnly, StudioError: the disk refused.
         """
         with disk_errors(str(self._folder)):
             self._path(job_id).unlink(missing_ok=True)
@@ -57,7 +56,7 @@ class ContactSheets:
         return self._folder / f"{job_id}.webp"
 
     def _clear(self) -> None:
-        """Remove all but the newest (an id begins with its time), and what a crash left half-written."""
+        """Remove the oldest sheets (an id begins with its time), and half-written files of a crash."""
         sheets = sorted((path for path in self._folder.iterdir() if path.suffix == ".webp"), reverse=True)
         for path in (*sheets[self._kept:], *self._folder.glob(f"*{PART}")):
             try:

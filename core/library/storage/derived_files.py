@@ -1,7 +1,7 @@
-"""What is made from videos and can be made again: files of other kinds, kept in one bounded folder.
+"""Files made from videos, which can be made again at any time, in one folder with a size limit.
 
-`derived/` may be deleted at any time, also while the studio runs. Any process may fill it. A file appears under
-its name whole or not at all; when the folder has grown too large, what was not used for longest goes.
+`derived/` may be deleted at any time, also while the studio runs. Any process may write into it. A file appears
+under its name only when it is complete. If the folder grows too large, the files with the oldest use are removed.
 """
 
 import os
@@ -18,8 +18,8 @@ from core.domain.video import ID
 from core.library.atomic_files import PART, disk_errors
 
 MAX_BYTES = 2**30
-AT_ONCE = 2  # files made at the same time: each keeps a core busy
-_ABANDONED_S = 3600  # a part this old was left by a process that died
+AT_ONCE = 2  # files made at the same time: each needs one core
+_ABANDONED_S = 3600  # a part older than this belongs to a dead process
 _NAME = re.compile(r"[0-9a-z][0-9a-z._-]{0,120}")
 
 
@@ -27,8 +27,8 @@ class DerivedFiles:
     """The folder of one data directory. Safe in threads and in processes.
 
     Args:
-        root: made when it is needed.
-        max_bytes: what the folder may hold; the newest file stays, however large.
+        root: the folder; created on first use.
+        max_bytes: the size limit of the folder; the newest file always stays, also a larger one.
     """
 
     def __init__(self, root: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -39,19 +39,20 @@ class DerivedFiles:
         self._places = threading.BoundedSemaphore(AT_ONCE)
 
     def find(self, name: str) -> Path | None:
-        """The file of that name, or None while it is not made."""
+        """The file of that name, or None if it does not exist."""
         path = self._path(name)
         return path if path.is_file() else None
 
     def get(self, name: str, make: Callable[[Path], object]) -> Path:
-        """The file of that name. When there is none, `make` writes it to the path it is given.
+        """The file of that name. If there is none, `make` writes it to the path that it receives.
 
         Args:
-            name: lower-case letters, digits, `.`, `_` and `-`; it names everything the content depends on, so the
-                hash of the MP4 too.
+            name: lower-case letters, digits, `.`, `_` and `-`. It contains everything the content depends on, also
+                the hash of the MP4.
 
         Raises:
-            DiskFull, ReadOnly, StudioError: the disk said no. What `make` raises goes through. Nothing is left.
+            DiskFull, ReadOnly, StudioError: the disk refused the write. Exceptions of `make` pass through. After an
+                error no file remains.
         """
         path = self._path(name)
         with self._lock_of(name):
@@ -62,10 +63,10 @@ class DerivedFiles:
         return path
 
     def forget(self, video_ids: Iterable[str]) -> None:
-        """Remove everything that was made from these videos, alone or with others.
+        """Remove all files that were made from these videos, alone or together with others.
 
         Raises:
-            ReadOnly, StudioError: the disk said no.
+            ReadOnly, StudioError: the disk refused.
         """
         gone = frozenset(video_ids)
         if not gone or not self._root.is_dir():
@@ -77,7 +78,7 @@ class DerivedFiles:
 
     @contextmanager
     def passing(self, data: bytes | memoryview) -> Iterator[Path]:
-        """A file that only passes through: gone at the end, and cleared away later when this process dies.
+        """A temporary file with this content. It is removed at the end; if this process dies, a later trim removes it.
 
         Raises:
             DiskFull, ReadOnly, StudioError: it cannot be written.
@@ -101,13 +102,13 @@ class DerivedFiles:
             return self._making.setdefault(name, threading.Lock())
 
     def _used(self, path: Path) -> bool:
-        """Whether the file is there; it is then the last one used. A browser's copy of it stays good."""
+        """Whether the file is there. It sets the time of its last use; a browser's copy stays valid."""
         try:
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
         except FileNotFoundError:
             return False
         except OSError:
-            return path.is_file()  # a folder that is only read: nothing goes from it either
+            return path.is_file()  # a read-only folder: no file is removed from it either
         return True
 
     def _make(self, path: Path, make: Callable[[Path], object]) -> None:
@@ -120,7 +121,7 @@ class DerivedFiles:
             part.unlink(missing_ok=True)
 
     def _trim(self, newest: Path) -> None:
-        """Remove what was not used for longest, until the folder is small enough."""
+        """Remove the files with the oldest use, until the folder is small enough."""
         files = []
         try:
             with os.scandir(self._root) as entries:
@@ -138,4 +139,4 @@ class DerivedFiles:
                     path.unlink(missing_ok=True)
                     total -= size
         except OSError:
-            return  # another process trims, or somebody deletes the folder: the next file tries again
+            return  # another process trims, or a person deletes the folder: the next file tries again

@@ -1,7 +1,7 @@
-"""What can be shown of a video whose sidecar a newer studio wrote, without understanding all of it.
+"""The readable part of a video whose sidecar a newer studio wrote.
 
-The MP4 says what it is. Of the sidecar only such values are taken as mean the same in every schema, and only where
-they have the form they have in ours. How the video was made is not among them: it is never half-known.
+The length, size and speed are those of the MP4. From the sidecar it takes only values with the same meaning in every
+schema, and only if their form is the form of our schema. The recipe is not among them: a partial recipe would be wrong.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ UNTITLED = "A video of a newer studio"
 
 
 def glimpse(video_files: VideoFiles, video_id: str) -> Video | None:
-    """That video, as one without a recipe; None when not even its MP4 can be read."""
+    """That video, without a recipe; None if its MP4 or its sidecar is unreadable."""
     mp4 = video_files.path(video_id, MP4)
     try:
         document = sidecar.load(video_files.path(video_id, SIDECAR).read_bytes())

@@ -1,13 +1,13 @@
-"""The trash: deleted videos, whole, until they are restored or their time is up.
+"""The trash: deleted videos with all their files, until a person restores them or their time is over.
 
-`library/trash/20261124-150301/<id>.mp4 .json .poster.webp .animation.webp`: the folder's name is the moment of the
-deletion (UTC). To delete a video nothing is written, only renamed; what is deleted together lies together.
+`library/trash/20261124-150301/<id>.mp4 .json .poster.webp .animation.webp`: the folder's name is the time of the
+deletion (UTC). A deletion only renames files. Videos that are deleted together are in one folder.
 
     put:     MP4 (from here on it is in the trash) → sidecar → poster, animation
     restore: animation, poster → sidecar → MP4 (from here on it is in the library)
     erase:   MP4 (from here on it is gone) → sidecar, poster, animation
 
-The other files follow the MP4: what a crash leaves on the wrong side, `settle` moves.
+The other files follow the MP4: after a crash `settle` moves the files on the wrong side.
 """
 
 import os
@@ -32,9 +32,9 @@ class Trashed:
     """A video in the trash.
 
     Attributes:
-        deleted: when, UTC, ISO 8601.
-        bytes: of its MP4.
-        video: None when its sidecar cannot be read, or was not asked for.
+        deleted: time of the deletion, UTC, ISO 8601.
+        bytes: size of its MP4.
+        video: None if its sidecar is unreadable or was not requested.
     """
 
     id: str
@@ -45,7 +45,7 @@ class Trashed:
 
 @dataclass(frozen=True)
 class TrashPage:
-    """One page of the trash, what was deleted last first; `total` and `bytes` are those of all pages."""
+    """One page of the trash, the latest deletion first; `total` and `bytes` count all pages."""
 
     videos: tuple[Trashed, ...]
     total: int
@@ -55,14 +55,14 @@ class TrashPage:
 
 
 class Trash:
-    """The trash of `video_files`. It keeps no state; only the process that owns the library changes it."""
+    """The trash of `video_files`. It holds no state; only the process that owns the library changes it."""
 
     def __init__(self, video_files: VideoFiles) -> None:
         self.root = video_files.root / "trash"
         self._video_files = video_files
 
     def content(self) -> list[Trashed]:
-        """Every video in it, what was deleted last first; sidecars are not read."""
+        """Every video in it, the latest deletion first; sidecars are not read."""
         found: dict[str, Trashed] = {}
         for folder in self._folders():
             moment = datetime.strptime(folder.name, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
@@ -74,7 +74,7 @@ class Trash:
         return sorted(found.values(), key=lambda each: (each.deleted, each.id), reverse=True)
 
     def page(self, number: int = 1, page_size: int = 24) -> TrashPage:
-        """One page of it, what was deleted last first; a page beyond the last one is the last one."""
+        """One page of it, the latest deletion first. A number beyond the last page gives the last page."""
         found = self.content()
         pages = max(1, -(-len(found) // page_size))
         number = min(max(1, number), pages)
@@ -83,7 +83,7 @@ class Trash:
                          sum(each.bytes for each in found), number, pages)
 
     def read(self, video_id: str) -> Video | None:
-        """What its sidecar says, or None when that cannot be read."""
+        """The video of its sidecar, or None if that is unreadable."""
         try:
             path = self.path(video_id, SIDECAR)
             return None if path is None else sidecar.video_of(sidecar.load(path.read_bytes()))
@@ -91,20 +91,20 @@ class Trash:
             return None
 
     def path(self, video_id: str, suffix: str) -> Path | None:
-        """Where that file of that video lies in the trash, or None. Raises NotFound: not an id."""
+        """The path of that file in the trash, or None. Raises NotFound: not an id."""
         folder = self._folder_of(video_id)
         path = folder and folder / f"{video_id}{suffix}"
         return path if path and path.is_file() else None
 
     def has(self, video_id: str) -> bool:
-        """Whether that video lies in the trash. Raises NotFound: not an id."""
+        """Whether that video is in the trash. Raises NotFound: not an id."""
         return self._folder_of(video_id) is not None
 
     def put(self, video_id: str, moment: datetime) -> None:
-        """Move a video from the library into the trash, where it replaces an older one of its id.
+        """Move a video from the library into the trash. It replaces an older one with the same id.
 
         Raises:
-            ReadOnly, StudioError: the disk said no.
+            ReadOnly, StudioError: the disk refused.
         """
         folder = self.root / f"{moment.astimezone(UTC):%Y%m%d-%H%M%S}"
         source = self._video_files.path(video_id, MP4)
@@ -129,7 +129,7 @@ class Trash:
 
         Raises:
             NotFound: it is not in the trash.
-            StudioError: a video of that id is in the library; or the disk said no.
+            StudioError: a video of that id is in the library, or the disk refused.
         """
         folder = self._folder_of(video_id)
         if folder is None:
@@ -148,7 +148,7 @@ class Trash:
             self._tidy(folder)
 
     def erase(self, video_id: str) -> None:
-        """Remove a video from the trash, for good. Raises NotFound, StudioError."""
+        """Remove a video from the trash permanently. Raises NotFound, StudioError."""
         folder = self._folder_of(video_id)
         if folder is None:
             raise NotFound(f"There is no video {video_id} in the trash.")
@@ -157,7 +157,7 @@ class Trash:
             self._tidy(folder)
 
     def due(self, days: int, now: datetime, limit: int) -> list[str]:
-        """The ids of what was deleted `days` days ago or earlier, the oldest first, at most `limit`."""
+        """The ids of videos deleted `days` days ago or earlier, the oldest first, at most `limit`."""
         last, found = f"{now.astimezone(UTC) - timedelta(days=days):%Y%m%d-%H%M%S}", list[str]()
         for folder in self._folders()[::-1]:
             if folder.name > last or len(found) >= limit:
@@ -167,7 +167,7 @@ class Trash:
         return found[:limit]
 
     def settle(self) -> int:
-        """Bring files that a crash left on the wrong side to their MP4; how many were moved or removed."""
+        """After a crash, move files to the side of their MP4; returns the number of moved or removed files."""
         settled = 0
         seen: set[str] = set()
         with disk_errors(str(self.root)):
@@ -216,12 +216,12 @@ class Trash:
         sync_folder(folder)
 
     def _tidy(self, folder: Path) -> None:
-        """Remove a folder when nothing is left in it."""
+        """Remove an empty folder."""
         with suppress(OSError):
             folder.rmdir()
 
     def _folder_of(self, video_id: str) -> Path | None:
-        name = self._video_files.path(video_id, MP4).name  # refuses what is not an id
+        name = self._video_files.path(video_id, MP4).name  # raises NotFound for a text that is no id
         return next((folder for folder in self._folders() if (folder / name).is_file()), None)
 
     def _folders(self) -> list[Path]:

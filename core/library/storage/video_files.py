@@ -1,7 +1,7 @@
-"""Where the files of a video lie, and the order in which they come and go.
+"""The paths of a video's files, and the order in which they are written and removed.
 
-`data_dir/library/2026-11/<id>.mp4 .json .poster.webp .animation.webp`. The month is the id's. Only
-`VideoFiles` joins ids to paths, and it refuses what does not have the form of an id.
+`data_dir/library/2026-11/<id>.mp4 .json .poster.webp .animation.webp`. The id contains the month. Only
+`VideoFiles` joins ids to paths, and it refuses a text that does not have the form of an id.
 
     write:   all four as .part → poster, animation → sidecar → MP4 (from here on the video exists)
     remove:  MP4 (from here on the video is gone) → sidecar → poster, animation
@@ -30,11 +30,12 @@ _START, _KIND = itemgetter(slice(_ID_LENGTH)), itemgetter(slice(_ID_LENGTH, None
 
 @dataclass(frozen=True)
 class Folder:
-    """A month: whose files of each kind lie there, when sidecars were written, what interrupted writes left.
+    """The files of one month: ids for each kind of file, time stamps of sidecars, leftovers of interrupted writes.
 
     Attributes:
         having: for each suffix, the ids of the videos that have such a file.
-        stamps: of each sidecar, as `VideoFiles.stamp` says it.
+        stamps: for each id, the `VideoFiles.stamp` of its sidecar.
+        parts: the leftovers.
     """
 
     having: dict[str, set[str]]
@@ -43,25 +44,25 @@ class Folder:
 
     @property
     def whole(self) -> set[str]:
-        """Those of the videos that have both MP4 and sidecar."""
+        """The ids of the videos with both MP4 and sidecar."""
         return self.having[MP4] & self.having[SIDECAR]
 
     @property
     def unfinished(self) -> set[str]:
-        """The names the interrupted writes were for."""
+        """The final names of the interrupted writes."""
         return {part.name.removesuffix(PART) for part in self.parts}
 
 
 @dataclass(frozen=True)
 class VideoState:
-    """What the folder holds of one video, at one moment.
+    """The files of one video at one moment.
 
     Attributes:
-        mp4: where its MP4 lies, None without one; bytes: how many that has, -1 without one.
-        has_sidecar: whether there is one, in whatever state.
-        video: what the sidecar says; None without one, and where it cannot be read here.
-        unreadable: why it cannot: DamagedVideo, or ReadOnly (a newer studio wrote it); else None.
-        lost: what the sidecar said that was kept aside when the MP4 was lost, or None.
+        mp4: path of its MP4, None without one; bytes: size of its MP4, -1 without one.
+        has_sidecar: whether there is a sidecar, also a damaged one.
+        video: the video of the sidecar; None without one, and if it is unreadable here.
+        unreadable: the reason: DamagedVideo, or ReadOnly (a newer studio wrote it); else None.
+        lost: the video of the sidecar that was moved to `lost` when the MP4 disappeared, or None.
     """
 
     mp4: Path | None
@@ -73,14 +74,14 @@ class VideoState:
 
 
 class VideoFiles:
-    """The folder of the videos. All its methods are safe in any process; it keeps no state."""
+    """The folder of the videos. All its methods are safe in any process; it holds no state."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._root = str(root)
 
     def path(self, video_id: str, suffix: str) -> Path:
-        """Where that file of that video lies or would lie.
+        """The path of that file of that video; the file may not exist.
 
         Raises:
             NotFound: `video_id` is not an id.
@@ -88,16 +89,16 @@ class VideoFiles:
         return Path(self._at(video_id, suffix))
 
     def _at(self, video_id: str, suffix: str) -> str:
-        """`path` as text, for what is asked for by the dozen: making a Path takes longer than asking the disk."""
+        """`path` as text, for frequent calls: a new Path takes longer than the disk access."""
         if not isinstance(video_id, str) or not is_id(video_id):
             raise NotFound(f"{str(video_id)[:80]!r} is not the id of a video.")
         return f"{self._root}{os.sep}{_month(video_id)}{os.sep}{video_id}{suffix}"
 
     def folder(self, path: Path) -> "Folder":
-        """What lies in one month's folder. Names the library does not give are passed over.
+        """The content of one month's folder. Names of other programs are skipped.
 
-        A hundred thousand videos are four times as many names, so they are told apart all at once where nothing is
-        missing: then as many names as four kinds for each id leave no other way.
+        A hundred thousand videos have four times as many names, so there is a quick way for a folder without gaps.
+        If there are only the four kinds, and four names for each id, then every id has all four files.
         """
         names = os.listdir(path)  # noqa: PTH208
         known, kinds = set(map(_START, names)), set(map(_KIND, names))
@@ -119,7 +120,7 @@ class VideoFiles:
             try:
                 stamps[video_id] = os.stat(f"{path}{os.sep}{video_id}{SIDECAR}").st_mtime_ns  # noqa: PTH116
             except FileNotFoundError:
-                continue  # deleted meanwhile
+                continue  # deleted during this call
         having[SIDECAR] = having[SIDECAR] & stamps.keys()
         return Folder(having, stamps, tuple(parts))
 
@@ -143,14 +144,14 @@ class VideoFiles:
         return about.st_size if stat.S_ISREG(about.st_mode) else -1
 
     def existing(self, video_id: str, suffix: str) -> Path:
-        """Like `path`; raises NotFound when there is no such file, too."""
+        """Like `path`, but raises NotFound also if there is no such file."""
         path = self.path(video_id, suffix)
         if not path.is_file():
             raise NotFound(f"There is no file {path.name} in the library.")
         return path
 
     def read(self, video_id: str) -> Video:
-        """The video its sidecar describes.
+        """The video that its sidecar describes.
 
         Raises:
             NotFound: there is no sidecar.
@@ -169,7 +170,7 @@ class VideoFiles:
         return video
 
     def state_of(self, video_id: str) -> VideoState:
-        """Everything the folder knows of a video, asked for once. Raises NotFound: not an id."""
+        """Everything that the folder holds of a video, in one value. Raises NotFound: not an id."""
         path, size = self.path(video_id, MP4), self.size(video_id)
         video, unreadable, has_sidecar = None, None, True
         try:
@@ -188,11 +189,11 @@ class VideoFiles:
         return kept if kept.id == video_id else None
 
     def stamp(self, video_id: str) -> int:
-        """When the sidecar was last written, in nanoseconds as the file system says."""
+        """The time of the last write of the sidecar, in nanoseconds, from the file system."""
         return os.stat(self._at(video_id, SIDECAR)).st_mtime_ns  # noqa: PTH116
 
     def stamp_and_size(self, video_id: str) -> tuple[int, int]:
-        """`stamp` and `size` of a video, asked for together; raises OSError without a sidecar."""
+        """`stamp` and `size` of a video together; raises OSError without a sidecar."""
         start = self._at(video_id, "")
         stamp = os.stat(start + SIDECAR).st_mtime_ns  # noqa: PTH116
         try:
@@ -203,11 +204,11 @@ class VideoFiles:
     def write(self, video: Video, mp4: bytes, decoded: clip.Clip) -> None:
         """Write all files of a video, in the order that makes a crash harmless.
 
-        All contents are on the disk before the first has its name; the names are made durable together, with the
-        MP4's. Should a power cut keep the MP4's name alone, opening makes the sidecar again from inside it.
+        All contents are on the disk before the first file gets its name. All names become durable together. If after
+        a power cut only the MP4 has its name, the next opening rebuilds the sidecar from inside the MP4.
 
         Raises:
-            DiskFull, ReadOnly, StudioError: the disk said no. Nothing is left, unless the MP4 was there before.
+            DiskFull, ReadOnly, StudioError: the disk refused. No new file remains, unless the MP4 was there before.
         """
         folder = self.path(video.id, "").parent
         with disk_errors(str(self.root)):
@@ -221,7 +222,7 @@ class VideoFiles:
             write_parts({self.path(video.id, suffix): content for suffix, content in contents.items()})
             reach("publish:parts")
             with disk_errors(str(folder)):
-                for suffix in contents:  # the MP4 last: until then its part says that it is on the way, not lost
+                for suffix in contents:  # the MP4 last: until then its part shows that it is unfinished, not lost
                     path = self.path(video.id, suffix)
                     part_of(path).replace(path)
                     reach(f"publish:{suffix.split('.')[1]}")
@@ -233,14 +234,14 @@ class VideoFiles:
             raise
 
     def write_sidecar(self, video_id: str, data: bytes) -> None:
-        """Write a sidecar anew. Raises DiskFull, ReadOnly, StudioError: it is the old one still."""
+        """Replace a sidecar. Raises DiskFull, ReadOnly, StudioError: the old one remains."""
         write_file(self.path(video_id, SIDECAR), data, lambda: reach("change:sidecar-part"))
         reach("change:sidecar")
 
     def remove(self, video_id: str) -> None:
-        """Remove all files of a video. Raises ReadOnly, StudioError: the disk said no."""
+        """Remove all files of a video. Raises ReadOnly, StudioError: the disk refused."""
         path = self.path(video_id, MP4)
-        gone = part_of(path)  # whatever happens now, the rest is cleared at the next start
+        gone = part_of(path)  # after a crash from here on, the next start removes the other files
         with disk_errors(str(path.parent)):
             if path.is_file():
                 path.replace(gone)
@@ -265,7 +266,7 @@ class VideoFiles:
             self.path(video_id, ANIMATION).unlink(missing_ok=True)
 
     def _discard(self, video_id: str) -> None:
-        """Remove what came of a write that failed; what cannot be removed now, the next start clears away."""
+        """Remove the files of a failed write. The next start removes those that cannot be removed now."""
         kept = self.has(video_id, MP4)
         try:
             for suffix in SUFFIXES:
@@ -277,7 +278,7 @@ class VideoFiles:
 
 
 def named(name: str) -> tuple[str, str]:
-    """The id and the suffix of a file's name; two empty texts when the library gives no such name."""
+    """The id and the suffix of a file's name; two empty texts for a name of another program."""
     video_id, suffix = name[:_ID_LENGTH], name[_ID_LENGTH:]
     return (video_id, suffix) if suffix in SUFFIXES and is_id(video_id) else ("", "")
 
@@ -287,7 +288,7 @@ def _month(video_id: str) -> str:
 
 
 def _strange(names: set[str], month: str) -> set[str]:
-    """Those that are no ids of that month. Nearly always there is none, so all are looked at in one go first."""
+    """The names that are no ids of that month. Usually there are none, so one match checks all names first."""
     ids = rf"(?:{re.escape(month)}[0-9]{{2}}-[0-9]{{6}}-[0-9a-f]{{6}}\n)*"
     if re.fullmatch(ids, "".join(f"{name}\n" for name in names)):
         return set()
