@@ -1,4 +1,4 @@
-"""What the command line prints: the result on stdout, as lines or one JSON document, and messages on stderr."""
+"""The output of the command line: the result on stdout, as lines or one JSON document; messages on stderr."""
 
 import argparse
 import json
@@ -17,16 +17,16 @@ from core.settings import Settings
 from core.studio import Studio
 
 Run = Callable[[Settings, argparse.Namespace], int]
-"""What a command runs: its exit status."""
+"""The function of a command; it returns the exit status."""
 
 
 def say(text: str) -> None:
-    """A message for the person, on stderr."""
+    """Print a message for the person on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def show(document: Any, lines: list[str], as_json: bool) -> None:
-    """The result: one JSON document, or lines to read."""
+    """Print the result: one JSON document, or lines of text."""
     if as_json:
         print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
@@ -34,7 +34,7 @@ def show(document: Any, lines: list[str], as_json: bool) -> None:
 
 
 def follow(studio: Studio, job: Job) -> Job:
-    """Wait for a job, telling how far it is; Ctrl-C cancels it."""
+    """Wait for a job and print its progress; Ctrl-C cancels it."""
     terminal, last = sys.stderr.isatty(), ""
     try:
         for now in studio.wait(job.id):
@@ -58,10 +58,10 @@ def follow(studio: Studio, job: Job) -> Job:
 
 
 def report(steps: Iterable[TransferStep], as_json: bool) -> int:
-    """Follow a transfer of many videos; how many of each outcome, and why some were refused.
+    """Follow a transfer of many videos; print the number of each outcome, and the reasons of refusals.
 
     Returns:
-        The exit status: 1 when any was refused.
+        The exit status: 1 if a video was refused.
     """
     terminal, counts = sys.stderr.isatty(), Counter[str]()
     refused: list[TransferStep] = []
@@ -82,13 +82,13 @@ def report(steps: Iterable[TransferStep], as_json: bool) -> int:
 
 
 def follow_bulk(studio: Studio, bulk: BulkAction, as_json: bool, last: bool = True) -> int:
-    """Follow a bulk action to its end, telling how far it is; Ctrl-C leaves it at what is done.
+    """Follow a bulk action to its end and print its progress. Ctrl-C stops it; the finished part remains.
 
     Args:
-        last: False: another one follows, and its end is what is shown, unless this one was not done to all.
+        last: False: another action follows and prints the result, unless this one did not succeed for all videos.
 
     Returns:
-        The exit status: 1 when a video refused, or it was stopped.
+        The exit status: 1 if a video was refused, or if the action was stopped.
     """
     terminal = sys.stderr.isatty()
     try:
@@ -113,7 +113,7 @@ def follow_bulk(studio: Studio, bulk: BulkAction, as_json: bool, last: bool = Tr
 
 
 def show_trash(page: TrashPage, as_json: bool) -> None:
-    """What is in the trash: a line, or an object, for each video."""
+    """Print the content of the trash: a line, or an object, for each video."""
     rows = [{"id": each.id, "deleted": each.deleted, "bytes": each.bytes,
              "prompt": each.video.title if each.video else None} for each in page.videos]
     lines = [f"{each.id}  deleted {each.deleted[:16].replace('T', ' ')} UTC  "

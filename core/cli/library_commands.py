@@ -1,4 +1,4 @@
-"""The commands about videos that are kept: found, looked at, changed, brought in and out."""
+"""The commands about stored videos: search, show, verify, change, delete, import and export."""
 
 import argparse
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from core.studio import Studio, open_studio
 
 _WORDS = ("negative-prompt", "model", "scheduler", "mode", "lora", "owner", "parent", "verdict")
 _NUMBERS = ("seed", "num-frames", "num-inference-steps", "fps", "width", "height")
-_FLAGS = {"favorite": ("favorite", True, "favourites only"), "damaged": ("damaged", True, "damaged ones only"),
-          "no-recipe": ("recipe", False, "only those from outside, without a recipe")}
+_FLAGS = {"favorite": ("favorite", True, "favourites only"), "damaged": ("damaged", True, "damaged videos only"),
+          "no-recipe": ("recipe", False, "only videos from outside, without a recipe")}
 
 
 def list_videos(settings: Settings, arguments: argparse.Namespace) -> int:
-    """The videos, or those that match, newest first or in another order."""
+    """List the videos, or those that match, newest first or in another order."""
     with open_studio(settings, "visit") as studio:
         query = replace(_query(studio, arguments), page=arguments.page, page_size=arguments.limit)
         page = studio.search(query)
@@ -36,7 +36,7 @@ def _line(entry: Entry) -> str:
 
 
 def _all_of(studio: Studio, entry: Entry) -> dict[str, Any]:
-    """A video's sidecar; where that cannot be read here, what the index knows, and the problem."""
+    """A video's sidecar. If that is unreadable: its index row, and the problem."""
     try:
         return studio.video(entry.id).document()
     except StudioError as error:
@@ -44,7 +44,7 @@ def _all_of(studio: Studio, entry: Entry) -> dict[str, Any]:
 
 
 def show_video(settings: Settings, arguments: argparse.Namespace) -> int:
-    """One video with all its settings."""
+    """Show one video with all its settings."""
     with open_studio(settings, "visit") as studio:
         video = studio.video(arguments.id)
         path = studio.library.mp4_path(arguments.id)
@@ -60,12 +60,12 @@ def verify(settings: Settings, arguments: argparse.Namespace) -> int:
         findings = studio.verify(tuple(arguments.id) or None)
         lines = [f"{finding.path}: {finding.problem} {finding.mend}" for finding in findings]
         show([{**asdict(finding), "path": str(finding.path)} for finding in findings],
-             lines or ["All files are what their sidecars say."], arguments.json)
+             lines or ["All files match their sidecars."], arguments.json)
     return 1 if findings else 0
 
 
 def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Take in an MP4, from the recipe inside it, or every MP4 below a folder."""
+    """Import an MP4 by the recipe inside it, or every MP4 below a folder."""
     with open_studio(settings, "visit") as studio:
         if arguments.path.is_dir():
             return report(studio.transfer.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
@@ -83,7 +83,7 @@ def export(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def tag(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Add tags to videos or remove them, and set or clear the favourite."""
+    """Add tags to videos or remove tags, and set or clear the favourite."""
     with open_studio(settings, "visit") as studio:
         _must_be_here(arguments.id, studio.library.has)
         bulk = studio.bulk_actions.change(arguments.id, arguments.add, arguments.remove, arguments.favorite)
@@ -91,7 +91,7 @@ def tag(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def delete(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Move videos into the trash; with --for-good remove them, from the library or from the trash."""
+    """Move videos into the trash. With --for-good: remove them permanently, also from the trash."""
     with open_studio(settings, "visit") as studio:
         if len(arguments.id) == 1:
             video_id = arguments.id[0]
@@ -109,7 +109,7 @@ def delete(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def trash(settings: Settings, arguments: argparse.Namespace) -> int:
-    """What is in the trash, what was deleted last first."""
+    """List the content of the trash, the latest deletion first."""
     with open_studio(settings, "visit") as studio:
         show_trash(studio.bulk_actions.trash(page_size=arguments.limit), arguments.json)
     return 0
@@ -129,16 +129,16 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _must_be_here(video_ids: list[str], is_here: Callable[[str], bool]) -> None:
-    """Refuse before anything is done when one of the ids is no video's."""
+    """Refuse the command before its start if one of the ids belongs to no video."""
     missing = [each for each in video_ids if not is_id(each) or not is_here(each)]
     if missing:
         raise NotFound(f"There is no video {missing[0]}"
-                       + (f", nor are {len(missing) - 1} more of these" if len(missing) > 1 else "")
+                       + (f", and {len(missing) - 1} more of these ids have none" if len(missing) > 1 else "")
                        + ". Nothing was done.")
 
 
 def reindex(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Make the index again from the sidecars."""
+    """Rebuild the index from the sidecars."""
     with open_studio(settings, "visit") as studio:
         done = studio.reindex()
         show(done, [f"{name}: {value}" for name, value in done.items()], arguments.json)
@@ -149,7 +149,7 @@ def reindex(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def searches(settings: Settings, arguments: argparse.Namespace) -> int:
-    """The saved searches, by name."""
+    """List the saved searches, sorted by name."""
     with open_studio(settings, "visit") as studio:
         found = [(saved.name, saved.query.document()) for saved in studio.searches.all()]
         lines = [f"{name}: " + ", ".join(f"{field} {value}" for field, value in query.items())
@@ -161,7 +161,7 @@ def searches(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def save_search(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Keep a search under a name; one that had this name is replaced."""
+    """Store a search under a name; it replaces a search of the same name."""
     with open_studio(settings, "visit") as studio:
         saved = studio.searches.save(arguments.name, _query(studio, arguments))
         found = studio.search(replace(saved.query, page_size=1)).total
@@ -179,19 +179,19 @@ def rename_search(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def delete_search(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Forget a saved search; no video is touched."""
+    """Delete a saved search; the videos do not change."""
     with open_studio(settings, "visit") as studio:
         studio.searches.delete(arguments.name)
-        show({"deleted": arguments.name}, [f"Forgot the search {arguments.name}. No video was touched."],
+        show({"deleted": arguments.name}, [f"Deleted the search {arguments.name}. The videos did not change."],
              arguments.json)
     return 0
 
 
-# What is searched for
+# The options of a search
 
 
 def _query(studio: Studio, arguments: argparse.Namespace) -> Query:
-    """The search that the options say: those given, on top of the saved search, if one is named."""
+    """The search of the given options, added to the saved search if one is named."""
     given = {name: getattr(arguments, name) for name in
              ("text", "tags", "date_from", "date_to", "sort", "guidance_scale", "favorite", "damaged", "recipe",
               *(name.replace("-", "_") for name in (*_WORDS, *_NUMBERS)))}
@@ -216,8 +216,8 @@ def _search_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--tag", dest="tags", action="append", metavar="TAG", help="may be given several times")
     for day in ("from", "to"):
         sub.add_argument(f"--{day}", dest=f"date_{day}", metavar="YYYY-MM-DD", help="a day in UTC, included")
-    for name, (kept, value, words) in _FLAGS.items():
-        sub.add_argument(f"--{name}", dest=kept, action="store_const", const=value, help=words)
+    for name, (field, value, words) in _FLAGS.items():
+        sub.add_argument(f"--{name}", dest=field, action="store_const", const=value, help=words)
     sub.add_argument("--sort", choices=list(SORTS), metavar="ORDER", help=f"one of: {', '.join(SORTS)}")
 
 
@@ -229,17 +229,17 @@ def _from_one(text: str) -> int:
 
 
 def add_commands(command: Callable[[str, Run], argparse.ArgumentParser]) -> None:
-    """Add these commands to a command line; `command` adds one by its name and what runs it."""
+    """Add these commands to a command line; `command` adds one by its name and its function."""
     listing = command("list", list_videos)
     _search_options(listing)
-    listing.add_argument("--limit", type=_from_one, default=50, metavar="N", help="how many a page; 50")
+    listing.add_argument("--limit", type=_from_one, default=50, metavar="N", help="how many on a page; default 50")
     listing.add_argument("--page", type=_from_one, default=1, metavar="N")
     command("show", show_video).add_argument("id")
     command("verify", verify).add_argument("id", nargs="*")
     importing = command("import", import_file)
     importing.add_argument("path", type=Path, metavar="FILE.mp4|FOLDER")
     importing.add_argument("--keep-unknown", action="store_true",
-                           help="keep videos of other programs too, without a recipe")
+                           help="also store videos of other programs, without a recipe")
     exporting = command("export", export)
     exporting.add_argument("folder", type=Path, metavar="FOLDER")
     _search_options(exporting)
@@ -251,7 +251,7 @@ def add_commands(command: Callable[[str, Run], argparse.ArgumentParser]) -> None
     tagging.add_argument("--favorite", action=argparse.BooleanOptionalAction)
     deleting = command("delete", delete)
     deleting.add_argument("id", nargs="+", metavar="ID")
-    deleting.add_argument("--for-good", action="store_true", help="past the trash, or out of it")
+    deleting.add_argument("--for-good", action="store_true", help="remove permanently, also from the trash")
     command("trash", trash).add_argument("--limit", type=_from_one, default=50, metavar="N")
     command("restore", restore).add_argument("id", nargs="+", metavar="ID")
     command("searches", searches)

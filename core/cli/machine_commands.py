@@ -14,7 +14,7 @@ from core.studio import open_studio
 
 
 def models(settings: Settings, arguments: argparse.Namespace) -> int:
-    """The models that can be asked for."""
+    """List the models that you can use."""
     with open_studio(settings, "visit") as studio:
         rows = studio.models()
         lines = [f"{row.key}: {row.title}. {row.summary} Licence {row.licence}: {row.permitted_use}"
@@ -24,7 +24,7 @@ def models(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Check this machine and say how to mend what is amiss."""
+    """Check this machine, and tell you how to fix each problem."""
     with open_studio(settings, "visit") as studio:
         checks = [*examine(settings), *estimates({key: studio.planner.errors(key) for key in studio.models()})]
     lines = [f"{'ok  ' if check.ok else 'MEND'}  {check.name}: {check.found}"
@@ -52,6 +52,6 @@ def bench(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def add_commands(command: Callable[[str, Run], argparse.ArgumentParser]) -> None:
-    """Add these commands to a command line; `command` adds one by its name and what runs it."""
+    """Add these commands to a command line; `command` adds one by its name and its function."""
     for name, run in (("models", models), ("doctor", doctor), ("dispatch", dispatch), ("bench", bench)):
         command(name, run)

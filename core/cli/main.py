@@ -1,6 +1,6 @@
-"""python -m core …: the studio without a browser. Everything the pages do, for people and for scripts.
+"""python -m core …: the studio without a browser, for people and for scripts. It does everything the pages do.
 
-With `--json` each command prints one JSON document on stdout and nothing else; messages go to stderr.
+With `--json` each command prints only one JSON document on stdout; messages go to stderr.
 Exit status: 0 ok, 1 failed, 2 bad input.
 """
 
@@ -15,10 +15,10 @@ from core.settings import Settings
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line, as `docs/command_line.md` lists it."""
+    """The command line; `docs/command_line.md` documents it."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS,
-                        help="print one JSON document and nothing else")
+                        help="print only one JSON document")
     shared.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="the library (or T2V_DATA_DIR)")
     root = argparse.ArgumentParser(prog="python -m core", parents=[shared],
                                    description="The Text-to-Video Studio, without a browser.")

@@ -45,7 +45,7 @@ def generate(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Make a video again with the same seed, and say whether it is the same."""
+    """Make a video again with the same seed, and show whether it is the same."""
     with open_studio(settings) as studio:
         video = studio.video(arguments.id)
         video.known_recipe()
@@ -53,7 +53,7 @@ def regenerate(settings: Settings, arguments: argparse.Namespace) -> int:
         for cause in forecast.causes:
             say(f"This machine differs: {cause}.")
         if not forecast.known:
-            say("What else differs is known once the model is loaded.")
+            say("Other differences are known only after the model is loaded.")
         return _made(studio, studio.regenerate(arguments.id), arguments.json)
 
 
@@ -81,10 +81,10 @@ def finish(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def delete_audition(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Remove an audition that has ended, with its contact sheet; videos finished from it stay."""
+    """Remove an ended audition with its contact sheet; the videos finished from it stay."""
     with open_studio(settings, "visit") as studio:
         studio.forget_audition(arguments.id)
-        show({"deleted": arguments.id}, [f"Deleted the audition {arguments.id}. No video was touched."],
+        show({"deleted": arguments.id}, [f"Deleted the audition {arguments.id}. The videos did not change."],
              arguments.json)
     return 0
 
@@ -101,13 +101,13 @@ def _request_options(sub: argparse.ArgumentParser) -> None:
 
 
 def add_commands(command: Callable[[str, Run], argparse.ArgumentParser]) -> None:
-    """Add these commands to a command line; `command` adds one by its name and what runs it."""
+    """Add these commands to a command line; `command` adds one by its name and its function."""
     _request_options(command("generate", generate))
     command("regenerate", regenerate).add_argument("id")
     trying = command("audition", audition)
     _request_options(trying)
     trying.add_argument("--seeds", type=int, default=6, metavar="N", help="how many: 2 to 9")
-    trying.add_argument("--audition-steps", type=int, metavar="N", help="of each short run; a third of all")
+    trying.add_argument("--audition-steps", type=int, metavar="N", help="steps of each run; default: a third")
     finishing = command("finish", finish)
     finishing.add_argument("id")
     finishing.add_argument("seed", type=int)

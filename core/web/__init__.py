@@ -1,1 +1,1 @@
-"""HTTP beside the screens: media with Range from disk, and readiness. Starlette only, no streamlit."""
+"""HTTP routes beside the screens: media from the disk with Range, and readiness. Starlette only, no streamlit."""

@@ -1,8 +1,8 @@
-"""A ZIP archive as a stream: it is made while it is sent, and takes the same memory for one video and for all.
+"""A ZIP archive as a stream. It is made while it is sent, and needs the same memory for one video and for many.
 
-Stored, not compressed (an MP4 does not get smaller), in the 64-bit form where numbers need it. Each file is read
-twice, for its CRC and for its bytes, so that its header can come before it as every unpacker expects. The list of
-files at the end waits in a temporary file.
+The files are stored without compression, because an MP4 does not get smaller. Large numbers use the 64-bit form.
+Each file is read twice, for its CRC and for its bytes, because every unpacker expects the header before the file.
+A temporary file holds the list of files until the end.
 """
 
 import struct
@@ -20,16 +20,16 @@ from core.library.library import Library
 CHUNK = 256 * 1024
 MISSING = "not in this archive.txt"
 
-_LARGE, _MANY = 2**32 - 1, 2**16 - 1  # from here on the fields of a plain ZIP are too small
+_LARGE, _MANY = 2**32 - 1, 2**16 - 1  # the limits of the fields of a plain ZIP
 _PLAIN, _LONG = 20, 45  # the version a reader must understand
 _UTF8 = 0x0800
 _UNIX, _FILE = 3 << 8, 0o100644 << 16
-_INLINE = 2**20  # of the list of files, in memory
+_INLINE = 2**20  # bytes of the list of files that stay in memory
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file of the archive: its name there, where it lies (None: it is missing), and when it was made (UTC)."""
+    """A file of the archive: its name there, its path (None: it is missing), and its time (UTC)."""
 
     name: str
     path: Path | None
@@ -39,10 +39,10 @@ class Member:
 def archive(members: Iterable[Member], large: int = _LARGE, many: int = _MANY) -> Iterator[bytes]:
     """The archive in pieces of at most 256 kB.
 
-    Files that are missing are named in a text at its end. The members are asked for one by one.
+    A text at its end names the missing files. The members are read one at a time.
 
     Args:
-        large, many: from which number of bytes and of files on the 64-bit form is used.
+        large, many: the numbers of bytes and of files from which the 64-bit form is used.
     """
     missing: list[str] = []
     with tempfile.SpooledTemporaryFile(_INLINE) as spool:
@@ -71,19 +71,19 @@ def archive(members: Iterable[Member], large: int = _LARGE, many: int = _MANY) -
 
 
 def members(library: Library, video_ids: Iterable[str], slug: Callable[[str], str]) -> Iterator[Member]:
-    """The MP4 and the sidecar of each video, under names that no two share and every disk takes.
+    """The MP4 and the sidecar of each video, under unique names that every disk accepts.
 
-    A video that was deleted since it was chosen is taken from the trash.
+    A video that was deleted after the choice is read from the trash.
     """
     for video_id in video_ids:
         try:
             moment = datetime.strptime(video_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
         except ValueError:
-            moment = datetime.now(UTC)  # an id is digits, not always a date
+            moment = datetime.now(UTC)  # the digits of an id are not always a valid date
         try:
             video = library.trash.read(video_id) if library.trash.has(video_id) else library.get(video_id)
         except StudioError:
-            video = None  # its files may be there all the same
+            video = None  # its files may still exist
         name = f"{slug(video.title)}-{video_id}" if video else video_id
         for suffix, path_of in ((".mp4", library.mp4_path), (".json", library.sidecar_path)):
             path: Path | None
@@ -95,7 +95,7 @@ def members(library: Library, video_ids: Iterable[str], slug: Callable[[str], st
 
 
 class _Writing:
-    """Where the stream is, and what has been listed so far."""
+    """The position in the stream, and the list of files so far."""
 
     def __init__(self, listed: BinaryIO, large: int) -> None:
         self.count = self.offset = 0
@@ -103,7 +103,7 @@ class _Writing:
         self._large = large
 
     def member(self, member: Member, file: BinaryIO) -> Iterator[bytes]:
-        """One file: its header, its bytes. Raises OSError: it changed while it was read."""
+        """One file: its header, its bytes. Raises OSError: it became shorter while it was read."""
         crc, size = _measured(file)
         head, entry = self._headers(member, crc, size)
         self._listed.write(entry)
@@ -146,7 +146,7 @@ def _measured(file: BinaryIO) -> tuple[int, int]:
 
 
 def _end(count: int, size: int, offset: int, large: int, many: int) -> bytes:
-    """What closes the archive: how many files are listed, how long the list is and where it begins."""
+    """The end of the archive: the number of listed files, and the length and position of the list."""
     end = b""
     if count >= many or size >= large or offset >= large:
         end = struct.pack("<IQ2H2I4Q", 0x06064B50, 44, _UNIX | _LONG, _LONG, 0, 0, count, count, size, offset)
@@ -156,7 +156,7 @@ def _end(count: int, size: int, offset: int, large: int, many: int) -> bytes:
 
 
 def _dos(moment: datetime) -> tuple[int, int]:
-    """Date and time as MS-DOS writes them; nothing before 1980."""
+    """Date and time in the form of MS-DOS; years before 1980 become 1980."""
     year = max(1980, moment.year)
     return ((year - 1980) << 9 | moment.month << 5 | moment.day,
             moment.hour << 11 | moment.minute << 5 | moment.second // 2)

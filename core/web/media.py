@@ -3,16 +3,16 @@
     /app/static/video/{id}.mp4      Range, ETag, HEAD; ?download=1 for a file with a readable name
     /app/static/video/{id}.json     the sidecar
     /app/static/poster/{id}.webp    /app/static/animation/{id}.webp
-    /app/static/export/{kind}/{id}  the video as a GIF, as WebM, its frames as PNG; made when it is asked for
-    /app/static/comparison/{id}_{id}.mp4   two videos side by side, once they were compared
+    /app/static/export/{kind}/{id}  the video as GIF, as WebM or as PNG frames; made on request
+    /app/static/comparison/{id}_{id}.mp4   two videos side by side, after their comparison
     /app/static/archive/{name}.zip  many videos and their settings as one ZIP, made while it is sent
-    /app/static/preview/{id}.webp   how a running job looks now
+    /app/static/preview/{id}.webp   the current picture of a running job
     /app/static/audition/{id}.webp  the contact sheet of a seed audition
     /app/static/example/{id}.mp4    a video that ships with the studio
     /api/ready                      200 or 503
 
-Files are sent from disk in pieces; none is held in memory. An id becomes a path only in the studio, which
-refuses what is not one. `/app/static/` is the prefix that Streamlit's media elements take as it is.
+Files are sent from the disk in pieces, so no complete file is in memory. Only the studio turns an id into a path,
+and it refuses a text that is no id. `/app/static/` is a prefix that Streamlit's media elements do not change.
 """
 
 import re
@@ -44,7 +44,7 @@ def slug(prompt: str) -> str:
 
 
 def routes(studio: Callable[[], Studio]) -> list[Route]:
-    """The routes of the studio that `studio` returns (called once a request, so it may be opened late)."""
+    """The routes of the studio that `studio` returns. It is called for each request, so the studio may open late."""
     media = Media(studio)
     return [
         Route("/app/static/video/{id}.mp4", media.video),
@@ -73,7 +73,7 @@ class Media:
         return self._file(request, lambda id: self._studio().library.mp4_path(id), "video/mp4", _KEPT)
 
     def sidecar(self, request: Request) -> Response:
-        """The sidecar. Tags may change, so a browser asks again each time."""
+        """The sidecar. Its tags may change, so a browser asks again each time."""
         return self._file(request, lambda id: self._studio().library.sidecar_path(id), "application/json",
                           _REVALIDATED)
 
@@ -86,7 +86,7 @@ class Media:
         return self._file(request, lambda id: self._studio().library.animation_path(id), "image/webp", _KEPT)
 
     def rendition(self, request: Request) -> Response:
-        """The video in another form. Why it cannot be made is said in a sentence."""
+        """The video in another format, or a sentence with the reason why it cannot be made."""
         kind = request.path_params["kind"]
         if kind not in EXPORT_FORMATS:
             return self.nothing(request)
@@ -94,7 +94,7 @@ class Media:
                           EXPORT_FORMATS[kind].media_type, _REVALIDATED, EXPORT_FORMATS[kind].suffix)
 
     def comparison(self, request: Request) -> Response:
-        """Two videos in one clip. It may be made again with other bytes, so a browser asks each time."""
+        """Two videos in one clip. A new comparison may have other bytes, so a browser asks each time."""
         a, b = request.path_params["a"], request.path_params["b"]
         try:
             path = self._studio().comparisons.clip_path(a, b)
@@ -114,7 +114,7 @@ class Media:
                                  headers={**FRESH, **SAFE, "Content-Disposition": named})
 
     def preview(self, request: Request) -> Response:
-        """How a running job looks now."""
+        """The current picture of a running job."""
         return self._file(request, lambda id: self._studio().preview_path(id), "image/webp", FRESH)
 
     def audition(self, request: Request) -> Response:
@@ -126,11 +126,11 @@ class Media:
         return self._file(request, lambda id: self._studio().example_path(id), "video/mp4", _REVALIDATED)
 
     def nothing(self, request: Request) -> Response:
-        """Any other path below the media: not found, and not the page of the app either."""
+        """Any other path below the media: an answer "Not found." instead of the page of the app."""
         return sentence("Not found.", 404)
 
     def ready(self, request: Request) -> Response:
-        """Whether jobs are taken and run: 200, or 503 with what is missing."""
+        """Whether the studio accepts and runs jobs: 200, or 503 with the problems."""
         try:
             state = self._studio().ready()
         except StudioError as error:
@@ -139,7 +139,7 @@ class Media:
 
     def _file(self, request: Request, path_of: Callable[[str], Path], media_type: str,
               caching: dict[str, str], suffix: str = "") -> Response:
-        """`suffix`: the end of the name it is saved under, where that is not the file's own."""
+        """`suffix`: the suffix of a download's name; empty: the suffix of the file."""
         video_id = request.path_params["id"]
         try:
             path = path_of(video_id)
@@ -150,7 +150,7 @@ class Media:
         return self._send(request, path, media_type, caching, name)
 
     def _send(self, request: Request, path: Path, media_type: str, caching: dict[str, str], name: str) -> Response:
-        """A file, whole or in part. `name`: what a download is called."""
+        """A complete file or a part of it. `name`: the name of a download."""
         try:
             stat = path.stat()
         except FileNotFoundError:

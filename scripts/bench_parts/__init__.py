@@ -1,1 +1,1 @@
-"""The parts of scripts/bench: each has `measure(models_dir, repeats) -> dict` of named figures."""
+"""The parts of scripts/bench. Each has `measure(models_dir, repeats) -> dict` of named figures."""

@@ -1,4 +1,4 @@
-"""The app as it is served, and a real browser, for the parts that look at pages."""
+"""A running app and a real browser, for the parts that measure pages."""
 
 import http.client
 import os
@@ -18,7 +18,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 def missing() -> str:
-    """What the browser parts need and this machine lacks; empty when nothing."""
+    """The requirement of the browser parts that this machine lacks; empty if it has all."""
     if CHROMIUM is None:
         return "needs Chromium"
     return "" if find_spec("playwright") else "needs playwright (scripts/test installs it)"
@@ -26,10 +26,10 @@ def missing() -> str:
 
 @contextmanager
 def served(data_dir: Path, models_dir: Path, **settings: object) -> Iterator[tuple[str, int]]:
-    """The address of the app on a free port of this machine, and the process that serves it.
+    """The address of the app on a free port of this machine, and the id of its process.
 
     Args:
-        settings: more settings, as `DISPATCH=1`; unless that is said, no job is run.
+        settings: more settings, for example `DISPATCH=1`; without this one no job runs.
 
     Raises:
         TimeoutError: it did not answer within two minutes.

@@ -1,4 +1,4 @@
-"""One deed done to many videos, in libraries of several sizes: a large library must not make each video dearer."""
+"""Bulk actions on many videos, in libraries of several sizes: the cost of a video must not grow with the library."""
 
 import sys
 import tempfile
@@ -21,18 +21,18 @@ ACTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def measure(models_dir: Path, repeats: int, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """The deeds at each count; neither `models_dir` nor `repeats` is needed."""
+    """The bulk actions at each count; `models_dir` and `repeats` are not used."""
     figures: dict[str, Any] = {}
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="t2v-bench-") as folder:
             ids = fill(Path(folder), count)[-CHOSEN:]
             print(f"  {count:,} videos are there", file=sys.stderr, flush=True)
-            for name, value in _deeds(Path(folder), ids):
+            for name, value in _actions(Path(folder), ids):
                 figures[f"{count:,}: {name}"] = value
     return figures
 
 
-def _deeds(data_dir: Path, ids: list[str]) -> Iterator[tuple[str, float]]:
+def _actions(data_dir: Path, ids: list[str]) -> Iterator[tuple[str, float]]:
     ledger, library = Ledger(data_dir / "jobs.sqlite"), Library(data_dir, writable=True)
     work = BulkRunner(ledger.bulk_queue, library)
     for name, action, args in ACTIONS:

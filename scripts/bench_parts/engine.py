@@ -1,4 +1,4 @@
-"""Our engine, in each of its modes, against the library's own pipeline: same weights, latents, steps and size."""
+"""Our engine, in each of its modes, against the pipeline of diffusers: same weights, latents, steps and size."""
 
 import statistics
 import time
@@ -32,16 +32,16 @@ PROMPT = "a red ball bouncing on a white background"
 
 
 def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
-    """Time every mode and the library's pipeline, taking turns, at equal latents.
+    """Time every mode and the diffusers pipeline in turn, with equal latents.
 
     Args:
-        models_dir: the demo model of it is used, or else the first model folder there is.
-        repeats: measured runs of each, after one that is not.
+        models_dir: the first of its model folders is used, the demo model if it is there.
+        repeats: measured runs of each, after one unmeasured run.
 
     Returns:
-        Medians; how many times faster than the library each mode is, by the clock and by processor time, which
-        other work on the machine distorts less; how far its frames are from the library's; and how much sooner the
-        file is there because it is encoded while it is decoded, at the model's own size and at its largest.
+        Medians. For each mode its speed relative to diffusers, by the clock and by processor time, and the distance
+        of its frames from those of diffusers. Other work on the machine distorts processor time less. Also the gain
+        of encoding during decoding, at the model's own size and at its largest size.
     """
     settings = Settings.from_env(models_dir=models_dir)
     models = catalog(settings.models_dir)
@@ -82,7 +82,7 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
 
 
 def _beside(model: Model, size: Size, fps: int, repeats: int) -> dict[str, Any]:
-    """Decoding and then encoding, against encoding while the next frames are decoded; by the clock."""
+    """Compare encoding after decoding with encoding during decoding; by the clock."""
     mode, latents = MODES[EXACT], noise.draw(1, *model.latents_of(size))
 
     def after() -> bytes:
@@ -107,7 +107,7 @@ def _frames(engine: Engine, recipe: Recipe) -> np.ndarray:
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> str:
-    """How far frames are from others: how many of their values differ, by how much at most, and the PSNR."""
+    """The distance of two clips: the share of differing values, the largest difference, and the PSNR."""
     difference = np.abs(one.astype(int) - other)
     if not difference.any():
         return "equal"
@@ -137,7 +137,7 @@ def _stock(settings: Settings, recipe: Recipe, device: torch.device) -> Callable
 
 
 def _seconds(call: Callable[[], Any]) -> tuple[float, float]:
-    """How long a call takes: seconds of the clock, and of the processor."""
+    """The duration of a call: seconds of the clock, and of the processor."""
     wall, cpu = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - wall, time.process_time() - cpu

@@ -1,4 +1,4 @@
-"""How long a video will take, said beforehand: the error of the estimate over varied requests, each run once."""
+"""The error of the estimated duration of a video, over varied requests. Each request runs once."""
 
 import itertools
 import os
@@ -31,10 +31,10 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
         repeats: videos for each of the twelve pairs of frames and side.
 
     Returns:
-        Errors (estimated / measured - 1) of the first video, which is of the model's own size, and of all but the
-        first few, of which nothing could be known; how busy the machine was; and the errors of the guess that
-        each would have got without any history: from a step that the worker tried as it started, and from a
-        product of two matrices, as where none was tried.
+        An error is estimated / measured - 1. The figures are the error of the first video, of the model's own size;
+        the errors of the later videos, without the first few, which have no history; and the load of the machine.
+        Also the errors of the two estimates without history. One uses a trial step of the worker at its start. The
+        other uses a product of two matrices, as on a machine without a trial step.
     """
     requests = [VideoRequest(PROMPT, num_frames=frames, width=side, height=side, num_inference_steps=steps,
                              guidance_scale=guidance, seed=number)
@@ -67,7 +67,7 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
     later = errors[WARM_UP:]
     off = sorted(map(abs, later))
     return {
-        "videos": len(errors), "processor's load meanwhile (1 minute)": os.getloadavg()[0],
+        "videos": len(errors), "load of the processor (1 minute)": os.getloadavg()[0],
         "error of the first guess, at the model's own size": errors[0],
         "without history, from a step: median error": statistics.median(map(abs, guesses[True])),
         "without history, from a step: median of guessed / measured": statistics.median(guesses[True]) + 1,
@@ -82,7 +82,7 @@ def measure(models_dir: Path, repeats: int = 5) -> dict[str, float | int | str]:
 
 
 def _tried(studio: Studio, patience_s: float = 30.0) -> Resources:
-    """What the worker says once it has tried a step, or after a while without."""
+    """The worker's resources after its trial step, or without one after `patience_s` seconds."""
     ends = time.monotonic() + patience_s
     while True:
         resources = studio.worker().resources or Resources()

@@ -1,4 +1,4 @@
-"""The variants of making a video on a GPU, measured one after the other on the same model, noise and prompts."""
+"""Measures the variants of the engine on a GPU, one after the other, with the same model, noise and embeddings."""
 
 import gc
 import time
@@ -35,9 +35,9 @@ from scripts.bench_parts.gpu_recording import Timed
 
 STEPS, GUIDANCE, REPEATS = 25, 9.0, 2
 SHARE = 0.15
-"""No variant takes more than this part of the whole time: it is stopped at a step."""
+"""A variant is stopped at a step after this part of the total time."""
 SIZES = (Size(16, 256, 256), Size(24, 320, 576))
-"""What ModelScope and Zeroscope were trained for."""
+"""The training sizes of ModelScope and Zeroscope."""
 TINY = Architecture(
     UNetShape(block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=16, attention_head_dim=4,
               down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
@@ -52,7 +52,7 @@ _SCHEDULE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end"
 
 @dataclass(frozen=True)
 class Parts:
-    """As much of `core.diffusion.unet3d.model.UNet3DModel` as making a video from embeddings needs."""
+    """The parts of `core.diffusion.unet3d.model.UNet3DModel` that make a video from embeddings."""
 
     text_encoder: CLIPTextModel
     unet: UNet3DConditionModel
@@ -63,7 +63,7 @@ class Parts:
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels along a side that one latent becomes."""
+        """Pixels along a side for one latent."""
         return self.shape.pixels_per_latent
 
 
@@ -73,17 +73,17 @@ class _TooLong(Exception):
 
 @dataclass
 class _Clock:
-    """When the whole must end, and the variant that runs."""
+    """The end of the measurement, and the end of the running variant."""
 
-    whole: float
+    end: float
     share_s: float
     variant: float = 0.0
 
     def begin(self) -> bool:
-        """Give a variant its share; whether there is time left for one."""
+        """Start the share of a variant; returns whether there is time left for it."""
         now = time.monotonic()
-        self.variant = min(self.whole, now + self.share_s)
-        return now < self.whole
+        self.variant = min(self.end, now + self.share_s)
+        return now < self.end
 
     def on_step(self, *_: object) -> None:
         if time.monotonic() > self.variant:
@@ -92,14 +92,14 @@ class _Clock:
 
 def measure(minutes: float = 8.0, *, tiny: bool = False,
             on_figures: Callable[[dict[str, Any]], None] = lambda results: None) -> dict[str, Any]:
-    """Build or load the model and measure every variant; none is begun after `minutes`.
+    """Build or load the model and measure every variant; no variant begins after `minutes`.
 
     Args:
-        on_figures: called after each variant with all there is so far, in the form that is returned.
+        on_figures: called after each variant with the results so far, in the form of the return value.
     """
     clock = _Clock(time.monotonic() + 60 * minutes, 60 * minutes * SHARE)
     if tiny:
-        torch.set_num_threads(1)  # its matrices are so small that threads only wait for each other
+        torch.set_num_threads(1)  # with such small matrices the threads only wait for each other
     device = devices.device_of(Settings.from_env())
     devices.quiet()
     dtype = devices.dtype_of(device)
@@ -161,7 +161,7 @@ def build(shape: Architecture, device: torch.device, dtype: torch.dtype, folder:
 
 
 def _variants(parts: Parts, size: Size, steps: int, clock: _Clock) -> Iterator[tuple[Figures, np.ndarray | None]]:
-    """Each variant's figures with its frames."""
+    """The figures and the frames of each variant."""
     factor = parts.pixels_per_latent
     drawn = noise.draw(1, size.num_frames, parts.shape.unet.in_channels, size.height // factor, size.width // factor)
     embeds = torch.randn(2, parts.shape.text.max_position_embeddings, parts.shape.unet.cross_attention_dim,
@@ -187,7 +187,7 @@ def _variants(parts: Parts, size: Size, steps: int, clock: _Clock) -> Iterator[t
     here, timed = placement.here, Timed(parts.device)
     graphed: Graphed | None = Graphed(network, timed)
     layer_by_layer = Network(parts.unet, visiting)
-    variants: dict[str, tuple[bool, bool, Callable[[], np.ndarray]]] = {  # channels last, weights stay, the call
+    variants: dict[str, tuple[bool, bool, Callable[[], np.ndarray]]] = {  # channels last, resident weights, the call
         "stock pipeline": (False, True, partial(_stock, parts, embeds, latents, size, steps, clock)),
         "reference": (False, True, lambda: made(REFERENCE, network, here, here)),
         EAGER: (True, True, lambda: made(EXACT, network, here, here)),
@@ -238,25 +238,25 @@ def _stock(parts: Parts, embeds: torch.Tensor, latents: torch.Tensor, size: Size
 
 def _measured(row: Figures, call: Callable[[], np.ndarray], parts: Parts, steps: int, clock: _Clock,
               held: Callable[[], int]) -> tuple[Figures, np.ndarray]:
-    """A variant's figures with its frames. held: what recordings hold beside what torch counts as allocated."""
+    """The figures and the frames of a variant. `held`: bytes of recordings that torch does not count as allocated."""
     on_gpu = parts.device.type == "cuda"
 
     def seconds() -> tuple[float, np.ndarray]:
         if on_gpu:
             torch.cuda.synchronize()
         started = time.perf_counter()
-        frames = call()  # ends with the frames in main memory, so nothing is left to wait for
+        frames = call()  # ends with the frames in main memory, so all GPU work is finished
         return time.perf_counter() - started, frames
 
     devices.reset_peak_memory(parts.device)
     first_s, frames = seconds()
-    peak = devices.peak_memory_bytes(parts.device)  # while it is recorded, all of a step is counted as allocated
+    peak = devices.peak_memory_bytes(parts.device)  # during the recording torch counts all memory of a step
     devices.reset_peak_memory(parts.device)
     times: list[float] = []
     while len(times) < REPEATS and (not times or time.monotonic() + times[-1] < clock.variant):
         try:
             times.append(seconds()[0])
-        except _TooLong:  # the first video is a figure, too
+        except _TooLong:  # the first video still gives a figure
             row = replace(row, remark="first video only")
             break
     video_s = min(times or [first_s])
@@ -266,7 +266,7 @@ def _measured(row: Figures, call: Callable[[], np.ndarray], parts: Parts, steps:
 
 
 def _matmul_flops(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Operations a second of a large product, which is the floor that no video gets under."""
+    """Operations a second of a large matrix product. It gives the floor: the least possible time of a video."""
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in "lr")
     best = float("inf")
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""What the variants on a GPU came to: as rows, with their ratios, and as a table to read."""
+"""The results of the variants on a GPU: as rows with their ratios, and as a table of text."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 
 EAGER = "exact, no graph"
-"""The variant that the frames of the others are compared with."""
+"""The frames of all other variants are compared with this one."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one variant came to at one size; None: not measured.
+    """The result of one variant at one size; None: not measured.
 
     Attributes:
-        first_s: of the first video, which also chooses kernels and records graphs.
-        recording_s: of it, for recording the graphs.
-        peak_bytes: the most memory of the GPU, with what recordings hold; counted anew for each variant.
-        psnr_db: of the frames against exact mode without graphs, where they are not equal.
-        remark: why there are no figures, or "equal" frames.
+        first_s: seconds of the first video, which also chooses kernels and records graphs.
+        recording_s: the part of first_s for the recording of the graphs.
+        peak_bytes: peak GPU memory of this variant, recordings included.
+        psnr_db: PSNR of the frames against exact mode without graphs; None for equal frames.
+        remark: the reason for missing figures; or "equal" for equal frames.
     """
 
     variant: str
@@ -54,7 +54,7 @@ def compared(measured: list[tuple[Figures, np.ndarray | None]], floor_s: float) 
 
 
 def table(results: dict[str, Any]) -> list[str]:
-    """The figures as lines to read."""
+    """The figures as lines of text."""
     lines = [f"{results['measured']} · {results['device']}, {results['dtype']}, torch {results['torch']}, "
              f"{results['weights']} weights" + (" of a tiny model: these figures mean nothing"
                                                 if results["tiny"] else ""),

@@ -1,4 +1,4 @@
-"""Recording a step, with a look at the clock; and what takes its place where there is no GPU."""
+"""Times the recording of a step, and replaces the recording on a machine without a GPU."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from core.diffusion.unet3d.graphs import Made, Record, Recorded, cuda_graph
 
 @dataclass
 class Timed:
-    """A `Record` that knows how long it took: CUDA graphs on a GPU, else calls that are made again."""
+    """A `Record` that measures its own time: CUDA graphs on a GPU, otherwise repeated calls."""
 
     device: torch.device
     seconds: float = 0.0

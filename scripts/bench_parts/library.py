@@ -1,8 +1,8 @@
-"""A library of many videos: how long each deed takes, beside stock TinyDB on the same documents.
+"""Times each operation on a library of many videos, and on stock TinyDB with the same documents.
 
-The library does what the studio does: it checks bytes, forces files to the disk, and looks whether those of a page
-are there. Stock TinyDB (`JSONStorage`) does less: it only keeps rows. Each figure is given by the clock and in
-seconds of the processor, which other work on the machine distorts less.
+The library works as in the studio: it checks bytes, forces files to the disk, and checks the files of a page. Stock
+TinyDB (`JSONStorage`) does less: it only stores rows. Each figure has clock time and processor time. Other work on
+the machine distorts processor time less.
 """
 
 import statistics
@@ -41,18 +41,18 @@ print(resident() - before)
 
 
 def measure(models_dir: Path, repeats: int, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """The deeds at each count; `models_dir` is not needed."""
+    """The operations at each count; `models_dir` is not used."""
     figures: dict[str, Any] = {}
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="t2v-bench-") as folder:
             fill(Path(folder), count)
             print(f"  {count:,} videos are there", file=sys.stderr, flush=True)
-            for name, value in _deeds(Path(folder), count, repeats).items():
+            for name, value in _operations(Path(folder), count, repeats).items():
                 figures[f"{count:,}: {name}"] = value
     return figures
 
 
-def _deeds(data_dir: Path, count: int, repeats: int) -> dict[str, Any]:
+def _operations(data_dir: Path, count: int, repeats: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
 
     def note(name: str, samples: list[tuple[float, float]]) -> float:
@@ -73,7 +73,7 @@ def _deeds(data_dir: Path, count: int, repeats: int) -> dict[str, Any]:
     found = library.search(ASKED)
     again = note("filter + text + sort + page, asked again after a change",
                  _after_a_change(library, first[0].id, repeats, ASKED))
-    note("the values the filters offer", [_time(library.facets) for _ in range(repeats)
+    note("the values of the filters", [_time(library.facets) for _ in range(repeats)
                                           if _changed(library, first[0].id)])
     note("the Damaged filter, every file asked", [_time(lambda: library.search(Query(damaged=True)))
                                                   for _ in range(repeats) if _changed(library, first[0].id)])
@@ -97,7 +97,7 @@ def _deeds(data_dir: Path, count: int, repeats: int) -> dict[str, Any]:
 
 
 def _changed(library: Library, video_id: str) -> Library:
-    """The library with one row written anew, so that no whole answer is remembered."""
+    """The library after a change of one row, so that no stored answer is valid."""
     library.change(video_id, favorite=not library.get(video_id).favorite)
     return library
 
@@ -107,7 +107,7 @@ def _after_a_change(library: Library, video_id: str, repeats: int, query: Query)
 
 
 def _stock(data_dir: Path, expected: int, fresh: list[Video]) -> dict[str, float]:
-    """The same documents in a TinyDB as it comes; few runs, because each takes long."""
+    """The same documents in a standard TinyDB; only one run each, because each takes long."""
     from tinydb import TinyDB, where
     from tinydb.middlewares import CachingMiddleware
     from tinydb.storages import JSONStorage
@@ -121,7 +121,7 @@ def _stock(data_dir: Path, expected: int, fresh: list[Video]) -> dict[str, float
 
     index = data_dir / "index.json"
     with TinyDB(index, storage=CachingMiddleware(JSONStorage)) as stock:
-        stock.all()  # the file is in memory from here on
+        stock.all()  # loads the file into memory
         note("the same search, its file in memory", lambda: sorted(stock.search(_asked(where)), key=_seed)[24:48])
     with TinyDB(index) as stock:
         def page() -> list[Any]:
@@ -138,7 +138,7 @@ def _stock(data_dir: Path, expected: int, fresh: list[Video]) -> dict[str, float
 
 
 def _asked(where: Callable[[str], Any]) -> Any:
-    """`ASKED` in TinyDB's words, made anew each time: TinyDB remembers the answer to the very same object."""
+    """`ASKED` as a new TinyDB query each time, because TinyDB stores the answer to the same query object."""
     return ((where("num_inference_steps") == 20)
             & where("prompt").test(lambda text: "sailing" in text.lower() and "at sunrise" in text.lower()
                                    and "fog" not in text.lower()))
@@ -149,8 +149,10 @@ def _seed(row: dict[str, Any]) -> int:
 
 
 def _time(call: Callable[[], Any]) -> tuple[float, float]:
-    """How long a call takes: seconds of the clock, and of the processor for the thread that asked: the index is
-    written in the background meanwhile."""
+    """The duration of a call: seconds of the clock, and processor seconds of the calling thread.
+
+    At the same time another thread may write the index.
+    """
     wall, cpu = time.perf_counter(), time.thread_time()
     call()
     return time.perf_counter() - wall, time.thread_time() - cpu

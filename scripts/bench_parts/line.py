@@ -1,4 +1,4 @@
-"""Everything outside the model: from the click to the first step, from the last step to the gallery."""
+"""Times everything outside the model: from the click to the first step, and from the last step to the gallery."""
 
 import statistics
 import tempfile
@@ -14,13 +14,13 @@ PROMPT = "a red ball bouncing on a white background"
 
 
 def _warm(studio: Studio) -> None:
-    """One video, so that the worker is up and the model loaded."""
+    """Make one video, so that the worker runs and the model is loaded."""
     for _ in studio.wait(studio.submit(VideoRequest(PROMPT, num_inference_steps=2)).id):
         pass
 
 
 def _one(studio: Studio, steps: int) -> dict[str, float]:
-    """Submit one video and watch the ledger for its first sign of life; seconds, by this process's clock."""
+    """Submit one video and watch the ledger for its progress; seconds, by this process's clock."""
     clicked = time.monotonic()
     job = studio.submit(VideoRequest(PROMPT, num_inference_steps=steps))
     first = None
@@ -32,12 +32,12 @@ def _one(studio: Studio, steps: int) -> dict[str, float]:
     done = time.monotonic()
     runtime = studio.video(job.id).runtime
     model = runtime.denoise_s + runtime.decode_s
-    return {"whole": done - clicked, "model": model, "outside": done - clicked - model,
+    return {"total": done - clicked, "model": model, "outside": done - clicked - model,
             "encode": runtime.encode_s, "first": (first or done) - clicked}
 
 
 def measure(models_dir: Path, repeats: int) -> dict[str, float | int]:
-    """Seconds, medians over `repeats` videos of the demo model on a warm worker."""
+    """Medians in seconds over `repeats` videos of the demo model on a warm worker."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.from_env(data_dir=Path(folder), models_dir=models_dir, model="demo")
         with open_studio(settings) as studio:
@@ -46,7 +46,7 @@ def measure(models_dir: Path, repeats: int) -> dict[str, float | int]:
     middle = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     return {
         "videos": repeats,
-        "click to playable in the gallery, s": middle["whole"],
+        "click to playable in the gallery, s": middle["total"],
         "in the model (denoise + decode), s": middle["model"],
         "outside the model, s (aim 0.5)": middle["outside"],
         "of which encoding the MP4, s": middle["encode"],

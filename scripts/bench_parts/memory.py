@@ -1,4 +1,4 @@
-"""Memory of the process of the screens while fifty videos are viewed; it should stay flat."""
+"""Memory of the app's process while a browser plays fifty videos; it should not grow."""
 
 import tempfile
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Settings of fast mode against exact mode: how much faster, how near, and whether the prompt is followed.
+"""Compares settings of fast mode with exact mode: the speed, the likeness, and how well videos follow the prompt.
 
-This is how the settings of the row "fast" of `core.domain.modes` were chosen.
+These figures decided the settings of the row "fast" of `core.domain.modes`.
 """
 
 import statistics
@@ -28,21 +28,21 @@ from scripts.demo_model.prompts import single_prompts
 
 SETTINGS = ((2, 1, 1.0), (2.5, 1, 1.0), (3, 1, 1.0), (4, 1, 1.0), (2, 2, 1.0), (3, 2, 1.0), (3, 3, 1.0),
             (1, 1, 0.6), (2, 1, 0.6), (2, 2, 0.6), (2, 1, 0.8), (2, 2, 0.8))
-"""Interval, depth, and until which part of the steps there is guidance."""
+"""Interval, depth, and the part of the steps with guidance, counted from the first."""
 
 
 def measure(models_dir: Path, repeats: int = 5) -> dict[str, Any]:
     """Make `repeats` videos of one shape with each setting, and with exact mode.
 
     Returns:
-        For each setting: how many times faster (processor time of denoising), the mean PSNR against exact mode and
-        the least, and how often colour and background are those asked for.
+        For each setting: the speed relative to exact mode (processor time of denoising); the mean and the least PSNR
+        against exact mode; the share of correct colours and backgrounds.
     """
     settings = Settings.from_env(models_dir=models_dir)
     model = load(find(catalog(settings.models_dir)["demo"], settings, lambda _: None))
     model.arrange(MODES[EXACT], RESIDENT)
     chosen = MODES[FAST]
-    rows = {"exact": MODES[EXACT], "fast, as it is offered": chosen}
+    rows = {"exact": MODES[EXACT], "fast, as offered": chosen}
     rows |= {f"interval {interval}, depth {depth}, guided to {until:.0%}": ModeSpec(
         FAST, "", "", interval=interval, depth=depth, guided=(0.0, until)) for interval, depth, until in SETTINGS
         if (interval, depth, (0.0, until)) != (chosen.interval, chosen.depth, chosen.guided)}

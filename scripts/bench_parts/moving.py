@@ -1,4 +1,4 @@
-"""A whole library on its way to another studio and back: export, import, and both begun again."""
+"""Moves a complete library to another studio: export, import, and a second run of both."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ COUNTS = (1000,)
 
 
 def measure(models_dir: Path, repeats: int, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """Milliseconds for each video at each count, beside copying the same files; `repeats` is not needed."""
+    """Milliseconds for each video at each count, and for a copy of the same files; `repeats` is not used."""
     figures: dict[str, Any] = {}
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="t2v-bench-") as folder:
@@ -36,10 +36,10 @@ def _moved(folder: Path, models_dir: Path, count: int) -> Iterator[tuple[str, fl
     print(f"  {count:,} videos are there", file=sys.stderr, flush=True)
     taken: dict[str, tuple[float, float]] = {}
     with open_studio(Settings.from_env(data_dir=here, models_dir=models_dir), "visit") as studio:
-        for name in ("export", "export begun again"):
+        for name in ("export", "export, second run"):
             taken[name] = _time(lambda: studio.transfer.export(Query(), out), count)
     with open_studio(Settings.from_env(data_dir=there, models_dir=models_dir), "visit") as studio:
-        for name in ("import", "import begun again"):
+        for name in ("import", "import, second run"):
             taken[name] = _time(lambda: studio.transfer.import_folder(out), count)
     taken["copying the same files"] = _time(lambda: _copied(out, folder / "copy"), count)
     for name, (wall, cpu) in taken.items():
@@ -58,7 +58,7 @@ def _time(action: Callable[[], Iterable[TransferStep]], count: int) -> tuple[flo
 
 
 def _copied(source: Path, target: Path) -> list[TransferStep]:
-    """What a copy costs that is as durable and checks nothing: each MP4 and sidecar, forced to the disk."""
+    """Copy each MP4 and sidecar and force it to the disk, without any checks."""
     for path in sorted(source.rglob("*.*")):
         if path.is_file():
             to = target / path.relative_to(source)

@@ -1,4 +1,4 @@
-"""What a rerun of each page costs the server, beside a page of one line."""
+"""Times a rerun of each page on the server, against a page of one line."""
 
 import logging
 import os

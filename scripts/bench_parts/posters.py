@@ -1,4 +1,4 @@
-"""How soon the posters of a page of the gallery are seen in a real browser, in a library of many videos."""
+"""Times the posters of a gallery page in a real browser, in a library of many videos."""
 
 import statistics
 import sys
@@ -20,7 +20,7 @@ _FIRST = "document.querySelector('[class*=\"st-key-card_\"]').className.match(/c
 
 
 def measure(models_dir: Path, repeats: int, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """Milliseconds until all 24 posters of a page are decoded: the gallery opened anew, and one page further."""
+    """Milliseconds until all 24 posters of a page are decoded: for the opened gallery, and for its next page."""
     if lacking := missing():
         return {f"skipped: {lacking}": 0}
     figures: dict[str, Any] = {}
@@ -33,13 +33,13 @@ def measure(models_dir: Path, repeats: int, counts: tuple[int, ...] = COUNTS) ->
                 opened = [_opened(page, address) for _ in range(repeats)]
                 turned = [_turned(page, number) for number in range(2, 2 + repeats)]
         figures[f"{count:,}: the gallery opened for the first time, ms"] = cold
-        figures[f"{count:,}: the gallery opened anew, ms (aim 1000)"] = statistics.median(opened)
+        figures[f"{count:,}: the gallery opened again, ms (aim 1000)"] = statistics.median(opened)
         figures[f"{count:,}: one page further, ms"] = statistics.median(turned)
     return figures
 
 
 def _opened(page: Any, address: str) -> float:
-    """From the address being entered to the last poster; the page before was another one."""
+    """The time from the address to the last poster; it starts from an empty page."""
     page.goto("about:blank")
     begun = time.perf_counter()
     page.goto(f"{address}/gallery", wait_until="commit")
@@ -48,7 +48,7 @@ def _opened(page: Any, address: str) -> float:
 
 
 def _turned(page: Any, number: int) -> float:
-    """From the click on a page's number to the last of its posters."""
+    """The time from the click on a page's number to the last of its posters."""
     first = page.evaluate(_FIRST)
     begun = time.perf_counter()
     page.locator(".st-key-g_page_shown button").get_by_text(str(number), exact=True).click()

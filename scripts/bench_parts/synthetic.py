@@ -1,7 +1,7 @@
-"""A library of many made-up videos, for measurements and for browser tests.
+"""A library of many artificial videos, for measurements and for browser tests.
 
-Sidecars are real and all different; MP4, poster and moving poster are one small file each, linked under every
-name. The same count always gives the same library. Nothing is forced to the disk: it may be thrown away.
+The sidecars are real and all different. MP4, poster and moving poster are one small file each, linked under every
+name. The same count always gives the same library. The files are not forced to the disk: the library is temporary.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ APART = timedelta(minutes=10)
 LINKS = 30_000  # a file system allows some 65,000 names for one file
 _THINGS = ("red ball", "blue square", "sailing boat", "neon city", "paper kite", "shooting star", "brass clock",
            "old lighthouse", "grey cat", "green turtle", "hot air balloon", "snow fox", "tall ship", "water lily")
-_DEEDS = ("bouncing", "drifting", "turning slowly", "falling", "rising", "crossing", "spinning", "swaying")
+_MOTIONS = ("bouncing", "drifting", "turning slowly", "falling", "rising", "crossing", "spinning", "swaying")
 _PLACES = ("on a white background", "over a night sky", "in the fog", "under heavy rain", "at sunrise",
            "through tall grass", "above a calm sea", "between mountains", "in falling snow")
 _TAGS = ("sea", "dusk", "keeper", "client A", "loop", "to redo", "night", "study")
@@ -50,14 +50,14 @@ def moving_square(num_frames: int = 16, side: int = 64) -> np.ndarray:
 
 
 def video_id(number: int) -> str:
-    """The id of the video with that number; the higher the number, the later it was made."""
+    """The id of the video with that number; a higher number means a later time."""
     return f"{START + number * APART:%Y%m%d-%H%M%S}-{number % 2**24:06x}"
 
 
 def synthetic(number: int, result: Result) -> Video:
     """The sidecar of one video. Every seventh is a regeneration of the one before it."""
     draw = random.Random(number)
-    prompt = f"a {draw.choice(_THINGS)} {draw.choice(_DEEDS)} {draw.choice(_PLACES)}, take {number}"
+    prompt = f"a {draw.choice(_THINGS)} {draw.choice(_MOTIONS)} {draw.choice(_PLACES)}, take {number}"
     recipe = resolve(VideoRequest(
         prompt, seed=draw.randrange(2**63), num_inference_steps=draw.choice((10, 20, 20, 20, 30)),
         guidance_scale=draw.choice((1.0, 5.0, 5.0, 7.5)), scheduler=draw.choice(list(SCHEDULERS)),
@@ -78,7 +78,7 @@ def synthetic(number: int, result: Result) -> Video:
 
 
 def shared_clip() -> tuple[bytes, Result]:
-    """The MP4 that all of them are."""
+    """The MP4 of all the videos."""
     return clip.encode_bytes(moving_square(), 8, "{}")
 
 
