@@ -126,8 +126,7 @@ class Studio:
 
         `kind`: a key of `core.jobs.kinds.registry.KINDS`; `asked`: what that kind's `check` takes.
         """
-        self._acceptance.may_change()
-        job = self.ledger.add(KINDS[kind].check(asked, self._acceptance), owner, self.settings.max_queued)
+        job = self.ledger.add(self._acceptance.task(kind, asked), owner, self.settings.max_queued)
         self._leadership.wake()
         return job
 
@@ -174,8 +173,7 @@ class Studio:
     def retry(self, job_id: str) -> Job:
         """Queue an ended job again, as a new job with the same task; refused as `submit` refuses."""
         task = self.ledger.get(job_id).task
-        self._acceptance.may_change()
-        KINDS[task.kind].check(KINDS[task.kind].asked(task), self._acceptance)
+        self._acceptance.task(task.kind, KINDS[task.kind].asked(task))
         job = self.ledger.retry(job_id, max_queued=self.settings.max_queued)
         self._leadership.wake()
         return job

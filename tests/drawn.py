@@ -145,7 +145,8 @@ def main() -> None:
     from core.jobs.worker.renderer import Renderer
     from core.settings import Settings
 
-    serve(lambda: Renderer(DrawnEngine(Settings.from_env().data_dir)), AT_ONCE)
+    folder = Settings.from_env().data_dir
+    serve(lambda: Renderer(DrawnEngine(folder), folder), AT_ONCE)
 
 
 def command() -> tuple[str, ...]:

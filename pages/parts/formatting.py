@@ -155,7 +155,8 @@ def phase(job: Job) -> str:
     if job.phase == "decoding":
         return f"Decoding {job.done} of {job.total}"
     writing = KINDS[job.kind].words.writing
-    return {"loading": "Loading the model", "encoding": writing}.get(job.phase, "Starting")
+    loading = "Loading the model" if job.task.model else "Starting"
+    return {"loading": loading, "encoding": writing}.get(job.phase, "Starting")
 
 
 def _step(job: Job) -> str:

@@ -67,7 +67,8 @@ def ended_card(job: Job) -> None:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             if job.state == DONE:
                 with st.container(width="content", key=f"thumb_{job.id}"):
-                    st.image(f"/app/static/{KINDS[job.kind].words.picture}/{job.id}.webp", width=56, alt="")
+                    picture = KINDS[job.kind].words.picture(job.task, job.id)
+                    st.image(f"/app/static/{picture}.webp", width=56, alt="")
             with st.container(gap=None, width="stretch"):
                 st.text(shorten(job.task.title, 160))
                 st.caption(_ended_line(job))
@@ -84,12 +85,13 @@ def ended_card(job: Job) -> None:
 
 def _lead_on(job: Job) -> None:
     """The way to what was made, and to a comparison with what it was made from."""
+    name, made = KINDS[job.kind].words.opens(job.task, job.id)
+    parent = job.task.parent
     with st.container(horizontal=True, width="content", gap="xsmall"):
-        if job.task.parent is not None and is_here(job.task.parent):
-            compare_from(job.task.parent, job.id, f"compare_job_{job.id}")
+        if name == "video" and parent is not None and parent != made and is_here(parent):
+            compare_from(parent, made, f"compare_job_{job.id}")
         if st.button("Open", icon=":material/play_arrow:", key=f"open_job_{job.id}"):
-            name = KINDS[job.kind].words.opens
-            st.switch_page({"video": GALLERY, "job": GENERATE}[name], query_params={name: job.id})
+            st.switch_page({"video": GALLERY, "job": GENERATE}[name], query_params={name: made})
 
 
 def _mend(job: Job) -> None:
@@ -123,7 +125,7 @@ def _head(job: Job, line: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="stretch", key=f"said_job_{job.id}"):
             st.text(shorten(job.task.title, 160))
-            st.caption(" · ".join(filter(None, (line, _label(job), *_size(job), made_of(job)))))
+            st.caption(" · ".join(filter(None, (line, _label(job), *_size(job), plain(made_of(job))))))
         if job.state == PAUSED:
             st.button("Resume", icon=":material/play_arrow:", key=f"resume_{job.id}", on_click=_ask,
                       args=("resume", job.id), type="primary", disabled=only_looking())
@@ -142,14 +144,14 @@ _ENDED = {DONE: ":green[:material/check_circle:] Done", FAILED: ":red[:material/
 
 def _ended_line(job: Job) -> str:
     took = f" in {seconds(elapsed(job))}" if job.state == DONE and job.started else ""
-    made = f"{model_title(job.task.model)} · {made_of(job)}"
+    made = " · ".join(filter(None, (model_title(job.task.model), plain(made_of(job)))))
     return f"{_ENDED[job.state]}{took} · {age(job.ended or job.created)} · {made}"
 
 
 def _label(job: Job) -> str:
     """What kind of work it is, with its icon; "" where that goes without saying."""
     words = KINDS[job.kind].words
-    icon, label = words.icon(job.task), words.label(job.task)
+    icon, label = words.icon(job.task), plain(words.label(job.task))
     return f":material/{icon}: {label}" if icon else label
 
 

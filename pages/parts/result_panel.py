@@ -8,6 +8,7 @@ from core.domain.recipe import Recipe
 from core.domain.video import Video, is_id
 from core.errors import DamagedVideo, NotFound, ReadOnly
 from core.jobs.kinds.audition import Audition
+from core.jobs.kinds.registry import KINDS
 from core.jobs.queue.job import ACTIVE, DONE, ENDED, PAUSED, QUEUED, UNFINISHED, Job
 from pages.parts.audition_card import audition_card
 from pages.parts.compared import compare_from, is_here
@@ -70,20 +71,27 @@ def _show_ended(asked: str, unfinished: list[Job]) -> Job | None:
             jobs = [job for job in jobs if (job.ended or "") >= first]
     failures: list[Job] = []
     for job in jobs:
-        if job.state == DONE and isinstance(job.task, Audition):
-            audition_card(job)
-            return job
         if job.state == DONE:
-            try:
-                video = studio.video(job.id)
-            except (NotFound, DamagedVideo, ReadOnly):
-                continue
-            _show_result(video, job.reason)
-            return job
-        if job.state in ENDED and len(failures) < SHOWN_FAILURES:
+            if _show_done(job):
+                return job
+        elif job.state in ENDED and len(failures) < SHOWN_FAILURES:
             ended_card(job)
             failures.append(job)
     return failures[-1] if failures else None
+
+
+def _show_done(job: Job) -> bool:
+    """Show what a job made; whether that is still here."""
+    if isinstance(job.task, Audition):
+        audition_card(job)
+        return True
+    _, made = KINDS[job.kind].words.opens(job.task, job.id)
+    try:
+        video = current_studio().video(made)
+    except (NotFound, DamagedVideo, ReadOnly):
+        return False
+    _show_result(video, job.reason)
+    return True
 
 
 def _show_result(video: Video, remark: str) -> None:
@@ -95,10 +103,10 @@ def _show_result(video: Video, remark: str) -> None:
             compare_from(video.parent, video.id, "compare_stage")
         with st.container(gap=None):
             st.text(video.title)
-            recipe = video.known_recipe()
-            st.caption(f"{model_title(recipe.model)} · seed {recipe.seed}"
-                       f" · {video.result.num_frames} frames · made in {seconds(video.runtime.total_s)}"
-                       f" · {age(video.created)}")
+            recipe = video.recipe
+            made = (model_title(recipe.model), f"seed {recipe.seed}") if recipe else ()
+            took = (f"made in {seconds(video.runtime.total_s)}",) if recipe else ()
+            st.caption(" · ".join([*made, f"{video.result.num_frames} frames", *took, age(video.created)]))
             if remark:
                 st.caption(f":material/info: {plain(remark)}")
         actions(video, "stage")

@@ -271,7 +271,7 @@ class WorkerSlot:
             note = KINDS[attempt.job.kind].keep(attempt.job, outcome, self._stores)
         except (StudioError, OSError) as error:
             if not KINDS[attempt.job.kind].is_kept(attempt.job, self._stores):
-                reason = str(error) if isinstance(error, StudioError) else f"The video could not be kept: {error}."
+                reason = str(error) if isinstance(error, StudioError) else f"What was made could not be kept: {error}."
                 self._end(attempt, FAILED, reason, type(error).__name__)
                 return
             note = ""  # it is whole; what failed came after, and is made again at the next start

@@ -96,9 +96,15 @@ def short_steps(num_inference_steps: int) -> int:
 class AuditionWords(Words[Audition]):
     """See `Words`."""
 
-    picture = "audition"
-    opens = "job"
     writing = "Writing the contact sheet"
+
+    def picture(self, task: Audition, job_id: str) -> str:
+        """The sheet."""
+        return f"audition/{job_id}"
+
+    def opens(self, task: Audition, job_id: str) -> tuple[str, str]:
+        """The card with a button for each seed."""
+        return "job", job_id
 
     def label(self, task: Audition) -> str:
         """What it is."""

@@ -18,11 +18,13 @@ from core.domain.progress import OnCheckpoint, OnProgress
 from core.domain.recipe import Recipe
 from core.domain.request import VideoRequest
 from core.domain.task import Task
-from core.domain.video import Origin
+from core.domain.video import Origin, Video
+from core.errors import NotFound
 from core.jobs.engine_protocol import Engine
 from core.jobs.protocol import Head, Outcome
 from core.jobs.queue.job import Job
 from core.library.library import Library
+from core.library.storage.video_files import MP4, VideoFiles
 
 Asked = TypeVar("Asked")
 T = TypeVar("T", bound=Task)
@@ -32,10 +34,13 @@ class Checks(Protocol):
     """What a kind may ask of the studio before it accepts something."""
 
     def recipe(self, request: VideoRequest) -> Recipe:
-        """The complete recipe. Raises BadRequest, DiskFull: it cannot be made here."""
+        """The complete recipe. Raises BadRequest: it cannot be made here."""
 
     def origin(self, parent: str | None, relation: str) -> Origin | None:
         """What a video made from `parent` is to remember of it."""
+
+    def video(self, video_id: str) -> Video:
+        """A video of the library. Raises NotFound, DamagedVideo, ReadOnly: nothing can be made of it."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,20 @@ class Tools:
 
     Attributes:
         checkpoint: from where to resume; empty: begin.
+        data_dir: holds the library, to read from; None: there is none.
     """
 
     engine: Engine
     on_progress: OnProgress
     on_checkpoint: OnCheckpoint
     checkpoint: bytes = b""
+    data_dir: Path | None = None
+
+    def mp4_path(self, video_id: str) -> Path:
+        """The MP4 of a video of the library. Raises NotFound."""
+        if self.data_dir is None:
+            raise NotFound(f"There is no library in which to look for {video_id}.")
+        return VideoFiles(self.data_dir / "library").existing(video_id, MP4)
 
 
 @dataclass(frozen=True)
@@ -81,16 +94,12 @@ class Stores:
 
 
 class Words(ABC, Generic[T]):
-    """What screens and the command line say of a task.
+    """What screens and the command line say of a task. It is text, not Markdown.
 
     Attributes:
-        picture: the name of the route of its picture, once it is done (`/app/static/<picture>/<id>.webp`).
-        opens: the name in an address that shows what was made: "video" (the gallery) or "job" (Generate).
         writing: what is said while the file is written.
     """
 
-    picture: str = "poster"
-    opens: str = "video"
     writing: str = "Writing the video"
 
     @abstractmethod
@@ -104,6 +113,14 @@ class Words(ABC, Generic[T]):
     @abstractmethod
     def made_of(self, task: T) -> str:
         """What tells it from another of the same title, for a caption: `seed 42`."""
+
+    def picture(self, task: T, job_id: str) -> str:
+        """Where its picture is, once it is done: a route of the media and a name, `poster/<id>`."""
+        return f"poster/{job_id}"
+
+    def opens(self, task: T, job_id: str) -> tuple[str, str]:
+        """Where what was made is shown: "video" and its id (the gallery), or "job" and the job's id (Generate)."""
+        return "video", job_id
 
     @abstractmethod
     def canvas(self, task: T) -> tuple[int, int]:

@@ -23,4 +23,5 @@ def build_renderer() -> "Renderer":
     from core.diffusion.engine import Engine
     from core.jobs.worker.renderer import Renderer
 
-    return Renderer(Engine(Settings.from_env()))
+    settings = Settings.from_env()
+    return Renderer(Engine(settings), settings.data_dir)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from core.domain.progress import OnCheckpoint, OnProgress
@@ -15,10 +16,15 @@ from core.jobs.protocol import Head
 
 
 class Renderer:
-    """One engine, for one task after another. Used by one thread."""
+    """One engine, for one task after another. Used by one thread.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        data_dir: holds the library whose videos a task may read; None: there is none.
+    """
+
+    def __init__(self, engine: Engine, data_dir: Path | None = None) -> None:
         self._engine = engine
+        self._data_dir = data_dir
         self.environment = engine.environment()
 
     @property
@@ -60,4 +66,5 @@ class Renderer:
             task = read_task(document)
         except ValueError as error:
             raise BadRequest("task", f"cannot be read: {error}.") from error
-        return KINDS[task.kind].run(task, head, Tools(self._engine, on_progress, on_checkpoint, checkpoint))
+        tools = Tools(self._engine, on_progress, on_checkpoint, checkpoint, self._data_dir)
+        return KINDS[task.kind].run(task, head, tools)
