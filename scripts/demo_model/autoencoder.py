@@ -1,9 +1,9 @@
-"""The first stage: an AutoencoderKL that turns a frame into one latent vector for each square of pixels and back.
+"""The first stage: an AutoencoderKL that turns each square of pixels of a frame into one latent vector, and back.
 
-It trains on crops first, which cost a quarter of whole frames and teach the same; of two random places it takes
-the livelier, since most of this world is plain background. The latents stay small and get noise while training,
-so that the diffusion model's small errors decode to small errors. Then the latents are cached and the decoder goes
-on alone, on whole frames.
+It trains on crops first. They cost a quarter of full frames and teach the same. Most of this world is plain
+background, so each crop is the one with more contrast of two random places. The latents stay small and get noise
+during training, so small errors of the diffusion model decode to small errors. Then the latents are cached, and the
+decoder continues alone, on full frames.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from scripts.demo_model.progress import Progress, one_cycle
 from scripts.demo_model.recipe import Recipe
 
 LATENT_NOISE = 0.1
-"""Standard deviation of the noise a latent must survive, where latents have about unit size."""
+"""Standard deviation of the noise on the latents during training; the latents have about unit size."""
 
 
 def build_autoencoder(recipe: Recipe) -> AutoencoderKL:
-    """Build an untrained autoencoder with a level for each of the recipe's channels; all but one halve."""
+    """Build an untrained autoencoder with a level for each of the recipe's channels. All levels but one halve."""
     torch.manual_seed(recipe.seed)
     levels = len(recipe.vae_channels)
     return AutoencoderKL(
@@ -58,7 +58,7 @@ def _lively_crops(frames: NDArray[np.uint8], recipe: Recipe, rng: np.random.Gene
 
 @torch.no_grad()
 def reconstruction_psnr(vae: AutoencoderKL, frames: NDArray[np.uint8]) -> float:
-    """PSNR in dB of frames (N, H, W, 3) against themselves encoded and decoded, over all their pixels."""
+    """PSNR in dB of encoded and decoded frames (N, H, W, 3) against the originals, over all their pixels."""
     pixels = to_pixels(frames).to(vae.device)
     shown = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)
     error = float(((shown - pixels) ** 2).mean()) / 4.0
@@ -66,7 +66,7 @@ def reconstruction_psnr(vae: AutoencoderKL, frames: NDArray[np.uint8]) -> float:
 
 
 class Reconstruction(nn.Module):
-    """An autoencoder with the forward pass its training needs."""
+    """An autoencoder with the forward pass for its training."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         """Wrap `vae`."""
@@ -76,7 +76,7 @@ class Reconstruction(nn.Module):
     def forward(
         self, pixels: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Give the remade pixels, and the latents' mean and log variance."""
+        """Return the decoded pixels, and the mean and log variance of the latents."""
         moments = self.vae.quant_conv(self.vae.encoder(pixels))
         mean, log_variance = moments.float().chunk(2, dim=1)
         remade = self.vae.decoder(self.vae.post_quant_conv(mean + LATENT_NOISE * noise))
@@ -102,7 +102,7 @@ def _set_scaling(vae: AutoencoderKL, frames: NDArray[np.uint8], recipe: Recipe) 
 def train_autoencoder(
     recipe: Recipe, work: Path, frames: NDArray[np.uint8], accelerator: Accelerator
 ) -> AutoencoderKL:
-    """Train, or go on training, or just load the autoencoder; the last 32 clips are held out for the PSNR."""
+    """Train the autoencoder, resume its training, or only load it. The last 32 clips are held out for the PSNR."""
     vae = build_autoencoder(recipe)
     optimizer = torch.optim.Adam(vae.parameters(), lr=recipe.vae_rate, betas=(0.9, 0.99))
     progress = Progress(work, "autoencoder")
@@ -158,10 +158,10 @@ def train_decoder(
     latents: NDArray[np.float16],
     accelerator: Accelerator,
 ) -> None:
-    """Go on training the decoder alone, on whole frames and their cached latents; `vae` is changed in place.
+    """Continue the training of the decoder alone, on full frames and cached latents. It changes `vae` in place.
 
-    The latents stay as they are, so this may run before, beside or after the training of the diffusion model.
-    They get noise of up to `decoder_noise`: a diffusion model's are about so far from any that an encoder gives.
+    The latents do not change, so this may run before, during or after the training of the diffusion model. They get
+    noise of up to `decoder_noise`. The latents of a diffusion model differ by about as much from those of an encoder.
     """
     learning = nn.ModuleList([vae.post_quant_conv, vae.decoder]).to(accelerator.device)
 
@@ -185,7 +185,7 @@ def train_encoder(
     latents: NDArray[np.float16],
     accelerator: Accelerator,
 ) -> None:
-    """Teach the encoder alone to give the cached latents of whole frames; `vae` is changed in place."""
+    """Train the encoder alone to return the cached latents of full frames. It changes `vae` in place."""
     learning = nn.ModuleList([vae.encoder, vae.quant_conv]).to(accelerator.device)
 
     def loss_of(pixels: torch.Tensor, known: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -202,7 +202,7 @@ def train_encoder(
 class Part:
     """A part of an autoencoder that learns alone: its stage's name, its modules, its steps and peak rate.
 
-    `judged` says that the pictures are worth measuring while it learns.
+    `judged`: measure the pictures during its training.
     """
 
     name: str
@@ -222,7 +222,7 @@ def _train_part(
     accelerator: Accelerator,
     loss_of: Callable[[torch.Tensor, torch.Tensor, np.random.Generator], torch.Tensor],
 ) -> None:
-    """Lower `loss_of` whole frames' pixels, their cached latents (as the VAE gives them) and a generator."""
+    """Train a part. `loss_of` takes the pixels of full frames, their cached latents (unscaled) and a generator."""
     progress, learning = Progress(work, part.name), part.modules
     learning.requires_grad_(True)
     optimizer = torch.optim.Adam(learning.parameters(), lr=part.rate, betas=(0.9, 0.99))
@@ -258,7 +258,7 @@ def _train_part(
 
 
 def load_decoder(work: Path, vae: AutoencoderKL) -> None:
-    """Put the decoder stage's last state into `vae`, if that stage has one."""
+    """Load the last state of the decoder stage into `vae`, if there is one."""
     state = Progress(work, "decoder").load()
     if state is not None:
         nn.ModuleList([vae.post_quant_conv, vae.decoder]).load_state_dict(state["model"])

@@ -1,4 +1,4 @@
-"""Going on from weights that were trained before, instead of from nothing."""
+"""Starts a training from earlier weights, instead of random ones."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from scripts.demo_model.recipe import Recipe
 
 
 def autoencoder_of(base: Path) -> AutoencoderKL:
-    """Load the autoencoder of a checkpoint, in float32."""
+    """Load the autoencoder of a model folder, in float32."""
     vae = AutoencoderKL.from_config(AutoencoderKL.load_config(base / "vae", local_files_only=True))
     vae.load_state_dict(load_file(base / "vae" / "diffusion_pytorch_model.safetensors"))
     return vae.float().eval()
@@ -22,11 +22,11 @@ def autoencoder_of(base: Path) -> AutoencoderKL:
 def weights_of(
     base: Path, recipe: Recipe, tokenizer: CLIPTokenizer, temporal: bool
 ) -> dict[str, torch.Tensor]:
-    """Give a denoiser's weights with a checkpoint's text encoder and UNet in it.
+    """Return the weights of a denoiser with the text encoder and UNet of a model folder.
 
-    Without `temporal` its temporal modules begin anew, adding nothing, since single frames are learnt without
-    them. The table of places always does: it is not part of a checkpoint. Raises RuntimeError where the
-    checkpoint's networks are not of the recipe's sizes.
+    Without `temporal` its temporal modules are untrained again and add zeros, because single frames are learnt
+    without them. The table of places is always untrained: it is not part of a model folder. Raises RuntimeError: the
+    networks in the folder do not have the recipe's sizes.
     """
     model = Denoiser(recipe, tokenizer)
     model.text.load_state_dict(

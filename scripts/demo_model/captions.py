@@ -1,8 +1,8 @@
-"""English for clips: varied wording and synonyms, and the list of words that follows from it.
+"""English captions for clips: varied wording and synonyms, and the resulting list of words.
 
-A caption is drawn by lot from templates. What a caption leaves out has one meaning, so that the model need not
-guess: without a background the clip is on white (on black for shapes that white would swallow), and without a
-motion it is still. `vocabulary` walks the same tables, so a word is known exactly when some caption can hold it.
+A caption is drawn at random from templates. Each missing part has one fixed meaning, so the model does not have to
+guess. Without a background the clip is on white (on black for shapes that are invisible on white). Without a motion
+it is still. `vocabulary` reads the same tables, so a word is known exactly if some caption can contain it.
 """
 
 import re
@@ -248,11 +248,11 @@ EXAMPLES = (
     "a yellow star circling on a navy background",
     "snow over a neon city at night",
 )
-"""Prompts the app offers: those that work best."""
+"""The prompts that the app offers: the ones that work best."""
 
 
 def default_background(colour: str) -> str:
-    """The background meant when a prompt names none."""
+    """The background of a prompt that names none."""
     return "white" if visible(colour, "white") else "black"
 
 
@@ -265,7 +265,7 @@ def _choose(rng: np.random.Generator, options: tuple[str, ...]) -> str:
 
 
 def plain_caption(clip: Clip) -> str:
-    """Caption a single shape in the plainest words, everything said: what the evaluation asks for."""
+    """Caption a single shape completely and in the plainest words, for the evaluation."""
     motion = MOTION_WORDS[clip.motion][0] or "standing still"
     subject = _with_article(f"{clip.colour} {clip.shape}")
     return f"{subject} {motion} {BACKGROUND_WORDS[clip.background][0]}"
@@ -300,12 +300,12 @@ def caption(clip: Clip, rng: np.random.Generator) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Split a prompt into the words a vocabulary lookup sees: lower case, letters only."""
+    """Split a prompt into words for the vocabulary: lower case, letters only."""
     return re.findall(r"[^\W\d_]+", text.lower())
 
 
 def vocabulary() -> list[str]:
-    """Every word a caption can hold, sorted."""
+    """Every word that a caption can contain, sorted."""
     tables = (COLOUR_WORDS, SHAPE_WORDS, MOTION_WORDS, BACKGROUND_WORDS, SCENE_WORDS)
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
     text = " ".join([*phrases, *OPENINGS, "a an and next to", *EXAMPLES]).replace("{colour}", "")

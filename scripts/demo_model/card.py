@@ -1,4 +1,4 @@
-"""The model card: `README.md` of the checkpoint and `training.json` beside it, both from the training's log."""
+"""The model card: `README.md` of the model folder and `training.json` beside it, both from the training's log."""
 
 import json
 from dataclasses import asdict
@@ -75,11 +75,11 @@ KEPT = {
     "finish": "whole network and decoder",
     "": "autoencoder, text encoder and spatial layers",
 }
-"""What a later round kept of the one before it, by the option it was called with."""
+"""The parts that a later round took from the round before it, by its option."""
 
 
 def read_log(path: Path) -> dict[str, list[dict[str, float]]]:
-    """Give each stage's rows of a training log; of a step logged twice (after a resume) the later counts."""
+    """Return the rows of each stage of a training log. If a step is logged twice (after a resume), the later counts."""
     stages: dict[str, dict[tuple[int, bool], dict[str, float]]] = {}
     for line in path.read_text().splitlines():
         row = json.loads(line)
@@ -98,13 +98,13 @@ def _stage_table(log: dict[str, list[dict[str, float]]]) -> str:
 
 
 def _rounds(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The trainings that made some weights, the first one first; each but the last was gone on from."""
+    """The trainings that made some weights, in order. Each started from the weights of the one before."""
     first = document.get("first")
     return [*(_rounds(first) if first else []), document]
 
 
 def _stages(document: dict[str, Any]) -> str:
-    """A table of stages for each round, and what is noted of it."""
+    """A table of stages for each round, and its notes."""
     rounds = _rounds(document)
     tables = ["\n".join([_stage_table(one["log"]), "", *(f"- {note}" for note in one["notes"])]).strip()
               for one in rounds]
@@ -120,7 +120,7 @@ def _stages(document: dict[str, Any]) -> str:
 
 
 def _log_of(document: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """The last log there is of each stage."""
+    """The latest log of each stage."""
     log: dict[str, list[dict[str, float]]] = {}
     for one in _rounds(document):
         log |= one["log"]
@@ -144,7 +144,7 @@ def _curves(log: dict[str, list[dict[str, float]]], points: int = 8) -> str:
 
 
 def _options(document: dict[str, Any]) -> str:
-    """What was written behind `--recipe NAME` to make these weights, with a blank before each option."""
+    """The options after `--recipe NAME` that made these weights, with a blank before each option."""
     asked = document["recipe"]
     usual = asdict(RECIPES[asked["name"]])
     given = ["bf16"] if asked["precision"] != usual["precision"] else []
@@ -168,10 +168,10 @@ def write_card(
     finish: bool = False,
     grow: bool = False,
 ) -> None:
-    """Write `training.json` and `README.md` into the checkpoint's folder.
+    """Write `training.json` and `README.md` into the model folder.
 
-    `first` is the `training.json` of the weights that were gone on from, and becomes a part of the new one;
-    `finish` says that only their decoder and whole clips went on, `grow` that their autoencoder got a level more.
+    `first` is the `training.json` of the starting weights; it becomes a part of the new one. `finish`: the training
+    continued only their decoder and the stage of complete clips. `grow`: their autoencoder got one more level.
     """
     log = read_log(log_path)
     document = {

@@ -1,7 +1,7 @@
-"""The training set on disk: clips drawn by lot and rendered once, then their latents.
+"""The training set on disk: clips drawn at random and rendered once, then their latents.
 
-Clip number i is a function of (seed, i) alone, so nothing about the set needs storing but its pixels. Files are
-written under a temporary name and renamed, so that an interrupted run never leaves a half-filled set behind.
+Clip number i depends only on (seed, i), so the set stores only its pixels. Files are written under a temporary name
+and renamed, so an interrupted run never leaves a half-filled set.
 """
 
 import os
@@ -23,7 +23,7 @@ CHUNK = 64
 
 
 def clip_list(recipe: Recipe) -> list[Clip]:
-    """The clips the diffusion model learns from, in order."""
+    """The clips for the training of the diffusion model, in order."""
     return [draw_clip(np.random.default_rng([recipe.seed, number])) for number in range(recipe.taught_clips)]
 
 
@@ -36,7 +36,7 @@ def _render_chunk(job: tuple[Path, Recipe, int]) -> None:
 
 
 def frames_on_disk(recipe: Recipe, work: Path) -> NDArray[np.uint8]:
-    """The rendered clips as a memory map, uint8 (N, F, H, W, 3); rendered now if they are not there yet."""
+    """The rendered clips as a memory map, uint8 (N, F, H, W, 3). Missing clips are rendered now."""
     path = work / f"frames-{recipe.size}-{recipe.clips}.npy"
     if not path.exists():
         part = path.with_suffix(".part")
@@ -66,9 +66,9 @@ def latents_on_disk(
     accelerator: Accelerator,
     pixels_of: Callable[[NDArray[np.uint8]], torch.Tensor] = to_pixels,
 ) -> NDArray[np.float16]:
-    """The clips' scaled latents, float16 (N, C, F, h, w), encoded now if they are not there yet.
+    """The clips' scaled latents, float16 (N, C, F, h, w). Missing latents are encoded now.
 
-    `pixels_of` says what `vae` sees of frames.
+    `pixels_of` turns frames into the input of `vae`.
     """
     side = recipe.size // recipe.factor
     shape = (recipe.taught_clips, recipe.latent_channels, recipe.frames, side, side)
@@ -91,9 +91,9 @@ def made_on_disk(
     make: Callable[[int, int], NDArray[np.float16]],
     accelerator: Accelerator,
 ) -> NDArray[np.float16]:
-    """What `make(start, stop)` gives for `chunk` clips at a time, as a memory map of that shape, (N, ...).
+    """The results of `make(start, stop)` for `chunk` clips at a time, as a memory map of that shape, (N, ...).
 
-    It is made now if it is not there yet, by all processes, each its share of the chunks.
+    A missing file is made now. Each process makes its share of the chunks.
     """
     if path.exists():
         return np.load(path, mmap_mode="r")

@@ -1,10 +1,10 @@
-"""Latents as the denoiser leaves them: what the decoder gets in use, of clips whose frames are known.
+"""Makes latents of the denoiser for clips with known frames. The decoder learns from them, as it gets them in use.
 
-Noise is put on a clip's latents that hides its outlines but not where things are, and the denoiser takes it away
-again. Position, colour and motion stay the clip's own; what is new is what the denoiser makes of outlines. A
-decoder that has only seen what an encoder gives paints each such error; one that learns to paint the clip's own
-frames from these latents does not. (Noising and denoising a given picture: Meng et al. 2021, SDEdit,
-arXiv 2108.01073.)
+A clip's latents get so much noise that it hides the outlines, but not the places of things. Then the denoiser
+removes the noise. Position, colour and motion do not change, but the outlines are now those of the denoiser. A
+decoder that was trained only on latents of an encoder paints each error of the outlines. A decoder that learns to
+paint the clip's own frames from these latents does not. Source of this method: Meng et al. 2021, SDEdit,
+arXiv 2108.01073.
 """
 
 from pathlib import Path
@@ -20,10 +20,10 @@ from scripts.demo_model.dataset import clip_list, made_on_disk
 from scripts.demo_model.recipe import Recipe
 
 STEPS, GUIDANCE = 20, 2.0
-"""As the studio makes its videos."""
+"""The studio's settings for its videos."""
 
 LAST = (2, 7)
-"""Of those steps the last two to six are made: up to noise that hides outlines, and not places."""
+"""Only the last two to six of these steps run: their noise hides outlines, but not places."""
 
 CHUNK = 8
 
@@ -31,8 +31,9 @@ CHUNK = 8
 def retouched_on_disk(
     recipe: Recipe, work: Path, base: Path, latents: NDArray[np.float16], accelerator: Accelerator
 ) -> NDArray[np.float16]:
-    """The scaled latents of twice `retouched` clips, float16 (N, C, F, h, w): the first half as the denoiser of
-    `base` leaves them, the second as they are. They are made now if they are not there yet.
+    """The scaled latents of twice `retouched` clips, float16 (N, C, F, h, w). Missing latents are made now.
+
+    The first half are latents from the denoiser of `base`; the second half are unchanged.
     """
     pipeline = TextToVideoSDPipeline.from_pretrained(base, local_files_only=True).to(accelerator.device)
     clips = clip_list(recipe)
@@ -57,9 +58,9 @@ def retouched_on_disk(
 def retouch(
     pipeline: TextToVideoSDPipeline, prompts: list[str], clean: torch.Tensor, noise: torch.Tensor, last: int
 ) -> torch.Tensor:
-    """Noise scaled latents as they are before the `last` of the steps, and make these.
+    """Add noise to scaled latents for the start of the `last` steps, and run these steps.
 
-    `clean` and `noise` are float32 (B, C, F, h, w), and so is what comes back.
+    `clean`, `noise` and the result are float32 (B, C, F, h, w).
     """
     asked, empty = pipeline.encode_prompt(prompts, clean.device, 1, True, negative_prompt=[""] * len(prompts))
     words = torch.cat([empty, asked])

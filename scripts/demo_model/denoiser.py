@@ -1,14 +1,16 @@
-"""Text encoder and UNet as they train: the networks, their stages, and the batches they see.
+"""Text encoder and UNet in training: the networks, their stages, and their batches.
 
-First the text encoder alone learns what captions say (`words`). Then single frames, which cost far less than a
-clip: told their place in it, they teach colours, shapes, backgrounds and what is where when (`whereabouts`). Then
-the temporal convolutions learn to tell the place by themselves (`positions`); then whole clips, which teach that
-frames belong together, with single frames now and then where the recipe says so. What looks across frames
-begins by adding nothing, and single frames leave it out altogether, so a stage's weights mean the same
-in the next. The target is the velocity (v-prediction), on a noise schedule that ends in practically pure noise
-(signal amplitude 0.002), so that sampling may start from noise. Min-SNR weights were tried, and starve the noisy
-end; instead a share of the times is drawn from the noisy half of the schedule, where it is decided what is where.
-Nothing uses dropout: the networks stay in eval mode, and a batch is a function of the seed and the step.
+1. The text encoder alone learns the meaning of captions (`words`).
+2. Text encoder and UNet learn from single frames, which cost far less than a clip. Each frame comes with its place in
+   the clip. It teaches colours, shapes, backgrounds and the position of the shape at that time (`shape_reader`).
+3. The temporal convolutions learn to find the place without this help (`positions`).
+4. Complete clips teach that frames belong together. The recipe may add some batches of single frames.
+
+Modules that look across frames begin by adding zeros, and single frames skip them. So the weights of a stage mean the
+same in the next. The target is the velocity (v-prediction). The noise schedule ends in nearly pure noise (signal
+amplitude 0.002), so that sampling may start from noise. Min-SNR weights were tried; they give the noisy end too little
+weight. Instead a share of the times is drawn from the noisy half of the schedule. This half decides the places of
+things. No network uses dropout: the networks stay in eval mode. A batch depends only on the seed and the step.
 """
 
 from dataclasses import dataclass
@@ -41,7 +43,7 @@ SCHEDULE = {
 
 
 def build_scheduler() -> DPMSolverMultistepScheduler:
-    """Build the default sampler of the shipped checkpoint; others are made from its config."""
+    """Build the default sampler of the shipped model; the other samplers use its config."""
     return DPMSolverMultistepScheduler(**SCHEDULE, algorithm_type="dpmsolver++", solver_order=2)
 
 
@@ -49,7 +51,7 @@ class Denoiser(nn.Module):
     """The two networks that train together, and the table of places, as one module."""
 
     def __init__(self, recipe: Recipe, tokenizer: CLIPTokenizer) -> None:
-        """Build all untrained, from the recipe's seed."""
+        """Build all parts untrained, from the recipe's seed."""
         super().__init__()
         torch.manual_seed(recipe.seed + 1)
         self.text = CLIPTextModel(
@@ -88,7 +90,7 @@ class Denoiser(nn.Module):
         self.eval()
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-        """Parameters that learn at different rates: most, those of temporal modules, the table of places."""
+        """Three groups with different learning rates: most parameters, the temporal modules, the table of places."""
         temporal = {id(value) for module in temporal_modules(self.unet) for value in module.parameters()}
         own = [*self.text.parameters(), *self.unet.parameters()]
         return (
@@ -102,7 +104,7 @@ class Denoiser(nn.Module):
     ) -> torch.Tensor:
         """Predict the velocity (B, C, F, h, w) at the noisy latents, times (B,) and token ids (B, L).
 
-        With `places` (B,), which frame of a clip each is, the samples are single frames (F = 1) that see no other.
+        With `places` (B,) the samples are independent single frames (F = 1); a place is the frame's number in its clip.
         """
         words = self.text(ids)[0]
         if places is None:
@@ -112,14 +114,14 @@ class Denoiser(nn.Module):
 
     @torch.no_grad()
     def spread_unknown(self) -> None:
-        """Give every piece of an unknown word the embedding of the unknown token."""
+        """Set the embedding of every piece of an unknown word to that of the unknown token."""
         table = self.text.get_input_embeddings().weight
         table[known_tokens() :] = table[UNKNOWN_ID]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its name, how many frames a sample has, its batch, steps and peak rate."""
+    """One stage: its name, the frames of a sample, its batch, steps and peak rate."""
 
     name: str
     frames: int
@@ -129,7 +131,7 @@ class Stage:
 
 
 def stages(recipe: Recipe) -> tuple[Stage, Stage, Stage, Stage]:
-    """The recipe's stages, in order: words, single frames, the frames' places, whole clips."""
+    """The recipe's stages, in order: words, single frames, the frames' places, complete clips."""
     half = max(1, recipe.clip_batch // 2)
     return (
         Stage("words", 0, recipe.word_batch, recipe.word_steps, recipe.word_rate),
@@ -140,15 +142,18 @@ def stages(recipe: Recipe) -> tuple[Stage, Stage, Stage, Stage]:
 
 
 NOISY = 0.5
-"""From this share of the schedule on a sample is so noisy that its text decides what is where."""
+"""From this share of the schedule a sample is so noisy that its text decides the places of things."""
 
 FINE = 0.4
-"""Up to this share of the schedule a sample shows what is where, and its outlines are what is left to decide."""
+"""Up to this share of the schedule a sample shows the places of things, and only its outlines are undecided."""
 
 
 class Batch(NamedTuple):
-    """B samples of F frames: noisy latents and velocity (B, C, F, h, w), times (B,), token ids (B, L), the frames'
-    places (B,), which are 0 for clips, and the shapes' whereabouts (B, F, 5)."""
+    """B samples of F frames.
+
+    noisy, target: noisy latents and velocity (B, C, F, h, w); times: (B,); ids: token ids (B, L); places: places of
+    single frames (B,), 0 for clips; truth: position, size and turn of the shapes (B, F, 5), see `whereabouts`.
+    """
 
     noisy: torch.Tensor
     times: torch.Tensor
@@ -164,14 +169,14 @@ class Batches:
     def __init__(
         self, recipe: Recipe, tokenizer: CLIPTokenizer, clips: list[Clip], latents: NDArray[np.float16]
     ) -> None:
-        """Keep what batches are made of; `latents` are scaled, (N, C, F, h, w)."""
+        """Store the sources of the batches; `latents` are scaled, (N, C, F, h, w)."""
         self.recipe, self.tokenizer, self.clips, self.latents = recipe, tokenizer, clips, latents
         self.whereabouts = [whereabouts(clip, recipe.frames) for clip in clips]
         self.again = [number for number, clip in enumerate(clips) if recipe.again == (clip.scene or clip.kind)]
         self.amplitudes = DDIMScheduler(**SCHEDULE).alphas_cumprod
 
     def captions(self, stage: Stage, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw one step's captions alone, of any clips: token ids (B, L) and what they say (see `words`)."""
+        """Draw only captions for one step, of any clips: token ids (B, L) and their answers (see `words`)."""
         return draw_captions(self.tokenizer, self.recipe.seed, step, stage.batch)
 
     def batch(self, stage: Stage, step: int) -> Batch:

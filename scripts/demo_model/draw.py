@@ -1,9 +1,9 @@
-"""Antialiased drawing of whole clips at once: signed distances on a pixel grid, blended over the frames.
+"""Antialiased drawing of complete clips at once: signed distances on a pixel grid, blended over the frames.
 
 Coordinates run from 0 to 1 (x to the right, y downwards), so the same drawing works at every size. A shape is a
-signed distance (negative inside); its coverage of a pixel is that distance measured in pixels, clamped to one
-pixel's width, which is what supersampling converges to and costs no extra samples. Everything is vectorised over
-the frames: a time-dependent quantity has the shape (F, 1, 1).
+signed distance (negative inside). Its coverage of a pixel is this distance in pixels, clamped to the width of one
+pixel. Supersampling converges to the same result, but this needs no extra samples. All code is vectorised over the
+frames: a time-dependent quantity has the shape (F, 1, 1).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ Colour = tuple[int, int, int]
 
 
 def over_time(values: object) -> Array:
-    """Turn F numbers, one per frame, into an array of shape (F, 1, 1) that broadcasts over pixels."""
+    """Turn F numbers, one for each frame, into an array of shape (F, 1, 1) that broadcasts over pixels."""
     return np.asarray(values, dtype=np.float32).reshape(-1, 1, 1)
 
 
@@ -32,14 +32,14 @@ class Canvas:
         self.pixels: Array = np.zeros((frames, size, size, 3), np.float32)
 
     def gradient(self, top: Colour | Array, bottom: Colour | Array) -> None:
-        """Fill all frames with a vertical gradient; the ends are colours, or (F, 3) arrays that change in time."""
+        """Fill all frames with a vertical gradient. Its ends are colours, or (F, 3) arrays that change in time."""
         upper = np.asarray(top, np.float32).reshape(-1, 1, 1, 3)
         lower = np.asarray(bottom, np.float32).reshape(-1, 1, 1, 3)
         height = self.y[..., None]
         self.pixels[:] = upper * (1 - height) + lower * height
 
     def coverage(self, distance: Array) -> Array:
-        """How much of each pixel lies inside a shape, 0 to 1, from its signed distance."""
+        """The share of each pixel inside a shape, 0 to 1, from its signed distance."""
         return np.clip(0.5 - distance * self.size, 0.0, 1.0)
 
     def paint(self, distance: Array, colour: Colour, opacity: float | Array = 1.0) -> None:
@@ -52,7 +52,7 @@ class Canvas:
         self.pixels += weight * (np.asarray(colour, np.float32) - self.pixels)
 
     def result(self) -> NDArray[np.uint8]:
-        """Give the frames as uint8, shape (F, H, W, 3)."""
+        """Return the frames as uint8, shape (F, H, W, 3)."""
         return np.clip(self.pixels + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -62,7 +62,7 @@ def disc(x: Array, y: Array, radius: float | Array) -> Array:
 
 
 def ellipse(x: Array, y: Array, rx: float | Array, ry: float | Array) -> Array:
-    """Signed distance to an axis-aligned ellipse, exact on the outline and close to it."""
+    """Signed distance to an axis-aligned ellipse; it is exact only near the outline."""
     reach = np.sqrt((x / rx) ** 2 + (y / ry) ** 2)
     return (reach - 1.0) * np.minimum(rx, ry)
 
@@ -91,7 +91,7 @@ def polygon(x: Array, y: Array, corners: int, radius: float | Array) -> Array:
 
 
 def star(x: Array, y: Array, radius: float | Array, inner: float = 0.45) -> Array:
-    """Signed distance to a five-pointed star with one point up; `inner` is its notch radius over its radius."""
+    """Signed distance to a five-pointed star with one point up; `inner` is its notch radius divided by its radius."""
     sector = 2 * np.pi / 5
     angle = np.arctan2(x, -y)
     folded = np.abs(angle - sector * np.round(angle / sector))
@@ -116,6 +116,6 @@ def heart(x: Array, y: Array, radius: float | Array) -> Array:
 
 
 def rotated(x: Array, y: Array, angle: float | Array) -> tuple[Array, Array]:
-    """Turn coordinates so that what is drawn in them appears turned clockwise by `angle` radians."""
+    """Rotate coordinates so that a drawing in them appears rotated clockwise by `angle` radians."""
     cos, sin = np.cos(angle), np.sin(angle)
     return x * cos + y * sin, y * cos - x * sin

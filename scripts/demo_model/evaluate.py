@@ -1,10 +1,10 @@
 """Evaluate the demo model: `python -m scripts.demo_model.evaluate`. Prints tables, writes JSON and pictures.
 
-Every figure comes from clips generated in this run from the checkpoint on disk and measured by `measure`; the same
-measurement of rendered clips is printed first, since it bounds what the others can mean. The curves use the first
-prompts of the same list, and every table says how many. Clips are made in batches, with `--bf16` in bfloat16
-autocast, which halves the time on a CPU that has it; one clip goes through the studio's own engine as well, timed
-and compared.
+Every figure comes from clips that this run generates from the model folder on disk. `measure` measures them. The same
+measurement of rendered clips is printed first, because it limits the meaning of the others. The curves use the first
+prompts of the same list, and every table gives their number. Clips are made in batches. With `--bf16` this happens in
+bfloat16 autocast, which halves the time on a CPU with bfloat16. One clip also goes through the studio's own engine;
+it is timed and compared.
 """
 
 import argparse
@@ -65,10 +65,10 @@ BATCH = 8
 
 
 class Evaluation:
-    """One checkpoint under evaluation: makes clips, measures them, and keeps the tables."""
+    """One model under evaluation: makes clips, measures them, and stores the tables."""
 
     def __init__(self, pipeline: TextToVideoSDPipeline, options: argparse.Namespace) -> None:
-        """Take a loaded pipeline and the command line; its settings hold for everything but the curves."""
+        """Take a loaded pipeline and the command line. Its settings apply to all tables except the curves."""
         self.pipeline, self.recipe, self.bf16 = pipeline, RECIPES[options.recipe], options.bf16
         self.defaults = {"steps": options.steps, "guidance": options.guidance, "negative": ""}
         self.settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
@@ -87,7 +87,7 @@ class Evaluation:
         return np.concatenate(parts)
 
     def keep(self, title: str, rows: Blocks) -> None:
-        """Keep a table, print it, and write all there are so far to disk."""
+        """Store a table, print it, and write all tables so far to the disk."""
         self.tables[title] = rows
         print(table(title, rows), flush=True)
         document = {"settings": self.settings, "tables": self.tables}
@@ -103,7 +103,7 @@ class Evaluation:
         self.keep("Autoencoder, frames never trained on", {"PSNR": {"dB": psnr, "n": len(frames)}})
 
     def shapes(self, asked: list[Asked]) -> list[Measured]:
-        """The main table, its breakdowns and two contact sheets; gives the measurements for the curves."""
+        """The main table, its breakdowns and two contact sheets; returns the measurements for the curves."""
         drawn = [measure(render(one.clip, self.recipe.size)) for one in asked]
         self.keep("The measurement itself, on rendered clips", {"rendered": summary(asked, drawn)})
         made = self.make(asked)
@@ -133,7 +133,7 @@ class Evaluation:
         contact_sheet(made[:25], [one.prompt for one in asked[:25]], self.out / "sheet_pairs.png")
 
     def scenes(self, each: int) -> None:
-        """How often the nearest of many rendered clips is of the scene asked for."""
+        """The share of clips whose nearest rendered clip shows the requested scene."""
         match, asked = SceneMatch(self.recipe.size), scene_prompts(each)
         made = self.make(asked)
         rows: Blocks = {}
@@ -152,7 +152,7 @@ class Evaluation:
         contact_sheet(made[:25], [one.prompt for one in asked[:25]], self.out / "sheet_scenes.png")
 
     def curves(self, asked: list[Asked], measured: list[Measured]) -> None:
-        """Guidance, steps, schedulers and the negative prompt; `measured` answers for the default settings."""
+        """Guidance, steps, schedulers and the negative prompt; `measured` are the results at the default settings."""
 
         def line(**settings: object) -> dict[str, float]:
             if all(self.defaults[name] == value for name, value in settings.items()):
@@ -171,14 +171,14 @@ class Evaluation:
         self.keep("Scheduler", rows)
 
     def avoided(self, each: int) -> None:
-        """Prompts that leave the colour open: how often the usual one comes, and when it is named as negative."""
+        """Prompts without a colour: the share of the usual colour, without and with a negative prompt that names it."""
         rows: Blocks = {}
         for shape in SHAPES:
             asked = [replace(one, prompt=f"a {shape} on a gray background") for one in single_prompts(each)]
             drawn = [measure(clip).colour for clip in self.make(asked)]
             usual = max(COLOURS, key=drawn.count)
             if usual not in drawn:
-                continue  # it took the colour of the background, and nothing is seen
+                continue  # the shape has the colour of the background and cannot be seen
             negative = f"a {usual} {shape}"
             again = [measure(clip).colour for clip in self.make(asked, negative=negative)]
             shares = [round(100 * colours.count(usual) / each, 1) for colours in (drawn, again)]
@@ -186,7 +186,7 @@ class Evaluation:
         self.keep("How often a colour comes unasked, without and with the negative prompt", rows)
 
     def engine(self, models: Path) -> None:
-        """One clip through the studio's engine, in float32: timed, made twice, and with another seed."""
+        """One clip through the studio's engine, in float32: made twice, timed, and once with another seed."""
         engine = Engine(Settings.from_env({}, models_dir=models, device="cpu"))
         asked = VideoRequest("a red ball bouncing on a white background", seed=1, num_inference_steps=20)
         recipe = resolve(asked, catalog(models))
@@ -212,7 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("data/models/demo"))
     parser.add_argument(
-        "--recipe", choices=sorted(RECIPES), default="cpu128", help="the recipe it was made by"
+        "--recipe", choices=sorted(RECIPES), default="cpu128", help="the recipe of the model"
     )
     parser.add_argument("--out", type=Path, default=Path("docs/demo_model"))
     parser.add_argument("--prompts", type=int, default=200)
@@ -222,7 +222,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--bf16", action="store_true", help="generate in bfloat16 autocast")
-    parser.add_argument("--page", type=Path, help="a Markdown page to put the tables into, between its marks")
+    parser.add_argument("--page", type=Path, help="a Markdown page; the tables are written between its two marks")
     options = parser.parse_args()
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     torch.set_grad_enabled(False)

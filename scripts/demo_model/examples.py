@@ -1,6 +1,6 @@
 """Make the videos of `data/examples` again with the shipped weights: `python -m scripts.demo_model.examples`.
 
-They go through the studio as anybody's videos do, and the old ones leave only when all the new ones are there.
+The studio makes them like any other video. The old ones are removed only when all the new ones are there.
 """
 
 import json
@@ -20,7 +20,7 @@ SHOWN = {
     "a boat with a white sail on the sea": 1,
     "a yellow star spinning on a navy background": 1,
 }
-"""Prompt and seed of each."""
+"""Prompt and seed of each example."""
 
 
 def main() -> None:

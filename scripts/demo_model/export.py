@@ -1,4 +1,4 @@
-"""From weights to the checkpoint people load: diffusers' folders, FP16 safetensors, vocabulary and preview map."""
+"""Turns weights into the model folder for users: diffusers' folders, FP16 safetensors, vocabulary and preview map."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from scripts.demo_model.recipe import Recipe
 def assemble(
     recipe: Recipe, vae: AutoencoderKL, tokenizer: CLIPTokenizer, weights: dict[str, torch.Tensor]
 ) -> TextToVideoSDPipeline:
-    """Put the parts together as a pipeline in float32, unknown words' embeddings included."""
+    """Assemble the parts as a pipeline in float32, with the embeddings of unknown words."""
     model = Denoiser(recipe, tokenizer)
     model.load_state_dict(weights)
     model.spread_unknown()
@@ -34,9 +34,9 @@ def assemble(
 
 
 def preview_map(latents: NDArray[np.float16], frames: NDArray[np.uint8]) -> dict[str, list[object]]:
-    """Fit RGB (0 to 1) of a latent's block of pixels as a linear function of that scaled latent, by least squares.
+    """Fit the mean RGB (0 to 1) of a latent's block of pixels as a linear function of the scaled latent.
 
-    `latents` is (N, C, F, h, w), `frames` the matching (N, F, H, W, 3).
+    The fit uses least squares. `latents` is (N, C, F, h, w), `frames` the matching (N, F, H, W, 3).
     """
     count, _, moments, height, width = latents.shape
     side = frames.shape[2] // height
@@ -50,10 +50,10 @@ def preview_map(latents: NDArray[np.float16], frames: NDArray[np.uint8]) -> dict
 def save_checkpoint(
     pipeline: TextToVideoSDPipeline, folder: Path, latents: NDArray[np.float16], frames: NDArray[np.uint8]
 ) -> None:
-    """Write the checkpoint into `folder`, replacing the weights there.
+    """Write the model into `folder` and replace the weights there.
 
-    The text encoder's config is made to ask for float32: transformers loads the dtype a config names, where
-    diffusers' own classes load float32 unless told otherwise, and the parts must agree.
+    The config of the text encoder is changed to float32. Reason: all parts must load with the same dtype.
+    transformers loads the dtype in the config; the classes of diffusers load float32 by default.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):

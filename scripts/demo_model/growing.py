@@ -1,8 +1,9 @@
-"""Twice the size with the same latents: an autoencoder of a level more, around one that is finished.
+"""Twice the size with the same latents: one more level around a finished autoencoder.
 
-What frames of half the size were encoded into is what frames of the whole size shall be encoded into, and decoded
-from. So the denoiser stays as it is, and a clip of four times the pixels costs no more until it is decoded. Where
-edges are known to be sharp, a latent that tells their place within half a pixel holds what the larger frame shows.
+The new autoencoder encodes frames of the full size into the latents of the half-size frames, and decodes these
+latents to the full size. So the denoiser does not change, and a clip of four times the pixels costs more only in
+decoding. The edges in this world are always sharp. So a latent with the place of an edge to half a pixel holds enough
+for the larger frame.
 """
 
 import numpy as np
@@ -17,15 +18,15 @@ from scripts.demo_model.recipe import Recipe
 
 
 def halved_pixels(frames: NDArray[np.uint8]) -> torch.Tensor:
-    """Turn uint8 frames (N, F, H, W, 3) into float32 (N, F, 3, H/2, W/2) from -1 to 1, 2 x 2 pixels' means."""
+    """Turn uint8 frames (N, F, H, W, 3) into float32 (N, F, 3, H/2, W/2) from -1 to 1: means of 2 x 2 pixels."""
     pixels = to_pixels(frames)
     return functional.avg_pool2d(pixels.flatten(0, 1), 2).unflatten(0, pixels.shape[:2])
 
 
 def grown_autoencoder(recipe: Recipe, small: AutoencoderKL) -> AutoencoderKL:
-    """Build an autoencoder of one level more than `small`, whose weights are inside; the new level is untrained.
+    """Build an autoencoder with the weights of `small` and one more level; the new level is untrained.
 
-    Raises ValueError where the recipe's channels are not a new level and then those of `small`.
+    Raises ValueError: the recipe's channels are not one new level followed by those of `small`.
     """
     kept = tuple(small.config.block_out_channels)
     if recipe.vae_channels[1:] != kept:
@@ -40,7 +41,7 @@ def grown_autoencoder(recipe: Recipe, small: AutoencoderKL) -> AutoencoderKL:
 
 
 def _moved(name: str) -> str:
-    """Where a weight of the small encoder's level n is in the large one: at level n + 1."""
+    """The name in the large autoencoder: level n of the small encoder is level n + 1 there."""
     before = "encoder.down_blocks."
     if not name.startswith(before):
         return name

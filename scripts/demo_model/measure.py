@@ -1,9 +1,10 @@
-"""What a clip shows, measured: colour, motion, shape and background of its one shape, and flicker.
+"""Measures a clip with one shape: its colour, motion, shape and background, and flicker.
 
-Nothing here is learnt. The background is the known one nearest to most pixels; the shape is what differs from it;
-its colour is the nearest palette colour of its median pixel; its motion follows from the path of its centroid, its
-area and how far its outline turns; its kind is the drawn outline that overlaps it best. On rendered clips the
-answers are nearly always right (the evaluation prints how often), so on generated ones they measure the model.
+No part of it is learnt. The background is the known one nearest to most pixels. The shape is the set of pixels that
+differ from it. Its colour is the palette colour nearest to its median pixel. Its motion follows from the path of its
+centroid, its area, and the rotation of its outline. Its kind is the drawn outline with the best overlap. On rendered
+clips the answers are nearly always right (the evaluation prints the share). So on generated clips they measure the
+model.
 """
 
 from dataclasses import dataclass
@@ -18,17 +19,17 @@ Frames = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 DIFFERENT = 60.0
-"""RGB distance from the background at which a pixel belongs to the shape (shapes differ by 100 or more)."""
+"""A pixel with a larger RGB distance from the background belongs to the shape. Shapes differ by 100 or more."""
 LEAST_AREA = 0.004
-"""Share of the frame below which nothing is there: half the area of the smallest shape ever drawn."""
+"""A smaller share of the frame counts as no shape: half the area of the smallest shape ever drawn."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was seen in a clip; "none" where there was nothing to see.
+    """The measurement of a clip; "none" if no shape is visible.
 
-    Flicker is in grey levels, 0 to 255. `fit` is how well the shape fills the outline it is named after: their
-    intersection by their union, 0 to 1.
+    Flicker is in grey levels, 0 to 255. `fit` is the overlap of the shape with the outline of its name: their
+    intersection divided by their union, 0 to 1.
     """
 
     colour: str
@@ -54,8 +55,8 @@ def measure(frames: Frames) -> Measured:
 def measure_pair(frames: Frames) -> tuple[Measured, Measured]:
     """Measure a clip that should show two shapes of different colours, the left one and the right one.
 
-    What lies well on one side says what colour is there; then every pixel belongs to the side whose colour it is
-    nearer to, as what grows may reach over the middle. Flicker is of both together.
+    The pixels well inside each side give its colour. Then every pixel belongs to the side with the nearer colour,
+    because a growing shape may cross the middle. Flicker is for both together.
     """
     background, distance = _nearest_background(frames)
     mask = _without_specks(distance > DIFFERENT)
@@ -79,7 +80,7 @@ def measure_pair(frames: Frames) -> tuple[Measured, Measured]:
 
 
 def _nearest_background(frames: Frames) -> tuple[str, Floats]:
-    """Give the background's name and every pixel's RGB distance from it."""
+    """Return the background's name and the RGB distance of every pixel from it."""
     pixels = frames.astype(np.float64)
     found = {}
     for name, ends in BACKGROUNDS.items():
@@ -91,7 +92,7 @@ def _nearest_background(frames: Frames) -> tuple[str, Floats]:
 
 
 def _neighbours(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count each pixel's set pixels in the 3 x 3 block around it, for masks of shape (F, H, W)."""
+    """For each pixel, count the set pixels in the 3 x 3 block around it. Masks have the shape (F, H, W)."""
     padded = np.pad(mask.astype(np.int64), ((0, 0), (1, 1), (1, 1)), mode="edge")
     height, width = mask.shape[1:]
     return sum(
@@ -105,7 +106,7 @@ def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _flicker(frames: Frames, mask: NDArray[np.bool_]) -> float:
-    """Mean absolute change from frame to frame where neither frame has the shape or its rim."""
+    """Mean absolute change from frame to frame, outside the shape and its rim in both frames."""
     near = _neighbours(_neighbours(mask) > 0) > 0
     outside = ~(near[1:] | near[:-1])
     change = np.abs(frames[1:].astype(np.float64) - frames[:-1]).mean(axis=-1)
@@ -120,7 +121,7 @@ def _colour(frames: Frames, mask: NDArray[np.bool_]) -> str:
 
 
 def _centroids(mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Give the centroid's x and y per frame, 0 to 1; frames that show nothing repeat the mean."""
+    """Return the centroid's x and y for each frame, 0 to 1; frames without a shape get the mean."""
     size = mask.shape[1]
     places = (np.arange(size) + 0.5) / size
     count = mask.sum(axis=(1, 2))
@@ -132,7 +133,7 @@ def _centroids(mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
 
 
 def _turned(mask: NDArray[np.bool_], x: Floats, y: Floats) -> float:
-    """How far the outline turns over the clip, in degrees, from the phase of its strongest symmetry."""
+    """The rotation of the outline over the clip, in degrees, from the phase of its strongest symmetry."""
     size = mask.shape[1]
     places = (np.arange(size) + 0.5) / size
     dx, dy = places[None, None, :] - x[:, None, None], places[None, :, None] - y[:, None, None]
@@ -196,7 +197,7 @@ OUTLINES = _outlines(64)
 
 
 def _shape(mask: NDArray[np.bool_], areas: Floats) -> tuple[str, float]:
-    """Name the shape whose drawn outline, at the same place and size, overlaps the mask best, and say how well."""
+    """Return the shape whose drawn outline, at the same place and size, overlaps the mask best, and the overlap."""
     size = mask.shape[1]
     moments = np.argsort(-areas, kind="stable")[: min(6, max(4, len(areas) // 2))]
     xs, ys = _centroids(mask)

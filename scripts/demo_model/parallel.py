@@ -1,8 +1,8 @@
-"""Several processes that train one model and meet every few steps, instead of waiting for each other at each.
+"""Several processes train one model. They average their weights every few steps, instead of waiting at each step.
 
-On a busy machine a process is often off the CPU, and whoever averages gradients at every step runs at the pace of
-the unluckiest. So each process takes its share of every batch and its own optimizer steps, and every MEET steps
-all take the mean of their weights (local SGD). One process, the usual case, never notices.
+On a busy machine a process often has to wait for the CPU. With averaged gradients at every step, all processes run as
+slowly as the slowest. So each process takes its share of every batch and makes its own optimizer steps. Every MEET
+steps all processes take the mean of their weights (local SGD). This has no effect on a single process, the usual case.
 """
 
 import torch
@@ -10,11 +10,11 @@ from accelerate import Accelerator
 from torch import nn
 
 MEET = 10
-"""Steps between two averagings; checkpoints must fall on its multiples."""
+"""Steps between two averagings; the step of a checkpoint must be a multiple of it."""
 
 
 def share_of(accelerator: Accelerator) -> slice:
-    """Which rows of a batch are this process's."""
+    """The rows of a batch for this process."""
     return slice(accelerator.process_index, None, accelerator.num_processes)
 
 

@@ -1,12 +1,13 @@
-"""Where a frame stands in its clip: a table while single frames are learnt, then a task for temporal convolutions.
+"""The place of a frame in its clip: first a table for single frames, later a task for temporal convolutions.
 
-The stock UNet3D gives its frames no position: temporal attention has no embedding for it, and only the zeros a
-temporal convolution pads its ends with tell the first frame from the middle. The denoising loss finds that very
-late, and without it "moving left" cannot say which frame is where: clips stand still. So motion is learnt where it
-is cheap, on single frames that are told their place: in the stead of the deepest temporal convolution on the way
-down, a learnt vector per place is added to the features, and text and place together say what is where. A short
-stage then trains the temporal convolutions on the way down to add those very vectors by themselves (the second one
-sees eight frames to each side, enough for sixteen). The table is not part of the checkpoint.
+The standard UNet3D has no position of a frame: its temporal attention has no embedding for it. Only the zero padding
+of the temporal convolutions makes the first frame different from the middle one. The denoising loss finds this very
+late. Until then "moving left" cannot decide the position in each frame, and clips do not move.
+
+So the model learns motion cheaply, on single frames with a given place. A learnt vector for each place replaces the
+deepest temporal convolution on the way down: it is added to the features. Text and place together then decide the
+position of the shape. A short stage then trains the temporal convolutions on the way down to add the same vectors.
+The second one sees eight frames on each side, which is enough for sixteen. The table is not part of the model folder.
 """
 
 from collections.abc import Iterator
@@ -20,9 +21,9 @@ from diffusers.models.transformers.transformer_temporal import TransformerTempor
 from torch import nn
 
 WAVES = 8
-"""The vectors begin as random mixtures of cos(pi k place), k = 1 to WAVES, place from 0 to 1."""
+"""The vectors start as random mixtures of cos(pi k place), k = 1 to WAVES, place from 0 to 1."""
 QUIET = 0.02
-"""Weight of what the other temporal convolutions add on the way, while the last one learns the table."""
+"""Weight of the output of the other temporal convolutions, while the last one learns the table."""
 
 
 def temporal_modules(unet: UNet3DConditionModel) -> list[nn.Module]:
@@ -37,10 +38,10 @@ def temporal_way_down(unet: UNet3DConditionModel) -> list[TemporalConvLayer]:
 
 
 class FramePlaces(nn.Module):
-    """A vector per place in the clip, (F, C), C being the channels of the deepest convolution on the way down."""
+    """A vector for each place in the clip, (F, C). C: the channels of the deepest convolution on the way down."""
 
     def __init__(self, frames: int, channels: int) -> None:
-        """Begin with neighbouring places alike."""
+        """Start with similar vectors for neighbouring places."""
         super().__init__()
         places = torch.linspace(0, 1, frames)
         waves = torch.stack([torch.cos(torch.pi * k * places) for k in range(1, WAVES + 1)], dim=1)
@@ -57,7 +58,7 @@ def _pass_on_in_tuple(hidden_states: torch.Tensor, **_: Any) -> tuple[torch.Tens
 
 @contextmanager
 def single_frames(unet: UNet3DConditionModel, vectors: torch.Tensor) -> Iterator[None]:
-    """Let every temporal module pass its input on; the deepest on the way down adds `vectors` (B, C) instead."""
+    """Make every temporal module return its input; the deepest on the way down adds `vectors` (B, C) to it."""
 
     def add(hidden_states: torch.Tensor, **_: Any) -> torch.Tensor:
         return hidden_states + vectors[:, :, None, None]
@@ -74,10 +75,10 @@ def single_frames(unet: UNet3DConditionModel, vectors: torch.Tensor) -> Iterator
 
 
 class PlacesTaught(nn.Module):
-    """Listens to the temporal convolutions on the way down, and says how far they are from adding the table."""
+    """Observes the temporal convolutions on the way down, and measures their distance from adding the table."""
 
     def __init__(self, unet: UNet3DConditionModel) -> None:
-        """Begin to listen; what each adds is heard at every forward pass over whole clips."""
+        """Register the hooks; every forward pass over complete clips records the added values."""
         super().__init__()
         self._added: dict[int, torch.Tensor] = {}
         for number, module in enumerate(temporal_way_down(unet)):
@@ -90,7 +91,7 @@ class PlacesTaught(nn.Module):
         return listen
 
     def loss(self, table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give (what to minimise, share of the table's variance missed) of the last pass; `table` is (F, C)."""
+        """Return (the loss, the missed share of the table's variance) of the last pass; `table` is (F, C)."""
         *before, last = (added for _, added in sorted(self._added.items()))
         self._added.clear()
         wanted = table.detach()[None, :, :, None, None]

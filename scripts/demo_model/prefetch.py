@@ -1,4 +1,4 @@
-"""The next batch is drawn while the device learns from this one."""
+"""Draws the next batch while the device learns from the current one."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 def ahead(make: Callable[[int], T], numbers: Iterable[int]) -> Iterator[T]:
-    """What `make` gives for each of the numbers, in their order, made by one thread, one number ahead.
+    """The results of `make` for the numbers, in their order. One thread makes them, one number ahead.
 
-    What `make` raises is raised where its result would have come.
+    An exception of `make` is raised at the place of its result.
     """
     with ThreadPoolExecutor(1) as thread:
         coming = None
@@ -25,5 +25,5 @@ def ahead(make: Callable[[int], T], numbers: Iterable[int]) -> Iterator[T]:
 
 
 def ready_for(device: torch.device, part: torch.Tensor) -> torch.Tensor:
-    """A tensor in main memory, where a GPU can fetch it without making anybody wait."""
+    """A tensor in main memory that a GPU can read in the background (pinned memory)."""
     return part.contiguous().pin_memory() if device.type == "cuda" else part

@@ -1,7 +1,7 @@
-"""Where a training stands: one state file that is replaced by rename, and one log that says what was done.
+"""The progress of a training: one state file for each stage, replaced by rename, and one log.
 
-A step's randomness is a function of (seed, stage, step), so a state file needs no generator states: a run that
-was killed and goes on from its last state makes the very weights an unbroken run makes.
+The randomness of a step depends only on (seed, stage, step), so a state file needs no generator states. A run that was
+killed and resumes from its last state makes exactly the weights of an uninterrupted run.
 """
 
 import json
@@ -16,7 +16,7 @@ class Progress:
     """The state and the log of one stage of a training, in a working directory."""
 
     def __init__(self, work: Path, stage: str) -> None:
-        """Look at `work`; nothing is read or written yet."""
+        """Set the paths in `work`; no file is read or written yet."""
         self.work, self.stage = work, stage
         self.state_path = work / f"{stage}.pt"
         self.log_path = work / "log.jsonl"
@@ -24,7 +24,7 @@ class Progress:
         self.spent = 0.0
 
     def load(self) -> dict[str, Any] | None:
-        """Give the stage's last saved state, or None at its first start."""
+        """Return the stage's last saved state, or None at its first start."""
         if not self.state_path.exists():
             return None
         state = torch.load(self.state_path, map_location="cpu", weights_only=True)
@@ -32,7 +32,7 @@ class Progress:
         return state
 
     def seconds(self) -> float:
-        """Wall-clock seconds this stage has taken, over all its runs."""
+        """Wall-clock seconds of this stage, over all its runs."""
         return self.spent + time.monotonic() - self.begun
 
     def save(self, state: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""The prompts an evaluation asks for: single shapes from both sides of the hold-out, scenes, and pairs.
+"""The prompts of an evaluation: single shapes, seen and held-out combinations, scenes, and pairs.
 
-They come from another seed than training's, so even a seen combination comes with its own wording; an unseen one
-was never rendered for training in any wording.
+They have another seed than the training, so a seen combination also has its own wording. An unseen combination was
+never rendered for training, in any wording.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class Asked:
 
 
 def single_prompts(count: int) -> list[Asked]:
-    """Give `count` prompts for one shape, seen and unseen combinations alternating, motions in turn."""
+    """Return `count` prompts for one shape; seen and unseen combinations alternate, and motions take turns."""
     asked = []
     for number in range(count):
         rng = np.random.default_rng([EVALUATION_SEED, number])
@@ -41,8 +41,10 @@ def single_prompts(count: int) -> list[Asked]:
 
 
 def pair_prompts(count: int) -> list[Asked]:
-    """Give `count` prompts for two shapes side by side, motions in turn. None says whether training saw the pair:
-    there are many times more than it drew."""
+    """Return `count` prompts for two shapes side by side; motions take turns.
+
+    `seen` is always False: there are many times more pairs than the training drew.
+    """
     asked = []
     for number in range(count):
         rng = np.random.default_rng([EVALUATION_SEED, 2, number])
@@ -53,7 +55,7 @@ def pair_prompts(count: int) -> list[Asked]:
 
 
 def scene_prompts(each: int) -> list[Asked]:
-    """Give `each` prompts for every scene, in varied wording."""
+    """Return `each` prompts for every scene, in varied wording."""
     asked = []
     for place, (name, scene) in enumerate(SCENES.items()):
         for number in range(each):

@@ -1,4 +1,4 @@
-"""How much of everything: one frozen row of numbers a device and size, and nothing that acts on them."""
+"""The numbers of a training: one frozen row for each device and size, without any code that uses them."""
 
 from dataclasses import dataclass, replace
 
@@ -8,13 +8,14 @@ class Recipe:
     """The numbers of a training: sizes in pixels, batches in clips or frames, peak learning rates.
 
     The autoencoder sees frames of all `clips`; the diffusion model learns from the first `taught_clips` of them.
-    `again` names a scene, or "pair", that every fourth sample shows, to catch up on it (empty: none).
-    `decoder_noise` is the largest standard deviation of the noise that the decoder alone must paint through, and
-    `retouched` how many clips it sees as the denoiser leaves them, beside as many as they are (0: it sees all as
-    they are; see `retouching`).
-    `temporal_rate` multiplies the rate of what looks across frames, `noisy` is the share of times drawn from the
-    noisy half of the schedule and `fine` the share drawn from its clean end, `reader_weight` weighs the readers of
-    the shape's whereabouts, and among clips every `still_every`-th batch is single frames (0: none).
+    `again` names a scene, or "pair", that every fourth sample shows, to give it more training (empty: none).
+    `decoder_noise` is the largest standard deviation of the noise on the latents in the decoder's own stage.
+    `retouched` is the number of clips with latents from the denoiser in this stage; as many have unchanged latents
+    (0: all are unchanged; see `decoder_finetune`).
+    `temporal_rate` multiplies the learning rate of the modules that look across frames.
+    `noisy` is the share of times from the noisy half of the schedule, `fine` the share from its clean end.
+    `reader_weight` is the weight of the loss of the readers in `shape_reader`.
+    `still_every`: in the stage of clips, each such batch is of single frames (0: none).
     """
 
     size: int = 64
@@ -69,19 +70,20 @@ class Recipe:
 
     @property
     def factor(self) -> int:
-        """How many pixels a latent has on each side."""
+        """The pixels of a latent along each side."""
         return 2 ** (len(self.vae_channels) - 1)
 
 
 CPU_64 = Recipe()
-"""Two CPU cores, in about 75 minutes with `--bf16` where the processor has bfloat16. It made the text encoder
-and UNet that ship from nothing; but the decoder had noise of 0.1 then, and 2,500 steps before it got 6,000, and
-seven minutes of `--finish` for the snow (data version 3) came last. As it stands it has not been run."""
+"""For two CPU cores: about 75 minutes with `--bf16` on a processor with bfloat16. It made the shipped text encoder and
+UNet from random weights, but with other numbers. The decoder had noise of 0.1, and first 2,500 steps, later 6,000.
+Seven minutes of `--finish` for the snow (data version 3) came last. With the present numbers it has not been run."""
 
 CPU_128 = replace(CPU_64, size=128, crop=64, vae_channels=(32, *CPU_64.vae_channels))
-"""Twice the size with the same latents: what `--grow` makes of a model of `CPU_64`, in an hour. It made the
-shipped weights; but their decoder had noise of 0.1 at first, and of up to 0.4 in 2,000 more steps; then came 3,000
-steps of `--finish --fine 0.7` and a decoder that saw `--retouched 800`. From nothing it has not been run."""
+"""Twice the size with the same latents: `--grow` makes it from a model of `CPU_64`, in an hour. It made the shipped
+weights, but with other numbers. Their decoder had noise of 0.1 at first, and of up to 0.4 in 2,000 more steps. Then
+came 3,000 steps of `--finish --fine 0.7`, with a decoder trained with `--retouched 800`. It has never been run from
+random weights."""
 
 GPU_128 = replace(
     CPU_128,
@@ -99,9 +101,9 @@ GPU_128 = replace(
     sample_every=1_000,
     precision="bf16",
 )
-"""For one data-centre GPU: 12 million billion operations, as torch counts them, in 18,700 steps: 25 minutes ask it
-for 8 TFLOP/s on the average and leave 80 ms a step. The network is that of `CPU_128`, so it can also go on from
-the shipped weights (`--base`, `--finish`). Not yet run on a GPU."""
+"""For one data-centre GPU: 12 million billion operations, counted by torch, in 18,700 steps. For 25 minutes the GPU
+must do 8 TFLOP/s on average, with 80 ms for each step. The network is that of `CPU_128`, so a training can also start
+from the shipped weights (`--base`, `--finish`). It has not yet been run on a GPU."""
 
 TOY = replace(
     CPU_64,
@@ -130,6 +132,6 @@ TOY = replace(
     sample_every=10_000,
     precision="no",
 )
-"""A few steps of everything, for the tests."""
+"""A few steps of each stage, for the tests."""
 
 RECIPES = {"cpu64": CPU_64, "cpu128": CPU_128, "gpu128": GPU_128, "toy": TOY}

@@ -1,4 +1,4 @@
-"""Making clips from prompts, several at once, and the sheets of pictures that show them."""
+"""Makes clips from prompts, several at once, and sheets of pictures that show them."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def generate(
 def contact_sheet(
     clips: NDArray[np.uint8], titles: list[str], path: Path, columns: int = 5, shown: int = 4
 ) -> None:
-    """Write a PNG grid: for every clip (F, H, W, 3) `shown` of its frames in a row, under its title."""
+    """Write a PNG grid: for every clip (F, H, W, 3) its title, and below it a row of `shown` of its frames."""
     size, line = clips.shape[2], 14
     width, height = size * shown + 6, size + line + 4
     rows = -(-len(clips) // columns)

@@ -1,4 +1,4 @@
-"""Which scene a clip shows: the one among many rendered clips that it is most like."""
+"""Finds the scene that a clip shows: the scene of the most similar of many rendered clips."""
 
 from dataclasses import dataclass
 
@@ -13,19 +13,19 @@ RENDERED_OF_EACH = 32
 
 @dataclass(frozen=True)
 class Look:
-    """What of a clip is compared: where things are, shrunk, and which brightnesses there are, band by band."""
+    """The compared features of a clip: small pictures (places), and quantiles of brightness in each band (values)."""
 
     places: NDArray[np.float64]
     values: NDArray[np.float64]
 
     def distance(self, other: "Look") -> float:
-        """How unlike another clip: grey levels, the brightnesses counting four times (rain is not snow)."""
+        """The distance from another clip in grey levels. Brightness counts four times, to separate rain from snow."""
         places = float(np.abs(self.places - other.places).mean())
         return places + 4 * float(np.abs(self.values - other.values).mean())
 
 
 def look(clip: NDArray[np.uint8]) -> Look:
-    """Look at a clip (F, H, W, 3): five moments of 16 x 16 blocks, and 64 quantiles of four horizontal bands."""
+    """The features of a clip (F, H, W, 3): five moments of 16 x 16 blocks, and 64 quantiles of four bands."""
     moments = clip[np.linspace(0, len(clip) - 1, 5).round().astype(int)].astype(np.float64)
     block = clip.shape[1] // 16
     places = moments.reshape(5, 16, block, 16, block, 3).mean(axis=(2, 4))
@@ -34,10 +34,10 @@ def look(clip: NDArray[np.uint8]) -> Look:
 
 
 class SceneMatch:
-    """Rendered clips of every scene, in every colour, to compare with."""
+    """Rendered clips of every scene, in every colour, for the comparison."""
 
     def __init__(self, size: int) -> None:
-        """Render them at `size` pixels, from small seeds, which no training clip is likely to have."""
+        """Render them at `size` pixels, from small seeds; a training clip is unlikely to have one of them."""
         self.known = [
             (name, look(render(Clip("scene", seed, scene=name, colour=colour), size)))
             for name, scene in SCENES.items()

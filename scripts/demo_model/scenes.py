@@ -1,8 +1,8 @@
 """The scenes of the demo world: small paintings that move, drawn with the primitives of `draw`.
 
-Each scene is a row in SCENES: how to paint it, and the colours its subject may have (an empty string where the
-caption names no colour). A scene takes everything left to chance from the generator it is given and keeps that
-modest: a tiny model should spend its capacity on what is asked for, not on where each window of a city is.
+Each scene is a row in SCENES: its paint function and the colours of its subject (an empty string if the caption
+names no colour). A scene takes all its randomness from the given generator, and it uses little. So a tiny model
+spends its capacity on the prompt, not on the place of each window of a city.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def _stars(canvas: Canvas, rng: np.random.Generator, count: int, lowest: float) 
 
 
 def _skyline(canvas: Canvas, layout: int, colour: Colour, tallest: float) -> list[tuple[float, float, float]]:
-    """Paint one of a few fixed rows of buildings; return each one's left edge, right edge and top."""
+    """Paint one of a few fixed rows of buildings; return the left edge, right edge and top of each."""
     rng = np.random.default_rng(layout)
     edges = np.cumsum(rng.uniform(0.12, 0.2, size=9)) - 0.16
     blocks = []
@@ -59,7 +59,7 @@ def _neon_city(canvas: Canvas, rng: np.random.Generator) -> None:
 def _falling(
     canvas: Canvas, rng: np.random.Generator, count: int, speed: float, arrangements: int
 ) -> list[tuple[Array, Array]]:
-    """Give the place over time of things that fall, from one of a few fixed arrangements."""
+    """Return the places of falling things over time, from one of a few fixed arrangements."""
     rng = np.random.default_rng(int(rng.integers(arrangements)))
     places = []
     for _ in range(count):
@@ -85,7 +85,7 @@ def snow(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:
 
 
 def shooting_stars(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:
-    """Three shooting stars that cross a night sky one after another, with bright heads and fading tails."""
+    """Three shooting stars cross a night sky one after the other, with bright heads and fading tails."""
     canvas.gradient((8, 10, 40), (40, 34, 92))
     _stars(canvas, rng, 22, 0.9)
     for number in range(3):
@@ -241,7 +241,7 @@ def campfire(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:
 
 
 def planet(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:
-    """A planet among stars, with a moon that goes round it, in front and then behind."""
+    """A planet among stars, with a moon that moves around it, first in front and then behind."""
     canvas.gradient((4, 4, 14), (10, 8, 28))
     _stars(canvas, rng, 20, 1.0)
     turn = 2 * np.pi * canvas.t
@@ -273,7 +273,7 @@ def bird(canvas: Canvas, rng: np.random.Generator, colour: str) -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """How to paint one scene, and the colours its subject may have."""
+    """The paint function of one scene, and the colours of its subject."""
 
     paint: Callable[[Canvas, np.random.Generator, str], None]
     colours: tuple[str, ...] = ("",)

@@ -1,10 +1,10 @@
-"""Where a clip's one shape is, how large and how turned: readers beside the UNet that must tell, while it learns.
+"""Readers of the place, size and angle of a clip's one shape. They give the UNet an extra loss during training.
 
-A denoising loss gives motion away only to a network that combines three things at once (the word, the frame's
-place in the clip, the place in the picture); each alone explains next to nothing, so training stays on that
-plateau for thousands of steps. A linear reader of the mean features behind each spatial transformer, asked for
-the shape's centre, radius and angle, pays for the first two alone, and the rest follows. Readers are not part of
-the checkpoint.
+With a denoising loss alone, a network learns motion only if it combines three things at once. These are the word, the
+frame's place in the clip, and the place in the picture. Each alone explains very little, so the training makes no
+progress for thousands of steps. A linear reader of the mean features after each spatial transformer must find the
+shape's centre, radius and angle. Its loss rewards the first two things alone, and the third then follows. The readers
+are not part of the model folder.
 """
 
 import numpy as np
@@ -18,11 +18,11 @@ from scripts.demo_model.draw import over_time
 from scripts.demo_model.world import Clip, path
 
 TOLD = 5
-"""Numbers a frame: x and y of the centre, the radius, cosine and sine of the angle, each about -1.5 to 1.5."""
+"""Numbers for each frame: x and y of the centre, radius, cosine and sine of the angle; each about -1.5 to 1.5."""
 
 
 def whereabouts(clip: Clip, frames: int) -> NDArray[np.float32]:
-    """What the readers must tell of each frame, (F, TOLD); NaN for clips that are not of one shape."""
+    """The right answers of the readers for each frame, (F, TOLD); NaN for clips without exactly one shape."""
     if clip.kind != "single":
         return np.full((frames, TOLD), np.nan, np.float32)
     laid = path(
@@ -36,10 +36,10 @@ def whereabouts(clip: Clip, frames: int) -> NDArray[np.float32]:
 
 
 class Readers(nn.Module):
-    """A linear reader behind each spatial transformer of a UNet, and how wrong they are about the last pass."""
+    """A linear reader after each spatial transformer of a UNet, and their loss for the last pass."""
 
     def __init__(self, unet: UNet3DConditionModel) -> None:
-        """Begin to listen to every spatial transformer, in the order they are defined."""
+        """Register a hook on every spatial transformer, in the order of their definition."""
         super().__init__()
         listened = [module for module in unet.modules() if isinstance(module, Transformer2DModel)]
         self.readers = nn.ModuleList(nn.Linear(module.out_channels, TOLD) for module in listened)
@@ -56,8 +56,8 @@ class Readers(nn.Module):
         return listen
 
     def loss(self, truth: torch.Tensor) -> torch.Tensor:
-        """Mean squared error of all readers; `truth` is (B, F, TOLD), and NaN where there is nothing to tell."""
-        known, truth = ~truth.isnan(), truth.nan_to_num()  # nothing here asks a GPU for a value
+        """Mean squared error of all readers; `truth` is (B, F, TOLD), with NaN for values that do not count."""
+        known, truth = ~truth.isnan(), truth.nan_to_num()  # this method never waits for a value from the GPU
         errors = []
         for number, features in sorted(self._heard.items()):
             told = self.readers[number](features.float()).view_as(truth)

@@ -1,4 +1,4 @@
-"""The denoiser's stages: words, single frames, their places, whole clips; each goes on from its own state file."""
+"""The denoiser's stages: words, single frames, their places, complete clips. Each resumes from its own state file."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from scripts.demo_model.shape_reader import Readers
 from scripts.demo_model.words import WordReaders
 
 QUICK = 5.0
-"""Learning rate of the table of places and of the readers, in those of the rest."""
+"""Factor of the learning rate for the table of places and for the readers."""
 
 
 def _go_on(state: dict[str, Any] | None, **parts: Any) -> int:
-    """Load what a state holds into the parts; the step it was saved after, 0 when there is none."""
+    """Load a state into the parts; returns its number of finished steps, 0 without a state."""
     if state is None:
         return 0
     for name, part in parts.items():
@@ -37,7 +37,7 @@ def _saved(step: int, **parts: Any) -> dict[str, Any]:
 
 
 class _FarEnough(Exception):
-    """The way down is done; the rest of the UNet need not run."""
+    """The way down is finished; the rest of the UNet is not needed."""
 
 
 def _stop(*_: object) -> None:
@@ -52,7 +52,7 @@ def teach_words(
     accelerator: Accelerator,
     start: dict[str, torch.Tensor] | None,
 ) -> dict[str, torch.Tensor]:
-    """Train the text encoder on what captions say; return all weights. The rest keeps its weights from `start`."""
+    """Train the text encoder on the meaning of captions; return all weights. The other weights are those of `start`."""
     progress = Progress(work, stage.name)
     state = progress.load()
     if state is not None and state["step"] >= stage.steps:
@@ -95,7 +95,7 @@ def teach_positions(
 ) -> dict[str, torch.Tensor]:
     """Train the temporal convolutions on the way down to add the table of places; return all weights.
 
-    Only the way down is run. Everything else keeps its weights from `start`.
+    Only the way down runs. All other weights are those of `start`.
     """
     progress = Progress(work, stage.name)
     state = progress.load()
@@ -165,7 +165,7 @@ def train_stage(
     if accelerator.device.type == "cpu":
         model.unet.set_attn_processor(
             AttnProcessor()
-        )  # many tiny attentions: the fused one is slower to train
+        )  # for many tiny attentions the fused one trains more slowly
     readers = Readers(model.unet)
     groups = [{"params": group} for group in (*model.parameter_groups(), readers.parameters())]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
@@ -177,7 +177,7 @@ def train_stage(
     if state is not None:
         average = {name: value.to(accelerator.device) for name, value in state["average"].items()}
     share = share_of(accelerator)
-    recent: list[torch.Tensor] = []  # asked for their values now and then only: a GPU is not waited for
+    recent: list[torch.Tensor] = []  # read only now and then, because each read waits for the GPU
     misses: list[torch.Tensor] = []
 
     def of_single_frames(step: int) -> bool:

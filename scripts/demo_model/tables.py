@@ -1,4 +1,4 @@
-"""Answers counted up and laid out as Markdown tables."""
+"""Counts the answers and writes them as Markdown tables."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,12 @@ Blocks = dict[str, Row]
 
 
 def answers(asked: Asked, seen: Measured) -> dict[str, bool]:
-    """Compare what was measured with what was asked for, question by question."""
+    """Compare the measurement with the prompt, question by question."""
     return {question: getattr(seen, question) == getattr(asked.clip, question) for question in QUESTIONS}
 
 
 def pair_answers(asked: Asked, seen: tuple[Measured, Measured]) -> dict[str, bool]:
-    """The same of two shapes side by side: right is what is right of both, each on its side."""
+    """The same for two shapes side by side. An answer is right if it is right for both, each on its side."""
     clip = asked.clip
     second = replace(asked, clip=replace(clip, shape=clip.second_shape, colour=clip.second_colour))
     left, right = answers(asked, seen[0]), answers(second, seen[1])
@@ -27,27 +27,27 @@ def pair_answers(asked: Asked, seen: tuple[Measured, Measured]) -> dict[str, boo
 
 
 def shares(marks: list[dict[str, bool]]) -> Row:
-    """Give the share of right answers in percent, and of all four right at once."""
+    """Return the share of right answers in percent, and the share with all four right."""
     row = {question: 100 * float(np.mean([mark[question] for mark in marks])) for question in QUESTIONS}
     row["all four"] = 100 * float(np.mean([all(mark.values()) for mark in marks]))
     return {name: round(value, 1) for name, value in row.items()}
 
 
 def summary(asked: list[Asked], measured: list[Measured]) -> Row:
-    """Give the shares of right answers, mean flicker, and n."""
+    """Return the shares of right answers, mean flicker, and n."""
     marks = [answers(prompt, seen) for prompt, seen in zip(asked, measured, strict=True)]
     return shares(marks) | {"flicker": round(float(np.mean([seen.flicker for seen in measured])), 1),
                             "n": len(asked)}
 
 
 def pair_summary(asked: list[Asked], measured: list[tuple[Measured, Measured]]) -> Row:
-    """The same of two shapes, without flicker."""
+    """The same for two shapes, without flicker."""
     return shares([pair_answers(prompt, seen) for prompt, seen in zip(asked, measured, strict=True)]) | {
         "n": len(asked)}
 
 
 def outlines(drawn: list[Measured], made: list[Measured]) -> Blocks:
-    """Split by the shape that was seen: how well rendered clips and made ones fill its outline, in percent."""
+    """For each measured shape: the overlap of rendered and of generated clips with its outline, in percent."""
     rows: Blocks = {}
     for name in sorted({seen.shape for seen in made} - {"none"}):
         fits = [[seen.fit for seen in side if seen.shape == name] for side in (drawn, made)]
@@ -58,7 +58,7 @@ def outlines(drawn: list[Measured], made: list[Measured]) -> Blocks:
 
 
 def breakdown(asked: list[Asked], measured: list[Measured], question: str) -> Blocks:
-    """Split one question by what was asked: for every colour, motion, shape or background, the share right."""
+    """The share of right answers to one question, for every requested colour, motion, shape or background."""
     rows = {}
     for name in sorted({getattr(one.clip, question) for one in asked}):
         seen = [
@@ -73,7 +73,7 @@ def breakdown(asked: list[Asked], measured: list[Measured], question: str) -> Bl
 
 
 def table(title: str, rows: Blocks) -> str:
-    """Lay rows out as a Markdown table under a heading."""
+    """Write rows as a Markdown table under a heading."""
     names = list(next(iter(rows.values())))
     lines = [f"### {title}", "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     lines += [
@@ -86,6 +86,6 @@ BEGIN, END = "<!-- tables: written by scripts/demo_model/evaluate.py -->", "<!--
 
 
 def put_into(page: Path, text: str) -> None:
-    """Replace what stands between the two marks of a Markdown page."""
+    """Replace the text between the two marks of a Markdown page."""
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")

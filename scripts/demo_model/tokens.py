@@ -1,8 +1,8 @@
-"""The tokenizer: CLIP's byte-pair encoding, with merges learnt so that every known word is one token.
+"""The tokenizer: CLIP's byte-pair encoding. Its merges make every known word one token.
 
-Ids are laid out as three special tokens, the known words, then the pieces other words fall into. A piece means
-nothing here: while training every piece is replaced by the unknown token, and in the saved text encoder all pieces
-get the unknown token's embedding. So "a fluffy red ball" is "a red ball" with some unknown between.
+The ids are, in order, three special tokens, the known words, and the pieces of other words. A piece has no meaning
+here. In training the unknown token replaces every piece. In the saved text encoder all pieces have the embedding of
+the unknown token. So "a fluffy red ball" is "a red ball" with an unknown word inside.
 """
 
 from collections import Counter
@@ -18,12 +18,12 @@ UNKNOWN_ID = 2
 
 
 def known_tokens() -> int:
-    """How many ids stand for something: the special tokens and the known words."""
+    """The number of ids with a meaning: the special tokens and the known words."""
     return 3 + len(vocabulary())
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
-    """Learn byte-pair merges until each word is one symbol, most frequent pair first, ties by spelling."""
+    """Learn byte-pair merges until each word is one symbol: the most frequent pair first, ties by spelling."""
     spelled = [[*word[:-1], word[-1] + "</w>"] for word in words]
     merges = []
     while any(len(symbols) > 1 for symbols in spelled):
@@ -40,7 +40,7 @@ def _merges(words: list[str]) -> list[tuple[str, str]]:
 
 
 def build_tokenizer(length: int) -> CLIPTokenizer:
-    """Build the tokenizer; `length` is the most tokens a prompt may have, the start and the end included."""
+    """Build the tokenizer; `length` is the maximum number of tokens of a prompt, with start and end."""
     words = vocabulary()
     merges = _merges(words)
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -58,7 +58,7 @@ def build_tokenizer(length: int) -> CLIPTokenizer:
 
 
 def encode(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
-    """Give padded token ids, int64 (N, L), with every piece replaced by the unknown token."""
+    """Return padded token ids, int64 (N, L), with the unknown token for every piece."""
     ids = tokenizer(
         prompts,
         padding="max_length",
@@ -70,17 +70,17 @@ def encode(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
 
 
 def invented_word(rng: np.random.Generator) -> str:
-    """Make up a word nobody knows: two to four syllables."""
+    """Invent an unknown word of two to four syllables."""
     syllables = rng.choice(list("bcdfghjklmnprstvwz"), 4), rng.choice(list("aeiou"), 4)
     pairs = zip(*syllables, strict=True)
     return "".join(a + b for a, b in list(pairs)[: int(rng.integers(2, 5))]) + "q"
 
 
 def disturbed(text: str, rng: np.random.Generator, unconditional: float) -> str:
-    """Make training prompts honest about the unknown: drop some, and put unknown words into others.
+    """Add unknown words to training prompts, so that the model learns to ignore them, and empty some prompts.
 
-    A share `unconditional` becomes empty or only unknown words (as the usual negative prompts are here); one in
-    five of the rest has one or two unknown words in random places.
+    A share `unconditional` becomes empty or only unknown words, because the usual negative prompts look so to this
+    model. One in five of the other prompts gets one or two unknown words in random places.
     """
     if rng.random() < unconditional:
         return " ".join(invented_word(rng) for _ in range(int(rng.integers(0, 2)) * int(rng.integers(1, 8))))

@@ -1,9 +1,11 @@
-"""Train the demo model: `python -m scripts.demo_model.train --work DIR`; run it again to go on after a stop.
+"""Train the demo model: `python -m scripts.demo_model.train --work DIR`. After a stop, run it again to resume.
 
-On a machine busy with other things, two processes of one thread each get more done than one of two threads,
-which wait for each other at every operation:
-`OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 -m scripts.demo_model.train --work DIR`. They average their weights
-every few steps, so two do not end in the weights that one makes.
+On a busy machine two processes with one thread each are faster than one process with two threads. Two threads wait
+for each other at every operation. The command is:
+
+    OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 -m scripts.demo_model.train --work DIR
+
+The processes average their weights every few steps, so two processes make other weights than one.
 """
 
 import argparse
@@ -30,7 +32,7 @@ from scripts.demo_model.scenes import SCENES
 from scripts.demo_model.stages import teach_positions, teach_words, train_stage
 
 TEACHERS = {"words": teach_words, "positions": teach_positions}
-"""Who trains a stage; the others are single frames and clips alike."""
+"""The functions that train these stages; `train_stage` trains the others, single frames and clips."""
 
 
 def train(
@@ -45,16 +47,18 @@ def train(
     finish: bool = False,
     grow: bool = False,
 ) -> None:
-    """Run the stages that are still to be done, then write the checkpoint into `out`.
+    """Run the unfinished stages, then write the model into `out`.
 
-    With `base`, a checkpoint of the recipe's sizes, its autoencoder is kept and the denoiser goes on from it, all
-    stages over; with `finish` the base's decoder and whole network go on instead, with the last stage alone. With
-    `grow` the base is of half the size, its denoiser stays as it is, and its autoencoder gets a level more.
-    `only` narrows that: "decoder" and "denoiser" train just that part (they may run side by side once the latents
-    are cached), and "export" trains nothing and writes the last state of the last stage that has one.
+    Args:
+        base: a model folder of the recipe's sizes. Its autoencoder stays unchanged; the denoiser starts from its
+            weights and runs all stages.
+        finish: the decoder and the complete network of `base` continue their training, only with the last stage.
+        grow: `base` has half the size. Its denoiser stays unchanged; its autoencoder gets one more level.
+        only: "decoder" and "denoiser" train only that part. They may run in parallel after the latents are cached.
+            "export" trains no part and writes the state of the last stage that has one.
     """
     if finish:
-        recipe = replace(recipe, still_every=0)  # single frames want the table of places, and the base has none
+        recipe = replace(recipe, still_every=0)  # single frames need the table of places, and the base has none
     work.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=recipe.precision)
     with accelerator.main_process_first():
@@ -108,7 +112,7 @@ def train(
 
 
 def _stages(recipe: Recipe, finish: bool, grow: bool) -> tuple[Stage, ...]:
-    """The denoiser's stages that are to be done."""
+    """The stages of the denoiser in this training."""
     if grow:
         return ()
     return stages(recipe)[-1:] if finish else stages(recipe)
@@ -119,36 +123,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for the data, states and log")
     parser.add_argument(
-        "--out", type=Path, default=Path("data/models/demo"), help="where the checkpoint goes"
+        "--out", type=Path, default=Path("data/models/demo"), help="folder of the finished model"
     )
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="cpu64")
     parser.add_argument(
-        "--only", choices=("decoder", "denoiser", "export"), default="", help="do just this part"
+        "--only", choices=("decoder", "denoiser", "export"), default="", help="run only this part"
     )
-    parser.add_argument("--base", type=Path, help="a checkpoint to go on from, instead of from nothing")
+    parser.add_argument("--base", type=Path, help="a model folder to start from, instead of random weights")
     parser.add_argument(
-        "--finish", action="store_true", help="go on with the decoder and whole clips of --base alone"
+        "--finish", action="store_true", help="continue only the decoder and the stage of complete clips of --base"
     )
     parser.add_argument(
-        "--grow", action="store_true", help="give the autoencoder of --base, of half the size, a level more"
+        "--grow", action="store_true", help="add one level to the autoencoder of --base, which has half the size"
     )
     parser.add_argument("--again", choices=sorted((*SCENES, "pair")), default="",
                         help="a scene, or two shapes, that every fourth sample shows")
-    parser.add_argument("--clip-steps", type=int, help="steps on whole clips, instead of the recipe's")
+    parser.add_argument("--clip-steps", type=int, help="steps on complete clips, instead of the recipe's")
     parser.add_argument("--decoder-steps", type=int, help="steps of the decoder alone, instead of the recipe's")
     parser.add_argument("--retouched", type=int, default=0, metavar="CLIPS",
-                        help="clips that the decoder sees as the denoiser of --base leaves them, with --finish")
+                        help="number of clips with latents from the denoiser of --base, for the decoder; "
+                             "needs --finish")
     parser.add_argument("--fine", type=float, metavar="SHARE",
-                        help="share of samples, 0 to 1, with little noise, where outlines are decided; "
+                        help="share of samples, 0 to 1, with little noise, which decide the outlines; "
                              "instead of the recipe's")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast, on a CPU that has it")
-    parser.add_argument("--hardware", default="two CPU cores", help="what the model card says it ran on")
+    parser.add_argument("--hardware", default="two CPU cores", help="the hardware in the model card")
     parser.add_argument(
         "--note", action="append", default=[], help="a sentence for the model card; repeatable"
     )
     options = parser.parse_args()
     if (options.finish or options.grow) and options.base is None:
-        parser.error("--finish and --grow go on from a checkpoint: name it with --base")
+        parser.error("--finish and --grow start from a model folder: name it with --base")
     if options.finish and options.grow:
         parser.error("--finish or --grow, one after the other")
     if options.fine is not None and not 0 <= options.fine <= 1:

@@ -1,9 +1,8 @@
-"""What a caption says, taught to the text encoder alone, before anything is drawn.
+"""Teaches the text encoder alone the meaning of captions, before any training on pictures.
 
-It takes a minute, and everything else stands on it: from a denoising loss the text encoder learns the colours
-early, and keeps shapes and motions nearly alike, which starves all that could be learnt of them. So linear readers
-of every position from the end token on must tell what the clip is, in each of its parts. They are not part of the
-checkpoint.
+This takes a minute, and all later stages need it. From a denoising loss the text encoder learns the colours early, but
+its outputs for different shapes and motions remain nearly equal. Then the UNet learns little about them. So linear
+readers of every position from the end token on must name each part of the clip. They are not part of the model folder.
 """
 
 import numpy as np
@@ -27,9 +26,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     "second_colour": tuple(COLOURS),
     "scene": tuple(SCENES),
 }
-"""What is told of a clip, and the answers there are; a clip without that part is not asked."""
+"""The parts of a clip and their possible answers. A part that a clip does not have is not counted."""
 NOTHING = -100
-"""The answer of a part that a clip does not have (a scene's own colours are told by its scene)."""
+"""The answer for a part that a clip does not have."""
 
 
 def draw_captions(tokenizer: CLIPTokenizer, seed: int, step: int, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,16 +48,16 @@ class WordReaders(nn.Module):
     """A linear reader for each part of a clip, of text features of the given width."""
 
     def __init__(self, width: int) -> None:
-        """Begin knowing nothing."""
+        """Create untrained readers."""
         super().__init__()
         self.readers = nn.ModuleList(nn.Linear(width, len(answers)) for answers in PARTS.values())
 
     def forward(
         self, features: torch.Tensor, ended: torch.Tensor, answers: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give (sum of the parts' cross entropies, share of right answers).
+        """Return (sum of the parts' cross entropies, share of right answers).
 
-        `features` is (B, L, width), `ended` (B, L) is true from the end token on, `answers` (B, len(PARTS)).
+        `features` is (B, L, width). `ended` (B, L) is true from the end token on. `answers` is (B, len(PARTS)).
         """
         losses, right, asked = [], torch.zeros(()), torch.zeros(())
         for number, reader in enumerate(self.readers):

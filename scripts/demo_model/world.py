@@ -1,9 +1,9 @@
-"""The world the demo model knows: which clips exist, how each is drawn, and how training draws them by lot.
+"""The world of the demo model: the possible clips, their drawing, and their random choice for training.
 
-A `Clip` says everything about one clip; `render` turns it into frames and `captions.caption` into English. The
-parts left to chance (positions, sizes, a scene's layout) come from the clip's own seed, so a clip is the same on
-every machine and at every size. Combinations of shape, colour and motion whose hash falls in one eighth are held
-out: they are never drawn for training, and the evaluation asks for them.
+A `Clip` describes one clip completely. `render` turns it into frames, and `captions.caption` turns it into English.
+The random parts (positions, sizes, a scene's layout) come from the clip's own seed. So a clip is the same on every
+machine and at every size. One eighth of the combinations of shape, colour and motion, chosen by hash, is held out.
+They are never drawn for training, and the evaluation uses them.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from scripts.demo_model import draw, scenes
 from scripts.demo_model.draw import Array, Canvas, Colour, over_time
 
 DATA_VERSION = 3
-"""Raise this whenever a rendered pixel or a caption changes: caches and the model card carry it."""
+"""Raise this number when a rendered pixel or a caption changes. The model card shows it."""
 
 COLOURS: dict[str, Colour] = {
     "red": (222, 36, 36),
@@ -43,7 +43,7 @@ SHAPES = ("ball", "square", "triangle", "ring", "star", "heart")
 MOTIONS = ("left", "right", "up", "down", "bouncing", "circling", "growing", "shrinking", "spinning", "still")
 PAIR_MOTIONS = ("still", "bouncing", "up", "down", "growing", "shrinking")
 ROUND = ("ball", "ring")
-"""Shapes that cannot be seen spinning, so the world has no spinning ones."""
+"""Shapes that look the same when they spin. So the world has no spinning ones."""
 
 ALWAYS_TRAINED = {("ball", "red", "bouncing"), ("star", "yellow", "spinning"), ("heart", "pink", "growing")}
 
@@ -52,7 +52,7 @@ Kind = Literal["single", "pair", "scene"]
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip: its kind, what is in it, and the seed of everything left to chance."""
+    """One clip: its kind, its content, and the seed of its random parts."""
 
     kind: Kind
     seed: int
@@ -72,12 +72,12 @@ def contrast(colour: str, background: str) -> float:
 
 
 def visible(colour: str, background: str) -> bool:
-    """Whether a shape of that colour can be told from that background."""
+    """Whether a shape of that colour is visible on that background."""
     return contrast(colour, background) >= 100.0
 
 
 def held_out(shape: str, colour: str, motion: str) -> bool:
-    """Whether this combination is kept from training (one in eight, by hash)."""
+    """Whether this combination is held out from training (one in eight, by hash)."""
     if (shape, colour, motion) in ALWAYS_TRAINED:
         return False
     digest = hashlib.sha256(f"{shape}/{colour}/{motion}".encode()).digest()
@@ -85,7 +85,7 @@ def held_out(shape: str, colour: str, motion: str) -> bool:
 
 
 def combinations() -> list[tuple[str, str, str]]:
-    """Every (shape, colour, motion) the world contains, held out or not."""
+    """Every (shape, colour, motion) of the world, with the held-out ones."""
     return [
         (shape, colour, motion)
         for shape in SHAPES
@@ -100,7 +100,7 @@ UNSEEN = [combination for combination in combinations() if held_out(*combination
 
 
 def draw_clip(rng: np.random.Generator) -> Clip:
-    """Draw a training clip by lot: 65 in 100 single shapes, ten pairs, 25 scenes."""
+    """Draw a random training clip: 65 % single shapes, 10 % pairs, 25 % scenes."""
     seed = int(rng.integers(2**31))
     lot = rng.random()
     if lot < 0.65:
@@ -114,7 +114,7 @@ def draw_clip(rng: np.random.Generator) -> Clip:
 
 
 def draw_pair(rng: np.random.Generator, seed: int) -> Clip:
-    """Draw two shapes side by side (the first on the left) that share a motion."""
+    """Draw two random shapes side by side (the first on the left) with the same motion."""
     first, second = rng.choice(list(COLOURS), size=2, replace=False)
     shapes = rng.choice(SHAPES, size=2, replace=False)
     backgrounds = [name for name in BACKGROUNDS if visible(str(first), name) and visible(str(second), name)]
@@ -133,7 +133,7 @@ def draw_pair(rng: np.random.Generator, seed: int) -> Clip:
 
 
 def render(clip: Clip, size: int = 64, frames: int = 16) -> NDArray[np.uint8]:
-    """Draw a clip: uint8 of shape (frames, size, size, 3), the same for the same clip everywhere."""
+    """Render a clip: uint8 of shape (frames, size, size, 3), equal for equal clips on every machine."""
     rng = np.random.default_rng(clip.seed)
     canvas = Canvas(frames, size)
     if clip.kind == "scene":
@@ -151,7 +151,7 @@ def render(clip: Clip, size: int = 64, frames: int = 16) -> NDArray[np.uint8]:
 
 
 def shape_distance(shape: str, x: Array, y: Array, radius: Array) -> Array:
-    """Signed distance to one of SHAPES around the origin; areas are about equal for the same radius."""
+    """Signed distance to one of SHAPES around the origin; all shapes of one radius have about the same area."""
     if shape == "ball":
         return draw.disc(x, y, radius)
     if shape == "square":
@@ -167,7 +167,7 @@ def shape_distance(shape: str, x: Array, y: Array, radius: Array) -> Array:
 
 @dataclass(frozen=True)
 class Path:
-    """Where a shape is, how large and how turned: arrays of shape (F, 1, 1)."""
+    """The place, size and angle of a shape over time: arrays of shape (F, 1, 1)."""
 
     x: Array
     y: Array
@@ -176,7 +176,7 @@ class Path:
 
 
 def path(motion: str, t: Array, rng: np.random.Generator, centre: float, scale: float, height: float) -> Path:
-    """Lay out a motion over the clip's time. `scale` shrinks a shape that shares the frame with another."""
+    """The path of a motion over the clip's time. `scale` makes a shape smaller if the frame has two."""
     still = np.zeros_like(t)
     x = still + centre + float(rng.uniform(-0.05, 0.05)) * scale
     y = still + 0.5 + (float(rng.uniform(-0.05, 0.05)) if scale == 1.0 else height)
