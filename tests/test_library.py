@@ -90,7 +90,7 @@ def test_publishing_the_same_again_succeeds_and_changes_nothing(library, tmp_pat
 def test_another_video_under_the_same_id_is_refused(library):
     plain = library.publish(video(), mp4()[0])
     data, result = mp4(4)
-    with pytest.raises(ClipError, match="already kept"):
+    with pytest.raises(ClipError, match="already stored"):
         library.publish(replace(plain, result=result), data)
     assert library.get(plain.id) == plain and library.verify() == []
 
@@ -806,7 +806,7 @@ def test_a_foreign_or_edited_mp4_is_refused_with_a_sentence(library, tmp_path):
     assert library.search(Query()).total == 0 and files(tmp_path / "library") == []
     library.publish(made, data)
     path.write_bytes(clip.encode_bytes(moving()[::-1], 8, sidecar.comment_of(made))[0])
-    with pytest.raises(ClipError, match="already kept"):
+    with pytest.raises(ClipError, match="already stored"):
         library.import_mp4(path)
     assert library.get(made.id) == made
 

@@ -69,10 +69,10 @@ def import_file(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_studio(settings, "visit") as studio:
         if arguments.path.is_dir():
             return report(studio.transfer.import_folder(arguments.path, arguments.keep_unknown), arguments.json)
-        kept = studio.transfer.import_mp4(arguments.path, unknown=arguments.keep_unknown)
-        path = studio.library.mp4_path(kept.video.id)
-        show({**kept.video.document(), "path": str(path), "outcome": kept.outcome},
-             [f"{kept.video.id}  {kept.outcome}  {path}"], arguments.json)
+        imported = studio.transfer.import_mp4(arguments.path, unknown=arguments.keep_unknown)
+        path = studio.library.mp4_path(imported.video.id)
+        show({**imported.video.document(), "path": str(path), "outcome": imported.outcome},
+             [f"{imported.video.id}  {imported.outcome}  {path}"], arguments.json)
     return 0
 
 

@@ -19,7 +19,7 @@ from core.library.library import Library
 
 @dataclass(frozen=True)
 class LibraryChange(ABC):
-    """One change of a library. An empty field changes nothing.
+    """One change of a library. An empty field leaves its value as it is.
 
     Attributes:
         kind: its name in the ledger.
@@ -134,8 +134,8 @@ class ImportVideo(LibraryChange):
 
     def apply(self, library: Library) -> Any:
         """Returns the sidecar and the outcome."""
-        kept = library.import_mp4(Path(self.path), self.name, self.unknown, self.owner)
-        return {"video": kept.video.document(), "outcome": kept.outcome}
+        imported = library.import_mp4(Path(self.path), self.name, self.unknown, self.owner)
+        return {"video": imported.video.document(), "outcome": imported.outcome}
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,14 @@ class MergeVideos(LibraryChange):
 
     def _merged(self, library: Library, each: FoundFile) -> dict[str, str]:
         try:
-            kept = library.merge(Path(each.path), Path(each.beside) if each.beside else None, each.twin, self.unknown)
+            merged = library.merge(Path(each.path), Path(each.beside) if each.beside else None, each.twin, self.unknown)
         except (DiskFull, ReadOnly) as error:
             if isinstance(error, DiskFull) or not library.writable:
                 raise
             return {"outcome": REFUSED, "reason": str(error)}
         except StudioError as error:
             return {"outcome": REFUSED, "reason": str(error)}
-        return {"outcome": kept.outcome, "id": kept.video.id}
+        return {"outcome": merged.outcome, "id": merged.video.id}
 
 
 @dataclass(frozen=True)

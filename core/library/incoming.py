@@ -120,8 +120,8 @@ def checked(video: Video, mp4: bytes) -> clip.Clip:
         raise ClipError(f"The bytes of {video.id} do not match its result; it was not stored.")
     decoded = clip.read(mp4)
     count, height, width, _ = decoded.frames.shape
-    said = video.result.num_frames, video.result.height, video.result.width, video.result.fps
-    if (count, height, width, decoded.fps) != said:
+    expected = video.result.num_frames, video.result.height, video.result.width, video.result.fps
+    if (count, height, width, decoded.fps) != expected:
         raise ClipError(f"The frames in the MP4 of {video.id} do not match its result; it was not stored.")
     return decoded
 

@@ -27,12 +27,12 @@ def keep(incoming: Incoming, video_files: VideoFiles, index: Index, catalogue: C
     outcome, stored, wanted = ADDED, here.video, video.result.mp4_sha256
     known = stored is not None and stored.result.mp4_sha256 == wanted
     if here.mp4 is not None:
-        kept = file_sha256(here.mp4)
-        if stored is not None and (kept == wanted if known else _repacked(stored, here.mp4, kept, incoming)):
+        found = file_sha256(here.mp4)
+        if stored is not None and (found == wanted if known else _repacked(stored, here.mp4, found, incoming)):
             catalogue.put(stored)
             return ImportResult(stored, HERE)
-        if kept != wanted and not known:
-            raise ClipError(f"Another video is already kept as {video.id}; nothing was changed.")
+        if found != wanted and not known:
+            raise ClipError(f"Another video is already stored as {video.id}; the library was not changed.")
         outcome = HEALED
     back = stored if known and index.get(video.id) is not None else here.lost
     if back is not None and back.result.mp4_sha256 == wanted:

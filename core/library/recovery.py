@@ -181,27 +181,27 @@ class Sweep:
         self._count["leftovers"] += 1
 
     def _sentences(self, report: OpeningReport, why: str) -> tuple[str, ...]:
-        said = []
+        sentences = []
         if why and (report.videos or why == "damaged"):
             kept = f" The damaged file is kept as {self._index.quarantine.name}." if self._index.quarantine else ""
-            said.append(f"The index was {why} and has been rebuilt from {_count(report.videos, 'sidecar')}.{kept}")
+            sentences.append(f"The index was {why} and has been rebuilt from {_count(report.videos, 'sidecar')}.{kept}")
         elif report.added or report.dropped:
-            said.append(f"The index was behind the files and has caught up: {report.added} added or renewed, "
-                        f"{report.dropped} dropped.")
+            sentences.append(f"The index was behind the files and has caught up: {report.added} added or renewed, "
+                             f"{report.dropped} dropped.")
         if report.remade:
-            said.append(f"{_count(report.remade, 'sidecar')} had disappeared and came back from inside the MP4.")
+            sentences.append(f"{_count(report.remade, 'sidecar')} had disappeared and came back from inside the MP4.")
         if report.lost:
-            said.append(f"The MP4 of {_count(report.lost, 'video')} has disappeared; the settings are kept in "
-                        "library/lost.")
+            sentences.append(f"The MP4 of {_count(report.lost, 'video')} has disappeared; the settings are kept in "
+                             "library/lost.")
         if report.damaged:
-            said.append(f"{_count(report.damaged, 'video')} cannot be read. The filter Damaged only shows what is "
-                        "known of them; python -m core verify names the files.")
+            sentences.append(f"{_count(report.damaged, 'video')} cannot be read. The filter Damaged only lists them; "
+                             "python -m core verify names the files.")
         if report.newer:
-            said.append(f"{_count(report.newer, 'video')} of a newer studio can only be looked at; update the "
-                        "studio to know how it was made." if report.newer == 1 else
-                        f"{report.newer} videos of a newer studio can only be looked at; update the studio to "
-                        "know how they were made.")
-        return tuple(said)
+            sentences.append(f"{_count(report.newer, 'video')} of a newer studio can only be looked at; update the "
+                             "studio to know how it was made." if report.newer == 1 else
+                             f"{report.newer} videos of a newer studio can only be looked at; update the studio to "
+                             "know how they were made.")
+        return tuple(sentences)
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from core.domain.verdict import DRIFTED, EQUIVALENT, IDENTICAL
 from core.domain.video import SCHEMA, Video, is_id
 from core.errors import ClipError, DamagedVideo, Foreign, ReadOnly
 
-INCOMPLETE = "The sidecar is damaged: values are missing from it, or are not what they must be."
+INCOMPLETE = "The sidecar is damaged: values in it are missing or wrong."
 MAX_BYTES = 2**20
 _BINDING = '"video_sha256":"{}"'  # in the comment's result; JSON escapes every quote inside a text
 _UNBOUND = "0" * 64
@@ -141,10 +141,10 @@ def video_from_comment(comment: str, path: Path, video_sha256: str, *, bytes: in
     except (DamagedVideo, KeyError, TypeError, UnicodeEncodeError) as error:
         raise Foreign(f"{path.name} was not made by this studio, or another program removed the settings inside "
                       "it.") from error
-    said = document["result"].get("video_sha256")
-    if said is None:
+    named = document["result"].get("video_sha256")
+    if named is None:
         raise Foreign(f"{path.name} does not say which frames its settings belong to: an early version of the "
                       "studio made it.")
-    if said != video_sha256:
+    if named != video_sha256:
         raise Foreign(f"{path.name} was edited: its frames do not match its settings.")
     return video

@@ -60,9 +60,9 @@ def archive(members: Iterable[Member], large: int = _LARGE, many: int = _MANY) -
                 yield from writing.member(member, file)
         if missing:
             text = "These files were gone or damaged when the archive was made:\n" + "\n".join(missing) + "\n"
-            with tempfile.SpooledTemporaryFile(_INLINE) as said:
-                said.write(text.encode())
-                yield from writing.member(Member(MISSING, None, datetime.now(UTC)), cast(BinaryIO, said))
+            with tempfile.SpooledTemporaryFile(_INLINE) as note:
+                note.write(text.encode())
+                yield from writing.member(Member(MISSING, None, datetime.now(UTC)), cast(BinaryIO, note))
         size = listed.tell()
         listed.seek(0)
         while chunk := listed.read(CHUNK):

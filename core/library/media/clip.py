@@ -276,8 +276,8 @@ def _frames(container: av.container.InputContainer, about: Probe) -> Iterator[av
 
 
 def _rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
-    """One frame as uint8 (H, W, 3). All frames of a file share one converter with one thread: it is eight times as
-    fast for small frames as a new converter for each.
+    """One frame as uint8 (H, W, 3). All frames of a file share one converter with one thread. A new converter for each
+    small frame takes eight times as long.
     """
     return converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
 
