@@ -215,7 +215,7 @@ def test_what_cannot_be_recorded_beforehand_is_a_line_in_the_log_and_videos_are_
     engine = engine_of(models_dir, refuse)
     engine.load("tiny", lambda _: None)
     engine.prepare(lambda: None)
-    assert "cannot be recorded and is made as ever: CUDA error: operation not permitted" in caplog.text
+    assert "cannot be recorded and runs without a recording: CUDA error: operation not permitted" in caplog.text
     recipe = asked(models_dir)
     assert engine.generate(recipe, lambda _: None).receipt == plain.generate(recipe, lambda _: None).receipt
 

@@ -1,4 +1,4 @@
-"""What the device has to offer: its memory, and how fast it multiplies."""
+"""The capacity of the device: its memory, and how fast it multiplies."""
 
 import time
 from functools import cache
@@ -18,18 +18,18 @@ _SIDE = {"cpu": 768, "cuda": 4096}
 _TURNS = 5
 
 LONGEST_TRIAL_S = 2.0
-"""A step that takes longer is not tried: a slow machine has better things to do."""
+"""A step that takes longer is not tried: on a slow machine the trial would cost too much."""
 
 
 def resources(device: torch.device) -> Resources:
-    """One look at the device; its speed is measured the first time only."""
+    """Read the state of the device. Its speed is measured the first time only."""
     total = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else _at_most(main_memory())
     return Resources(total, free_bytes(device) or 0, speed(device))
 
 
 @cache
 def speed(device: torch.device) -> float:
-    """Floating-point operations a second in a product of two large matrices: the best of a few, some 10 ms."""
+    """Floating-point operations a second in a product of two large matrices: the best of a few, about 10 ms."""
     side = _SIDE[device.type]
     left, right = (torch.ones((side, side), device=device, dtype=dtype_of(device)) for _ in range(2))
     best = float("inf")
@@ -42,14 +42,14 @@ def speed(device: torch.device) -> float:
 
 
 def to_be_tried(shape: Shape, recipe: Recipe, device: torch.device) -> int:
-    """Operations of one step of a recipe, or 0 where it would probably take longer than `LONGEST_TRIAL_S`."""
+    """Operations of one step of a recipe, or 0 if it would probably take longer than `LONGEST_TRIAL_S`."""
     step = shape.work(recipe.size, 1, recipe.guided)
     guess = first_guess(step, resources(device), device.type, warm=False)
     return step.denoising if guess and guess <= LONGEST_TRIAL_S else 0
 
 
 def offers(shape: Shape, recipe: Recipe, device: torch.device) -> str:
-    """What should fit in place of a recipe that ran out of memory: a sentence behind a space, or "" if unknown."""
+    """The sizes that should fit after a recipe ran out of memory: a space and a sentence, or "" if unknown."""
     free = free_bytes(device)
     if not free:
         return ""
@@ -65,7 +65,7 @@ def offers(shape: Shape, recipe: Recipe, device: torch.device) -> str:
 
 
 def _at_most(total: int) -> int:
-    """Of main memory what this process may have: a container (cgroup) or a limit of its own may allow less."""
+    """The main memory that this process may use. A container (cgroup) or a process limit may allow less."""
     limits = [total]
     try:
         limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))

@@ -1,4 +1,4 @@
-"""Where the model runs, made to repeat itself, and what a receipt says about it."""
+"""The device of the model, set up for repeatable results, and its part of a receipt."""
 
 import os
 import platform
@@ -21,10 +21,10 @@ _INSTRUCTIONS = ("avx2", "fma3", "avx512_f", "avx512_bw", "avx512_vnni", "avx512
 
 
 def device_of(settings: Settings) -> torch.device:
-    """The device that the settings ask for, with everything switched off that lets two runs differ.
+    """The device that the settings ask for. Every option that lets two runs differ is switched off.
 
     Raises:
-        ModelUnavailable: CUDA is asked for and there is none, or no GPU of that number.
+        ModelUnavailable: the settings ask for CUDA and there is none, or no GPU with that number.
     """
     asked = settings.device
     if asked == "auto":
@@ -44,17 +44,17 @@ def device_of(settings: Settings) -> torch.device:
                                    f"({torch.cuda.get_device_name(device)}). Install a build of PyTorch that has, "
                                    "or set T2V_DEVICE=cpu.")
         _repeatable_cuda()
-        torch.cuda.set_device(device)  # of this thread: streams, events and graphs are of the current one
+        torch.cuda.set_device(device)  # for this thread: streams, events and graphs use the current device
     return device
 
 
 def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
-    """Whether a GPU can run a build of torch; without this its first product fails and says little.
+    """Whether a GPU can run this build of torch. Without this check the first product fails with a poor message.
 
     Args:
         capability: of the GPU, as (8, 6).
-        built_for: `torch.cuda.get_arch_list()`: `sm_80` runs on later GPUs of its major version, `compute_80` on
-            all later ones, `sm_90a` on that one alone; what is not CUDA's is not judged.
+        built_for: `torch.cuda.get_arch_list()`; other names than these are ignored: `sm_80` runs on later GPUs of
+            its major version; `compute_80` on all later GPUs; `sm_90a` only on that GPU.
     """
     names = [re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", name) for name in built_for]
     found = [(name[1], (int(name[2]), int(name[3])), name[4]) for name in names if name]
@@ -65,8 +65,8 @@ def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
 
 
 def _repeatable_cuda() -> None:
-    # cuBLAS reads this when it starts, which is after this line and before the first product; without it
-    # torch refuses, or warns about, deterministic algorithms.
+    # cuBLAS reads this when it starts, after this line and before the first product. Without it, torch refuses
+    # deterministic algorithms, or warns about them.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -102,10 +102,10 @@ def environment(device: torch.device) -> Environment:
 
 
 def cpu_capability() -> str:
-    """How this processor multiplies: torch's own level, what the processor can, and which variables cap it.
+    """How this processor multiplies: the level of torch, the processor's instructions, and variables that cap it.
 
-    oneDNN does not say through torch which of the processor's instructions it uses, so both sides of its choice
-    stand here: `AVX512 (avx2 fma3 …)`, `AVX2 (avx2 fma3 …, ONEDNN_MAX_CPU_ISA=AVX2)`.
+    torch does not tell which of the processor's instructions oneDNN uses. So the text contains both sides of the
+    choice: `AVX512 (avx2 fma3 …)`, `AVX2 (avx2 fma3 …, ONEDNN_MAX_CPU_ISA=AVX2)`.
     """
     has = torch.cpu.get_capabilities()
     able = " ".join(name for name in _INSTRUCTIONS if has.get(name))
@@ -115,7 +115,7 @@ def cpu_capability() -> str:
 
 
 def processor_name() -> str:
-    """The processor's own name where the system tells it, else its architecture."""
+    """The name of the processor if the system tells it, else its architecture."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
@@ -126,7 +126,7 @@ def processor_name() -> str:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory used: of the GPU since `reset_peak_memory`, of this process since it began; 0 if unknown."""
+    """The peak of used memory: of the GPU since `reset_peak_memory`, or of this process; 0 if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -138,13 +138,13 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Begin to count the GPU's peak anew."""
+    """Start a new count of the GPU's peak memory."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def quiet() -> None:
-    """Keep the libraries' progress bars and advice off the worker's stderr; errors still show."""
+    """Hide the progress bars and advice of the libraries from the worker's stderr. Errors still appear."""
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.set_verbosity_error()
         library.disable_progress_bar()

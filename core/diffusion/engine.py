@@ -1,4 +1,4 @@
-"""The complete way from a recipe to frames, with the model kept warm between recipes."""
+"""The complete way from a recipe to frames. The model stays warm between recipes."""
 
 import gc
 import hashlib
@@ -35,12 +35,12 @@ from core.settings import Settings
 
 @dataclass(frozen=True)
 class Generation:
-    """What a recipe became.
+    """The result of a recipe.
 
     Attributes:
         frames: (F, H, W, 3) uint8, contiguous.
-        runtime: of loading, denoising and decoding; queued_s and encode_s are others' to fill in.
-        notes: what the person should know, one sentence each; usually empty.
+        runtime: of loading, denoising and decoding; the caller fills in queued_s and encode_s.
+        notes: facts that the person should know, one sentence each; usually empty.
     """
 
     frames: np.ndarray
@@ -51,7 +51,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class Calls:
-    """Whom the engine tells what, while it makes a video; see `core.domain.progress`."""
+    """The functions that the engine calls while it makes a video; see `core.domain.progress`."""
 
     on_progress: OnProgress
     on_checkpoint: OnCheckpoint = lambda step, make: None
@@ -63,10 +63,10 @@ class Engine:
 
     def __init__(self, settings: Settings, place: hub.Hub = hub.HUB,
                  loaders: dict[str, Callable[[loader.Found], Model]] = LOADERS) -> None:
-        """Touches no device yet; the first `load`, `generate` or `environment` does.
+        """Prepare the engine. The first `load`, `generate` or `environment` touches the device.
 
         Args:
-            loaders: for each family, what loads a model of it.
+            loaders: for each family, the function that loads a model of it.
         """
         self._settings = settings
         self._place = place
@@ -78,20 +78,20 @@ class Engine:
 
     @property
     def loaded(self) -> str:
-        """The key of the model that is warm, or ""."""
+        """The key of the warm model, or ""."""
         return self._model.source.spec.key if self._model else ""
 
     @property
     def warm(self) -> LoadedModel | None:
-        """What the warm model puts into receipts."""
+        """The part of a receipt that the warm model decides."""
         return self._model.source.loaded_model if self._model else None
 
     def environment(self) -> Environment:
-        """What this machine contributes to a receipt. Raises ModelUnavailable: CUDA is asked for and not there."""
+        """The part of a receipt that this machine decides. Raises ModelUnavailable: the CUDA device is missing."""
         return devices.environment(devices.device_of(self._settings))
 
     def resources(self) -> Resources:
-        """What the device has to offer now. The first call measures its speed, in some 10 ms."""
+        """The present capacity of the device. The first call measures its speed, in about 10 ms."""
         found = capacity.resources(devices.device_of(self._settings))
         return replace(found, step_flops_per_s=self._step_flops_per_s)
 
@@ -99,7 +99,7 @@ class Engine:
         """Make a model warm; the one that was is let go first. Nothing happens if it is warm already.
 
         Raises:
-            BadRequest, ModelUnavailable, OutOfMemory, WorkerLost, Cancelled: none is warm then.
+            BadRequest, ModelUnavailable, OutOfMemory, WorkerLost, Cancelled: no model is warm afterwards.
         """
         if self.loaded == key:
             return
@@ -114,26 +114,26 @@ class Engine:
             if failure is None:
                 raise
             self._log.exception("Loading %s failed", key)
-        # The except block is left: the traceback, and the tensors it held, are gone, and can be given back.
+        # After the except block the traceback is gone, and so are its references: the memory can be freed.
         if isinstance(failure, OutOfMemory):
             self._give_back()
         raise failure
 
     def unload(self) -> None:
-        """Let go of the warm model and its memory."""
+        """Release the warm model and its memory."""
         if self._model is not None:
             self._model = None
             self._step_flops_per_s = 0.0
             self._give_back()
 
     def prepare(self, alive: Callable[[], None]) -> None:
-        """Try a step of the warm model at its own size: `resources` then says how fast it is. Where steps are
-        recorded, the first video need not wait for that any more. What goes wrong is a line in the log.
+        """Try one step of the warm model at its default size. `resources` then includes its speed.
 
-        Nothing is tried where the weights are not all on the device, or a step would take long.
+        If steps are recorded, the first video does not wait for the recording. Failures only go to the log. Nothing
+        is tried if some weights are not on the device, or if a step would take long.
 
         Args:
-            alive: called now and then; what it raises ends this at once.
+            alive: called from time to time; an error that it raises stops the trial at once.
         """
         model = self._model
         if model is None:
@@ -159,16 +159,16 @@ class Engine:
         """Make the frames of a recipe.
 
         Args:
-            on_progress: called when loading, after every step and every few decoded frames; what it raises ends
-                the work there and leaves the engine warm and usable.
-            checkpoint: resume there, which makes the same frames; one that is damaged or was made with
-                anything else than the same recipe, weights and machine is not used, and a note says so.
-            on_checkpoint: called after every step, to make a checkpoint or not.
-            on_frames: given the frames as they are decoded; what it raises ends the work too.
+            on_progress: called during loading, after every step and every few decoded frames. An error that it
+                raises stops the work there; the engine stays warm and usable.
+            checkpoint: where to resume; the frames are the same. It is not used if it is damaged, or was made with
+                another recipe, other weights or another machine; a note then explains it.
+            on_checkpoint: called after every step; it may make a checkpoint.
+            on_frames: receives the frames as they are decoded. An error that it raises also stops the work.
 
         Raises:
-            BadRequest: a size this model cannot make.
-            ModelUnavailable, OutOfMemory, InvalidFrames, WorkerLost: with what to do.
+            BadRequest: this model cannot make the size.
+            ModelUnavailable, OutOfMemory, InvalidFrames, WorkerLost: the text tells what to do.
             Cancelled: from `on_progress`.
         """
         started = time.perf_counter()
@@ -199,7 +199,7 @@ class Engine:
         # 1. noise from the seed
         drawn = noise.draw(recipe.seed, *model.latents_of(recipe.size))
 
-        # 2. the weights where they are to be
+        # 2. the weights in their place
         memory_mode = self._memory_mode(model, recipe)
         self._arrange(model, recipe, memory_mode)
         around = placement.here if memory_mode == cost.RESIDENT else placement.visiting(device)
@@ -208,7 +208,7 @@ class Engine:
         with around(model.parts.text_encoder):
             embeds, notes = model.embed(recipe)
 
-        # 4. where the loop begins: with the noise, or where it was left
+        # 4. where the loop begins: at the noise, or at the checkpoint
         scheduler = self._scheduler(model, recipe.scheduler)
         environment = replace(devices.environment(device), memory_mode=memory_mode)
         origin = StateOrigin(recipe, model.source.weights_sha256, sampler.config_of(scheduler), environment,
@@ -252,13 +252,13 @@ class Engine:
         return Generation(frames, receipt, runtime, (*notes, *filter(None, [remark])))
 
     def _arrange(self, model: Model, recipe: Recipe, memory_mode: str) -> None:
-        """Prepare the parts for the recipe's mode, and put their weights where the memory mode wants them."""
+        """Prepare the parts for the recipe's mode, and place their weights as the memory mode demands."""
         model.arrange(mode_of(recipe.mode), memory_mode)
         for part in model.parts.all():
             placement.rest_on(part, model.source.device if memory_mode == cost.RESIDENT else torch.device("cpu"))
 
     def _memory_mode(self, model: Model, recipe: Recipe) -> str:
-        """Where the weights are to be: as the settings say, or as the free memory of a GPU allows."""
+        """Where the weights shall be: as the settings demand, or as the free memory of a GPU allows."""
         chosen, device = self._settings.memory, model.source.device
         if chosen == "auto":
             free = placement.free_bytes(device) if device.type == "cuda" else None

@@ -1,4 +1,4 @@
-"""Latents become frames, handed on while the next ones are decoded; and what is no picture is found."""
+"""Latents become frames, passed on while the next ones are decoded; frames that are no picture are refused."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ FLAT_LEVELS = 2
 """A clip whose values stay within this many of 255 levels shows nothing."""
 
 AHEAD = 1
-"""So many chunks are launched before the first of them must have arrived: a GPU then never waits for the next."""
+"""The number of chunks launched before the first one must have arrived: a GPU then never waits for the next."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class _Chunk:
     """Frames on their way into main memory.
 
     Attributes:
-        frames: (n, H, W, 3) uint8, their place there.
-        finite: one value, also there: whether the decoder made numbers.
-        copied: happens on the GPU when both have arrived; None on a processor, where they have.
+        frames: (n, H, W, 3) uint8, their place in main memory.
+        finite: one value in main memory: whether all decoded values are finite.
+        copied: the event on the GPU after which both have arrived; None on a CPU, where both are already there.
     """
 
     frames: torch.Tensor
@@ -46,11 +46,11 @@ class _Chunk:
 def gather(images: Iterable[torch.Tensor], size: Size, device: torch.device, on_decoded: OnDecoded) -> np.ndarray:
     """Decoded images, chunk after chunk, as frames (F, H, W, 3) uint8.
 
-    The rounding is that of the stock pipelines: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest; done
-    where the model is, so that few bytes leave a GPU, which goes on with the next chunk meanwhile.
+    The rounding is the same as in the stock pipelines: x / 2 + 0.5, clamped to [0, 1], times 255, to the nearest.
+    It runs on the device of the model, so few bytes leave a GPU. The GPU decodes the next chunk during the copy.
 
     Args:
-        images: (n, 3, H, W) each, asked for one by one.
+        images: (n, 3, H, W) each, taken one by one.
     """
     on_gpu = device.type == "cuda"
     frames = torch.empty((size.num_frames, size.height, size.width, 3), dtype=torch.uint8, pin_memory=on_gpu)
@@ -67,7 +67,7 @@ def gather(images: Iterable[torch.Tensor], size: Size, device: torch.device, on_
 
 
 def _leaving(image: torch.Tensor, place: torch.Tensor) -> _Chunk:
-    """A decoded image (n, 3, H, W) becomes colours, and begins to leave for `place` (n, H, W, 3)."""
+    """Turn a decoded image (n, 3, H, W) into colours and start its copy to `place` (n, H, W, 3)."""
     on_gpu = image.device.type == "cuda"
     colours = ((image * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
     finite = torch.empty((), dtype=torch.bool, pin_memory=on_gpu)
@@ -81,7 +81,7 @@ def _leaving(image: torch.Tensor, place: torch.Tensor) -> _Chunk:
 
 
 def check_finite(values: torch.Tensor) -> None:
-    """Raise InvalidFrames where a value is not a number, or infinite."""
+    """Raise InvalidFrames if a value is not a number or is infinite."""
     if not bool(torch.isfinite(values).all()):
         raise _not_finite()
 
@@ -92,7 +92,7 @@ def _not_finite() -> InvalidFrames:
 
 
 def check_not_flat(frames: np.ndarray) -> None:
-    """Raise InvalidFrames where frames (F, H, W, 3) show nothing."""
+    """Raise InvalidFrames if frames (F, H, W, 3) show nothing."""
     low, high = frames.min(axis=(0, 1, 2)).astype(int), frames.max(axis=(0, 1, 2)).astype(int)
     if (high - low <= FLAT_LEVELS).all():
         raise InvalidFrames("The model produced a clip of one flat colour. Try another seed, another prompt or "

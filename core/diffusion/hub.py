@@ -1,8 +1,8 @@
-"""A model folder fetched from the hub: only what is loaded, at one commit, into the hub's own cache.
+"""A model folder fetched from the hub: only the needed files, at one commit, into the cache of the hub.
 
-The big files are streamed here and not by `hf_hub_download`, which since huggingface_hub 2 deletes a partial file
-when it is interrupted: of a 2.8 GB file, everything would be lost. Ours is kept as `blobs/<sha256>.incomplete`,
-continued by the next attempt, compared with its SHA-256, and then handed to the cache.
+We stream the big files here. Since huggingface_hub 2, `hf_hub_download` deletes a partial file when it is
+interrupted: up to 2.8 GB would be lost. Our partial file is `blobs/<sha256>.incomplete`. The next attempt continues
+it, compares it with its SHA-256, and then passes it to the cache.
 """
 
 import errno
@@ -45,7 +45,7 @@ _SINGLE_FILES = ("model_index.json", "preview.json")
 
 @dataclass(frozen=True)
 class Hub:
-    """Which hub, and where its files are kept; None: the ones huggingface_hub is set up for."""
+    """The hub, and the folder of its files. None: as huggingface_hub is configured."""
 
     endpoint: str | None = None
     cache_dir: Path | None = None
@@ -67,15 +67,15 @@ HUB = Hub()
 
 
 def fetch(spec: ModelSpec, layout: Layout, offline: bool, on_progress: OnProgress, place: Hub = HUB) -> Path:
-    """The folder of `spec`'s pinned commit, with what is missing fetched.
+    """The folder of `spec`'s pinned commit. Missing files are fetched first.
 
     Args:
-        on_progress: called with "downloading", bytes and bytes in all; what it raises stops the download, and the
-            next one goes on where it stopped.
+        on_progress: called with "downloading", bytes and bytes in all. An error that it raises stops the download;
+            the next download resumes where this one stopped.
 
     Raises:
         ModelUnavailable: offline, unreachable, refused, not safetensors, or arrived damaged.
-        DiskFull: there is less room than the download needs.
+        DiskFull: the disk has less room than the download needs.
     """
     repo_id, revision = spec.pinned
     folder = place.repository(spec) / "snapshots" / revision
@@ -131,7 +131,7 @@ def wanted(spec: ModelSpec, layout: Layout, listing: Iterable[object]) -> list[R
 
 
 class _Download:
-    """One run through the files that are missing."""
+    """One run through the missing files."""
 
     def __init__(self, spec: ModelSpec, place: Hub, files: list[RepoFile], on_progress: OnProgress) -> None:
         self._spec, self._place, self._files, self._on_progress = spec, place, files, on_progress
@@ -152,7 +152,7 @@ class _Download:
         for file in self._files:
             if file.lfs is not None:
                 self._blob(file, file.lfs.sha256)
-            # the blob is there by now: this links it into the snapshot; small files it fetches itself
+            # the blob exists now, so this call only links it into the snapshot; it fetches small files itself
             hf_hub_download(self._repo_id, file.path, revision=self._revision,
                             cache_dir=self._place.cache, endpoint=self._place.endpoint, tqdm_class=_NoBar)
             self._finished += file.size
@@ -186,10 +186,9 @@ class _Download:
                 have = self._length(partial)
                 failures = 0 if have > before else failures + 1
                 if failures >= ATTEMPTS:
-                    raise broken or ModelUnavailable(
-                        f"The hub sends nothing of {file.path} of {self._spec.title}. Try again later; what has "
-                        "arrived is kept.")
-                self._report(have, now=True)  # also where a cancel is met
+                    raise broken or ModelUnavailable(f"The hub sends nothing of {file.path} of {self._spec.title}. "
+                                                     "Try again later; what has arrived is kept.")
+                self._report(have, now=True)  # a cancel is noticed here, too
                 if have != file.size:
                     time.sleep(self._place.retry_wait_s)
             self._accept(file, sha256, partial, blob)
@@ -198,13 +197,12 @@ class _Download:
         return path.stat().st_size if path.exists() else 0
 
     def _stream(self, file: RepoFile, partial: Path) -> None:
-        """Append what is missing of a file to `partial`; begin anew where the server does not continue it."""
+        """Append the missing bytes of a file to `partial`. Start again if the server does not continue it."""
         have = self._length(partial)
         if have > file.size:
             have = 0
         headers = {**_headers(), "Range": f"bytes={have}-"}
-        url = hf_hub_url(self._repo_id, file.path, revision=self._revision,
-                         endpoint=self._place.endpoint)
+        url = hf_hub_url(self._repo_id, file.path, revision=self._revision, endpoint=self._place.endpoint)
         with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
             hf_raise_for_status(response)
             continued = response.status_code == 206 and have > 0
@@ -214,9 +212,8 @@ class _Download:
                     count += len(chunk)
                     if count > file.size:
                         partial.unlink()
-                        raise ModelUnavailable(
-                            f"The hub sends more of {file.path} of {self._spec.title} than the {file.size:,} "
-                            "bytes it lists. What arrived was removed; try again later.")
+                        raise ModelUnavailable(f"The hub sends more of {file.path} of {self._spec.title} than the "
+                                               f"{file.size:,} bytes it lists. The data was removed; try again later.")
                     out.write(chunk)
                     self._report(count)
                 out.flush()
@@ -230,14 +227,13 @@ class _Download:
                 self._report(file.size)
         if digest.hexdigest() != sha256:
             partial.unlink()
-            raise ModelUnavailable(f"{file.path} of {self._spec.title} arrived damaged and was removed. Try "
-                                   "again; if it happens again, something on the way from the hub changes "
-                                   "the data.")
+            raise ModelUnavailable(f"{file.path} of {self._spec.title} arrived damaged and was removed. Try again; if "
+                                   "it happens again, something on the way from the hub changes the data.")
         partial.replace(blob)
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
-        """Hold the cache's own lock of a blob, so that no other process writes the same partial file."""
+        """Hold the cache's lock of a blob, so that no other process writes the same partial file."""
         lock_file = self._place.cache / ".locks" / self._blobs.parent.name / f"{name}.lock"
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(lock_file)
@@ -253,10 +249,10 @@ class _Download:
 
 
 class _NoBar:
-    """A progress bar that draws nothing: the place of tqdm in `hf_hub_download`, whose files are small here."""
+    """A progress bar that draws nothing. It replaces tqdm in `hf_hub_download`, whose files are small here."""
 
     def __init__(self, *_: object, **__: object) -> None:
-        """Takes what tqdm takes."""
+        """Accept the arguments of tqdm."""
 
     def __enter__(self) -> "_NoBar":
         return self
@@ -272,13 +268,13 @@ class _NoBar:
 
 
 def _headers() -> dict[str, str]:
-    # identity: byte ranges of a compressed answer would not be those of the file
+    # identity: byte ranges of a compressed answer would not be byte ranges of the file
     return {**build_hf_headers(), "Accept-Encoding": "identity"}
 
 
 @contextmanager
 def _spoken(spec: ModelSpec) -> Iterator[None]:
-    """Say what the network did, and what to do."""
+    """Turn a network error into a sentence: the problem, and what to do."""
     try:
         yield
     except GatedRepoError as error:

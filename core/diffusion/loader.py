@@ -1,6 +1,6 @@
 """A model folder becomes a loaded model: found or fetched, checked, hashed; its family then loads it class by class.
 
-Not as the library loads a whole pipeline, which imports what a file tells it to and falls back to pickles.
+We do not let the library load a complete pipeline: it imports classes that a file names and falls back to pickles.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ class Found:
     """A checked model folder, ready to be loaded.
 
     Attributes:
-        variants: of the weights of each part ("fp16", or None for plain).
-        rest: where the weights wait: on the device, or in main memory where they are too many for it.
-        alive: to be called after each part; may raise to stop.
+        variants: the weight variant of each part ("fp16", or None for plain).
+        rest: where the weights wait: on the device, or in main memory if the device is too small for them.
+        alive: called after each part; may raise to stop.
     """
 
     source: Source
@@ -45,28 +45,28 @@ class Found:
     alive: Callable[[], None]
 
     def part(self, kind: Any, name: str) -> Any:
-        """A part with weights, of the class `kind`, ready to work. Raises ModelUnavailable."""
+        """Load a part with weights, of the class `kind`, ready to work. Raises ModelUnavailable."""
         source = self.source
         loaded = settle(_part(kind, source.folder / name, self.variants[name], source.dtype), self.rest)
         self.alive()
         return loaded
 
     def tokenizer(self, kind: Any, name: str = "tokenizer") -> Any:
-        """A tokenizer of the class `kind`. Raises ModelUnavailable."""
+        """Load a tokenizer of the class `kind`. Raises ModelUnavailable."""
         folder = self.source.folder / name
         return _readable(folder, lambda: kind.from_pretrained(folder, local_files_only=True))
 
     def scheduler_config(self) -> dict[str, Any]:
-        """What the model was trained with. Raises ModelUnavailable."""
+        """The scheduler configuration of the training. Raises ModelUnavailable."""
         return model_folder.read_json(self.source.folder / "scheduler" / "scheduler_config.json")
 
 
 def locate(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hub.Hub = hub.HUB) -> Path:
-    """The folder of a model: one of that name in the models directory, else the hub's, fetched if need be.
+    """The folder of a model: one of that name in the models directory, else the hub's, fetched if necessary.
 
     Raises:
-        ModelUnavailable: there is none and it cannot be fetched; with what to do.
-        Cancelled: from `on_progress`; what was fetched so far is kept and used next time.
+        ModelUnavailable: there is none and it cannot be fetched; the text tells what to do.
+        Cancelled: from `on_progress`; the bytes fetched so far stay and are used next time.
     """
     folder = own_folder(settings.models_dir, spec.key)
     if folder is not None:
@@ -82,7 +82,7 @@ def find(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
     """Find and check a model.
 
     Raises:
-        ModelUnavailable: missing, damaged, not allowed, or it needs a GPU; with what to do.
+        ModelUnavailable: missing, damaged, not allowed, or it needs a GPU; the text tells what to do.
         Cancelled: from `on_progress`.
     """
     device = device_of(settings)
@@ -102,7 +102,7 @@ def find(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
              for path in model_folder.weight_files(folder, part, layout, variant)]
     for path in files:
         _check_weights(path)
-    # before loading: what is loaded after a file was changed must not pass for what was there
+    # hash before loading: a file that changes during loading must not get the hash of its new content
     weights_sha256 = model_folder.sha256(folder, files + model_folder.configurations(folder, layout), alive)
     from_hub = own_folder(settings.models_dir, spec.key) is None
     source = Source(spec, folder, weights_sha256, (spec.repo_id or "") if from_hub else "folder",
@@ -112,17 +112,17 @@ def find(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: hu
 
 
 def _weighs_too_much(shape: Shape, device: torch.device) -> bool:
-    """Whether the weights alone would fill the device; they rest in main memory then, and visit it."""
+    """Whether the weights alone would fill the device. They then stay in main memory and are copied when needed."""
     free = free_bytes(device) if device.type == "cuda" else None
     return memory_mode(shape.memory(Size(1, 8, 8), False, device.type), free) != RESIDENT
 
 
 def settle(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Move a model to `device`, every tensor to memory of its own.
+    """Move a model to `device`. On a CPU, give every tensor separate memory.
 
-    On a CPU they are otherwise views of the mapped file, at whatever address its header leaves them. Some products
-    of unaligned weights add up in another order, so the last bit of a frame would depend on how the file was
-    written; and a file that is cut short while it is mapped kills the process.
+    Otherwise a tensor on a CPU is a view of the mapped file, at an address that depends on the file's header.
+    Some products of unaligned weights add up in another order. The last bit of a frame would then depend on how the
+    file was written. Also, a mapped file that is truncated kills the process.
     """
     if device.type != "cpu":
         return model.to(device)
@@ -132,7 +132,7 @@ def settle(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
 
 
 def _check_weights(path: Path) -> None:
-    """Read the header; safetensors compares it with the file's length, so a truncated file is found here."""
+    """Read the header. safetensors compares it with the file's length, so this finds a truncated file."""
     try:
         with safe_open(path, framework="pt"):
             pass
@@ -146,7 +146,7 @@ def _part(kind: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> A
         output_loading_info=True))
     missing = sorted(info.get("missing_keys", ()))
     if missing:
-        # from_pretrained would fill them with random numbers and go on
+        # from_pretrained would fill them with random numbers and continue
         raise ModelUnavailable(f"{folder}: its weights lack {len(missing)} tensors that its configuration needs "
                                f"({missing[0]}, …). Fetch the model again.")
     return model.eval()

@@ -1,9 +1,10 @@
-"""The state of the denoising loop between two steps: all that a job needs to go on elsewhere as if nothing was.
+"""The state of the denoising loop between two steps: everything that a job needs to resume in another process.
 
 As bytes it is the checkpoint of a job: SHA-256 over the rest, then one safetensors file. Its tensors are the
-latents and those of the scheduler; its header holds, as JSON, the scheduler's other values and what the state
-belongs to. Nothing in it is executed when it is read. Whatever a scheduler holds but its configuration is kept:
-one that remembers more needs no change here (tests/test_loop_state.py interrupts each after every step).
+latents and the tensors of the scheduler. Its header is JSON: the other values of the scheduler, and the origin of
+the state. Reading executes nothing in it. The state contains everything a scheduler holds except its configuration.
+So a scheduler that remembers more needs no change here. The tests interrupt each scheduler after every step
+(tests/test_loop_state.py).
 """
 
 import hashlib
@@ -26,12 +27,12 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 @dataclass(frozen=True)
 class LoopState:
-    """Where the loop stands. Its tensors are the loop's own: pack it before the next step changes them.
+    """The position of the loop. It shares its tensors with the loop: pack it before the next step changes them.
 
     Attributes:
-        step: how many steps are made.
+        step: the number of finished steps.
         latents: (F, C, h, w), of the device and dtype of the model.
-        scheduler: everything the scheduler holds but its configuration, by name.
+        scheduler: everything the scheduler holds except its configuration, by name.
         elapsed_s: seconds the steps so far have taken.
     """
 
@@ -43,7 +44,7 @@ class LoopState:
 
 @dataclass(frozen=True)
 class StateOrigin:
-    """What decides the frames: a state may only be gone on with where all of it is the same."""
+    """What decides the frames. A job resumes from a state only if all of these are the same."""
 
     recipe: Recipe
     weights_sha256: str
@@ -52,7 +53,7 @@ class StateOrigin:
     method: dict[str, Any]
 
     def document(self) -> dict[str, Any]:
-        """The origin as a JSON object. The studio's own version is left out: `FORMAT` says how it makes a step."""
+        """The origin as a JSON object. The version of the studio is left out: `FORMAT` covers it."""
         document = asdict(self)
         document["request"] = document.pop("recipe")
         document["environment"]["versions"].pop("studio", None)
@@ -63,7 +64,7 @@ def pack(state: LoopState, origin: StateOrigin) -> bytes:
     """The state as bytes.
 
     Raises:
-        TypeError: the scheduler holds something that is neither a tensor nor a plain value.
+        TypeError: the scheduler holds an object other than tensors and plain values.
     """
     tensors: dict[str, torch.Tensor] = {}
     header = {"format": FORMAT, "step": state.step, "elapsed_s": state.elapsed_s, "origin": origin.document(),
@@ -73,7 +74,7 @@ def pack(state: LoopState, origin: StateOrigin) -> bytes:
 
 
 def unpack(data: bytes, origin: StateOrigin, device: torch.device) -> tuple[LoopState | None, str]:
-    """The state that `pack` wrote, or None and a sentence that says why it cannot be used here."""
+    """The state that `pack` wrote, or None and a sentence that tells why it cannot be used here."""
     digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
         return None, _afresh("was damaged")
@@ -95,14 +96,14 @@ def _afresh(why: str) -> str:
 
 
 def _header(data: bytes) -> dict[str, Any]:
-    """Our own part of a safetensors header: its length in 8 bytes, then JSON."""
+    """Our part of a safetensors header: the length in 8 bytes, then JSON."""
     (length,) = struct.unpack_from("<Q", data)
     header: dict[str, Any] = json.loads(json.loads(data[8:8 + length])["__metadata__"]["state"])
     return header
 
 
 def _difference(before: dict[str, Any], now: StateOrigin) -> str:
-    """In what the origin of a state differs from the present one, in words; "" when in nothing."""
+    """The differences between the origin of a state and the present one, in words; "" if there are none."""
     after = json.loads(json.dumps(now.document()))
     before.get("environment", {}).get("versions", {}).pop("studio", None)  # written by 0.1.0
     if before == after:
@@ -119,9 +120,9 @@ def _difference(before: dict[str, Any], now: StateOrigin) -> str:
 
 
 def _plain(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A value as JSON; a tensor goes into `tensors`, its place in memory and its layout beside its name.
+    """A value as JSON. A tensor goes into `tensors`; its JSON is its name, its layout and whether it is on the CPU.
 
-    The layout matters: the same numbers in another order of memory may add up to another last bit.
+    The layout matters: the same numbers in another order of memory may give another last bit.
     """
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
@@ -133,17 +134,17 @@ def _plain(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return [_plain(item, tensors) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"a scheduler that holds a {type(value).__name__} cannot be kept")
+    raise TypeError(f"a scheduler that holds a {type(value).__name__} cannot be saved")
 
 
 def _value(plain: Any, tensors: dict[str, torch.Tensor], device: torch.device) -> Any:
-    """What `_plain` made plain."""
+    """The value that `_plain` turned into JSON."""
     if isinstance(plain, list):
         return [_value(item, tensors, device) for item in plain]
     if not isinstance(plain, dict):
         return plain
     if "dict" in plain:
         return {key: _value(item, tensors, device) for key, item in plain["dict"].items()}
-    kept = tensors[plain["tensor"]]
+    stored = tensors[plain["tensor"]]
     place = torch.device("cpu") if plain["on_cpu"] else device
-    return torch.empty_strided(kept.shape, plain["stride"], dtype=kept.dtype, device=place).copy_(kept)
+    return torch.empty_strided(stored.shape, plain["stride"], dtype=stored.dtype, device=place).copy_(stored)

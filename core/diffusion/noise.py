@@ -1,7 +1,7 @@
 """A seed becomes noise: the same on every machine, and the same beginning for every length.
 
-Drawn on the CPU in float32, because generators of GPUs differ from model to model. Drawn frame by frame,
-because then 16 frames' noise is the beginning of 24 frames' noise.
+The noise is drawn on the CPU in float32, because generators of GPUs differ from model to model. It is drawn frame
+by frame, because then the noise of 16 frames is the beginning of the noise of 24 frames.
 """
 
 import hashlib

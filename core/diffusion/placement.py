@@ -1,7 +1,7 @@
-"""Where weights are while a model works: all on its device, or in main memory but for the part that works.
+"""Where weights are while a model works: all on its device, or only the working part there and the rest in main memory.
 
-A weight never changes, so leaving the device means forgetting the copy there. The copy has the values and the
-layout of the original, so the sums are the same: every memory mode makes the same frames, which is tested.
+A weight never changes, so to remove it from the device means to drop the copy there. The copy has the values and
+the layout of the original, so the sums are the same. Every memory mode makes the same frames; a test shows it.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 Around = Callable[..., contextlib.AbstractContextManager[None]]
-"""Called with modules, before they are: a context in which their weights are where they must be."""
+"""Called with modules, before they work: a context in which their weights are on the device."""
 
 
 def here(*_: torch.nn.Module) -> contextlib.AbstractContextManager[None]:
@@ -20,14 +20,14 @@ def here(*_: torch.nn.Module) -> contextlib.AbstractContextManager[None]:
 
 
 def visiting(device: torch.device) -> Around:
-    """An `Around` that has copies of the weights on `device` while they are used."""
+    """An `Around` that holds copies of the weights on `device` while they are used."""
 
     @contextlib.contextmanager
     def around(*modules: torch.nn.Module) -> Iterator[None]:
         tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
         originals = [tensor.data for tensor in tensors]
         try:
-            with torch.inference_mode(False):  # torch multiplies what was made in that mode in another way
+            with torch.inference_mode(False):  # torch multiplies tensors that were made in that mode differently
                 for tensor, original in zip(tensors, originals, strict=True):
                     tensor.data = original.to(device, copy=True)
             yield
@@ -39,17 +39,17 @@ def visiting(device: torch.device) -> Around:
 
 
 def rest_on(module: torch.nn.Module, device: torch.device) -> None:
-    """Have the weights rest on `device`. What is there already does not move.
+    """Move the weights to `device`. Weights that are already there do not move.
 
-    Not in the inference mode that a video is made in: torch multiplies what was made in it in another way, and a
-    model that came back from main memory would make other frames than one that never left.
+    This is not done in the inference mode in which a video is made, because torch multiplies tensors made in that
+    mode differently. Otherwise a model that came back from main memory would make other frames than one that stayed.
     """
     with torch.inference_mode(False):
         module.to(device)
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """What could be used: what is free of a GPU and what this process holds of it; else main memory, if known."""
+    """Usable bytes: the free memory of a GPU and the part that this process holds; else main memory, if known."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     try:
@@ -57,5 +57,5 @@ def free_bytes(device: torch.device) -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError):
-        pass  # not a Linux, or one that does not say
+        pass  # not a Linux, or one without this line
     return None

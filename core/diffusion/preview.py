@@ -1,6 +1,6 @@
 """Latents become a small moving picture, without the decoder: one matrix from latent channels to colours.
 
-A preview is a courtesy: where it cannot be made there is none, and the job goes on.
+A preview is optional: if it cannot be made, the job continues without it.
 """
 
 import io
@@ -28,11 +28,11 @@ def strip(latents: torch.Tensor, factors: Factors, decoded: Sequence[np.ndarray]
     """All frames as a small animated WebP that loops.
 
     Args:
-        latents: (F, C, h, w), scaled, of any device and dtype; also non-finite.
-        decoded: the first frames as they will be, uint8 (H, W, 3) each, as far as they are decoded.
+        latents: (F, C, h, w), scaled, of any device and dtype; non-finite values are allowed.
+        decoded: the frames decoded so far, from the first one, uint8 (H, W, 3) each.
 
     Returns:
-        The file, its longer side `LONG_SIDE` pixels; None where it cannot be made.
+        The file, its longer side `LONG_SIDE` pixels; None if it cannot be made.
     """
     try:
         values = latents.float().cpu()
@@ -44,7 +44,7 @@ def strip(latents: torch.Tensor, factors: Factors, decoded: Sequence[np.ndarray]
         images = [Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR)
                   for frame in (*decoded, *pixels[len(decoded):])]
         file = io.BytesIO()
-        # kmax=0: no key frames but the first, each of which would be encoded twice to compare sizes
+        # kmax=0: only the first frame is a key frame; every other one would be encoded twice to compare sizes
         images[0].save(file, "WEBP", save_all=True, append_images=images[1:], duration=FRAME_MS, loop=0,
                        quality=60, method=0, kmin=0, kmax=0)
         return file.getvalue()

@@ -1,4 +1,4 @@
-"""The halves with torch of the families, as rows: which module loads a model of each."""
+"""The torch halves of the families, as rows: the module that loads a model of each."""
 
 from collections.abc import Callable
 

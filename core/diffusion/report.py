@@ -1,4 +1,4 @@
-"""What is said while a video is made: is it sound, how far is it, and now and then how does it look."""
+"""Reports while a video is made: a check of its values, its progress, and sometimes a preview."""
 
 import time
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from core.domain.recipe import Size
 
 PREVIEW_INTERVAL_S = 0.25
 PREVIEW_COST = 50
-"""A preview is made at most every `PREVIEW_INTERVAL_S`, and not before this many times its own cost has passed."""
+"""Between two previews passes at least `PREVIEW_INTERVAL_S`, and at least this many times the cost of one."""
 
 
 class ProgressReport:
-    """Of one video: its steps, then the frames of each decoded chunk."""
+    """The progress of one video: its steps, then the frames of each decoded chunk."""
 
     def __init__(self, model: Model, size: Size, on_progress: OnProgress, on_frames: OnFrames = lambda frames: None,
                  clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,8 +33,8 @@ class ProgressReport:
         self._decoded: list[np.ndarray] = []
 
     def step(self, done: int, total: int, latents: torch.Tensor, clean: torch.Tensor) -> None:
-        """`core.diffusion.sampler.OnStep`."""
-        if self._model.source.device.type == "cpu":  # on a GPU the question would make every step wait for its answer
+        """Report a step; see `core.diffusion.sampler.OnStep`."""
+        if self._model.source.device.type == "cpu":  # on a GPU this check would make every step wait for its result
             check_finite(latents)
         else:
             self._wait_for_the_step_before()
@@ -42,23 +42,23 @@ class ProgressReport:
         self._on_progress(Progress("denoising", done, total, self._preview(always=done in (1, total))))
 
     def decoding(self, latents: torch.Tensor) -> None:
-        """The steps are over, and these are the latents (1, C, F, h, w)."""
-        self._clean = latents[0].permute(1, 0, 2, 3).cpu()  # now, when a GPU has nothing else to do first
+        """Report the end of the steps, with their latents (1, C, F, h, w)."""
+        self._clean = latents[0].permute(1, 0, 2, 3).cpu()  # now, while a GPU has no other work queued
         self._on_frames(np.empty((0, self._size.height, self._size.width, 3), np.uint8))
 
     def decoded(self, frames: np.ndarray, done: int) -> None:
-        """`core.diffusion.model.OnDecoded`: the frames go on first, and then it is said."""
+        """Pass the frames on, then report progress; see `core.diffusion.model.OnDecoded`."""
         self._on_frames(frames)
         self._decoded.extend(frames)
         total = self._size.num_frames
-        picture = self._preview() if done < total else None  # after the last ones comes the video itself
+        picture = self._preview() if done < total else None  # the video itself follows the last frames
         self._on_progress(Progress("decoding", done, total, picture))
 
     def _wait_for_the_step_before(self) -> None:
-        """Let a GPU be one step behind and no more, so that it never waits for the next.
+        """Wait until the step before is finished. The GPU then has one step in work and the next one queued.
 
-        Steps that are replayed are launched in no time: all of them would be said to be done while the first one
-        is made, and whoever cancels would wait for the last.
+        Launching a replayed step takes almost no time. Without this wait, all steps would be reported as done
+        while the first one runs, and a cancel would wait for the last one.
         """
         before, self._launched = self._launched, torch.cuda.Event(blocking=True)
         self._launched.record(torch.cuda.current_stream(self._model.source.device))
@@ -68,7 +68,7 @@ class ProgressReport:
     def _preview(self, *, always: bool = False) -> bytes | None:
         if not always and self._clock() < self._next_preview:
             return None
-        clean = self._clean.cpu()  # waits until a GPU has made the step, which is no cost of a preview
+        clean = self._clean.cpu()  # waits until a GPU has made the step; the preview does not cause that cost
         started = self._clock()
         picture = preview.strip(clean, self._model.preview_factors, self._decoded)
         ended = self._clock()

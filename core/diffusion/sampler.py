@@ -1,8 +1,7 @@
 """Noise becomes latents: the denoising loop, step by step.
 
-It is our own because the library's pipelines can neither report a step's result nor be left in the middle and
-resumed later. Given the same latents and the library's own denoiser it makes the same frames as they do
-(tests/test_diffusion.py).
+We have our own loop because the library's pipelines cannot report the result of a step, and cannot resume in the
+middle. With the same latents and the library's denoiser it makes the same frames (tests/test_diffusion.py).
 """
 
 import copy
@@ -21,19 +20,18 @@ from core.domain.models import SchedulerSpec
 from core.errors import BadRequest
 
 OnStep = Callable[[int, int, torch.Tensor, torch.Tensor], None]
-"""Called after each step with: steps done, steps in all, the latents (1, C, F, h, w), and the predicted clean
-latents (F, C, h, w), of the device and dtype of the model. May raise to stop."""
+"""Called after each step with: steps done; steps in all; the latents (1, C, F, h, w); the predicted clean latents
+(F, C, h, w). Both latents have the device and dtype of the model. May raise to stop."""
 
 OnState = Callable[[LoopState], None]
-"""Called after each step, after `OnStep`, with where the loop can be gone on with: after that step, or, where the
-next one uses what is kept from an earlier one, before that earlier one. May raise to stop."""
+"""Called after each step, after `OnStep`, with the state from which the loop can resume: the state after that step.
+If the next step reuses values of an earlier full step, it is the state before that full step. May raise to stop."""
 
 
 def scheduler(row: SchedulerSpec, config: dict[str, Any]) -> Any:
     """A fresh diffusers scheduler: a row of the model's family over the checkpoint's own `config`.
 
-    What the checkpoint was trained with (betas, prediction type, spacing) comes from `config`; the row's options
-    win.
+    The values of the training (betas, prediction type, spacing) come from `config`; the options of the row win.
     """
     kind = getattr(diffusers, row.class_name)
     known = inspect.signature(kind).parameters
@@ -44,11 +42,11 @@ def set_steps(scheduler: Any, num_inference_steps: int, device: torch.device | N
     """Give a fresh scheduler exactly that many steps.
 
     With "trailing" spacing, diffusers counts down by a fraction of a step. For 62 of the counts from 1 to 1000 (61,
-    103, 121 …) the fractions add up to one timestep too many: -1, which is after the end of the noise. It is left
-    out, and its noise level with it; the other steps stay as they are.
+    103, 121 …) the fractions add up to one timestep too many. Its value is -1, after the end of the noise. We
+    remove this timestep and its noise level; the other steps stay the same.
 
     Raises:
-        BadRequest: the model was not trained with so many different steps.
+        BadRequest: the model was trained with fewer different steps.
     """
     scheduler.set_timesteps(num_inference_steps, device=device)
     if len(scheduler.timesteps) == num_inference_steps + 1 and scheduler.timesteps[-1] < 0:
@@ -72,15 +70,15 @@ def denoise(
     on_state: OnState = lambda _: None,
     state: LoopState | None = None,
 ) -> torch.Tensor:
-    """Run the whole loop, or what is left of it.
+    """Run the complete loop, or the rest of it.
 
     Args:
         scheduler: a fresh one.
         noise: (1, C, F, h, w), unit variance, of the model's device and dtype.
-        state: go on from here, where everything else is the same; None: begin with `noise`.
+        state: resume here; everything else must be the same. None: begin with `noise`.
 
     Returns:
-        Latents (1, C, F, h, w), still scaled as the model was trained with.
+        Latents (1, C, F, h, w), with the scaling of the model's training.
     """
     set_steps(scheduler, num_inference_steps, noise.device)
     latents, begin = noise * scheduler.init_noise_sigma, 0
@@ -97,16 +95,16 @@ def denoise(
         latents = _channels_first(step.prev_sample)
         on_step(index + 1, steps, latents, _clean(scheduler, step))
         if index + 1 == steps or predict.whole(index + 1):
-            # what is kept for steps to come is not part of a state: one is left only where the next step is whole
+            # a state does not contain the cached values: only before a full step can the loop resume
             leave = LoopState(index + 1, step.prev_sample, _held_by(scheduler))
             if index + 2 < steps and not predict.whole(index + 2):
-                leave = replace(leave, scheduler=copy.deepcopy(leave.scheduler))  # it must outlast the next steps
+                leave = replace(leave, scheduler=copy.deepcopy(leave.scheduler))  # the next steps must not change it
         on_state(leave)
     return latents
 
 
 def _held_by(scheduler: Any) -> dict[str, Any]:
-    """Everything a scheduler holds but its configuration."""
+    """Everything a scheduler holds except its configuration."""
     return {name: value for name, value in vars(scheduler).items() if name != "_internal_dict"}
 
 
@@ -121,22 +119,22 @@ def _frames_first(video: torch.Tensor) -> torch.Tensor:
 
 
 def _clean(scheduler: Any, step: Any) -> torch.Tensor:
-    """What the scheduler believes the finished latents (F, C, h, w) to be, after this step."""
+    """The scheduler's prediction, after this step, of the finished latents (F, C, h, w)."""
     predicted = getattr(step, "pred_original_sample", None)
     if predicted is not None:
         return predicted
-    outputs = getattr(scheduler, "model_outputs", None)  # the multistep solvers keep their predictions here
+    outputs = getattr(scheduler, "model_outputs", None)  # the multistep solvers store their predictions here
     return outputs[-1] if outputs and outputs[-1] is not None else step.prev_sample
 
 
 def config_of(scheduler: Any) -> dict[str, Any]:
-    """A scheduler's own configuration as it ran, as JSON values, its class under "class"."""
+    """The configuration of a scheduler as it ran, as JSON values, its class under "class"."""
     own = {name: _plain(value) for name, value in scheduler.config.items() if not name.startswith("_")}
     return {"class": type(scheduler).__name__, **own}
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON keeps as it is: infinities become text, arrays and tuples lists."""
+    """A value that JSON can represent exactly: infinities become text, arrays and tuples become lists."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A JSON object becomes a frozen value, by the annotations of its class: the schema is written once."""
+"""A JSON object becomes a frozen value. The annotations of its class are the only schema."""
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -8,14 +8,14 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Reading = Callable[[Any, str], Any]
-"""Takes a value of a document and the name of its field; gives it back as its class has it, or raises WrongValue."""
+"""Takes a value of a document and the name of its field. Returns the value for its class, or raises WrongValue."""
 
 
 class WrongValue(ValueError):
-    """A value of a document is missing, or is not of the type it must have.
+    """A value of a document is missing or has the wrong type.
 
     Attributes:
-        name: of the field; value: what stands there, `MISSING` when nothing does.
+        name: of the field; value: the value found there, `MISSING` if there is none.
     """
 
     def __init__(self, name: str, value: Any) -> None:
@@ -27,14 +27,14 @@ class WrongValue(ValueError):
 def read(kind: type[T], document: Any, name: str = "document") -> T:
     """The value of a dataclass that a JSON object describes.
 
-    Keys that the class does not have are ignored, so that a newer studio may write more. A number that must be a
-    float may be whole. Nothing is converted: text is no number, and a number is no switch.
+    Unknown keys are ignored, so a newer studio may write more. An integer is accepted for a float. Nothing is
+    converted: text is no number, and a number is no boolean.
 
     Args:
         name: of the object, for the error.
 
     Raises:
-        WrongValue: a value is missing, or of another type than its annotation says.
+        WrongValue: a value is missing, or its type differs from its annotation.
     """
     if not isinstance(document, dict):
         raise WrongValue(name, document)
@@ -49,14 +49,14 @@ def read(kind: type[T], document: Any, name: str = "document") -> T:
 
 @cache
 def _schema(kind: Any) -> tuple[tuple[str, bool, Reading], ...]:
-    """The fields of a class: name, whether a document must have it, how it is read."""
+    """The fields of a class: the name, whether a document must have it, and the function that reads it."""
     hints = get_type_hints(kind)
     return tuple((field.name, field.default is MISSING and field.default_factory is MISSING,
                   _reading(hints[field.name])) for field in fields(kind) if field.init)
 
 
 def _reading(hint: Any) -> Reading:
-    """How a value with this annotation is read; made once, because a library holds a hundred thousand documents."""
+    """The function that reads a value with this annotation. It is made once: a library holds 100,000 documents."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):  # X | None
         (other,) = (_reading(each) for each in inner if each is not NoneType)

@@ -1,6 +1,6 @@
-"""A model and a scheduler as rows of a table: what each is, needs, allows, and may be used for.
+"""A model and a scheduler as rows of a table: their names, needs, limits and permitted use.
 
-The rows themselves stand in their families (`core.families`).
+The rows themselves are in their families (`core.families`).
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a request gets where it is silent."""
+    """The values for the empty fields of a request."""
 
     num_frames: int
     num_inference_steps: int
@@ -37,7 +37,7 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Limits:
-    """What is accepted; width and height in pixels."""
+    """The accepted values; width and height in pixels."""
 
     num_frames: Range = Range(1, 64)
     num_inference_steps: Range = Range(1, 100)
@@ -53,12 +53,12 @@ class ModelSpec:
 
     Attributes:
         key: its name everywhere: request, sidecar, command line, folder name.
-        family: the key of its family; schedulers, modes: the keys of those that it can be asked for with.
-        repo_id, revision, variant: where the hub keeps it; repo_id None: only a folder.
+        family: the key of its family; schedulers, modes: the keys that a request may choose.
+        repo_id, revision, variant: its place on the hub; repo_id None: only a folder.
         recommended: ranges that work best, by field name; shown where the person chooses.
         licence, permitted_use: shown before the first use.
         needs_cuda: refused on a machine without a CUDA GPU.
-        download_bytes, memory_bytes: what is fetched at first use, and GPU (or main) memory at the defaults.
+        download_bytes, memory_bytes: the download at first use, and GPU (or main) memory at the defaults.
     """
 
     key: str
@@ -82,7 +82,7 @@ class ModelSpec:
 
     @property
     def pinned(self) -> tuple[str, str]:
-        """Repository id and commit on the hub. Raises ValueError: the hub does not have it."""
+        """Repository id and commit on the hub. Raises ValueError: the model is not on the hub."""
         if self.repo_id is None or self.revision is None:
             raise ValueError(f"{self.key} is not on the hub")
         return self.repo_id, self.revision
@@ -90,7 +90,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class SchedulerSpec:
-    """One scheduler: the diffusers class and the options that make it what its title says."""
+    """One scheduler: the diffusers class, and the options that its title stands for."""
 
     key: str
     title: str
@@ -106,7 +106,7 @@ def find(models: dict[str, ModelSpec], key: str) -> ModelSpec:
     """The row of `key`.
 
     Raises:
-        BadRequest: no such model; the sentence lists those there are.
+        BadRequest: no such model; the sentence lists the known ones.
     """
     if key not in models:
         raise BadRequest("model", f"{key!r} is not a model of this studio; choose one of {', '.join(models)}.")

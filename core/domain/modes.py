@@ -1,4 +1,4 @@
-"""The modes a video can be made in, as rows: how near to the library's own arithmetic, and how fast."""
+"""The modes of making a video, as rows. They differ in speed and in how close they are to the library's arithmetic."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +8,11 @@ from core.errors import BadRequest
 REFERENCE, EXACT, FAST = "reference", "exact", "fast"
 
 DECODED_PIXELS = {"cuda": 1 << 18, "cpu": 1 << 17}
-"""About how many pixels are decoded at once: the decoder's activations would otherwise be the peak of memory. On a
-processor few are faster, too."""
+"""The approximate number of pixels decoded at once. Without this limit the decoder's activations would be the peak of
+memory. On a CPU a small number is also faster."""
 
 REFERENCE_PIXELS = 1 << 18
-"""The same in reference mode, on every device: it decides the last bit of a frame, and stays what it was."""
+"""The same in reference mode, on every device. It decides the last bit of a frame, so it never changes."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class ModeSpec:
 
     Attributes:
         key: its name everywhere: request, sidecar, receipt, command line.
-        help: what a person gives up and gains, in one line.
-        network: made by our own network, images with their channels last; else by the library's forward.
-        interval: of so many steps one is made whole; the others make only the last layers anew (DeepCache, Ma et
-            al. 2023, arXiv 2312.00858). 1: all are whole; 2.5: two of five are.
-        depth: how many of the last layers that is.
-        guided: from which part of the steps to which the prompt is compared with the negative prompt (Kynkäänniemi
-            et al. 2024, arXiv 2404.07724); outside it each step is half the work.
-        identical_on: the devices on which a test has shown that a machine that makes such a video again makes the
-            same pixels (tests/test_modes.py); elsewhere it is called equivalent before it is chosen. "cuda"
-            belongs here once tests/test_gpu.py has passed on one.
+        help: the gain and the loss for a person, in one line.
+        network: True: our own network, images with their channels last; False: the library's forward.
+        interval: run the full network once every `interval` steps; 1: always; 2.5: in two of five. The other steps
+            compute only the last layers (DeepCache, Ma et al. 2023, arXiv 2312.00858).
+        depth: the number of these last layers.
+        guided: the part of the steps, from and to, in which the prompt is compared with the negative prompt
+            (Kynkäänniemi et al. 2024, arXiv 2404.07724). Outside it, each step is half the work.
+        identical_on: devices where a test shows that the same machine makes the same pixels again
+            (tests/test_modes.py). On other devices the mode is called equivalent before a person chooses it. "cuda"
+            belongs here after tests/test_gpu.py has passed on a GPU.
     """
 
     key: str
@@ -43,11 +43,11 @@ class ModeSpec:
     identical_on: tuple[str, ...] = ("cpu",)
 
     def document(self, device: str) -> dict[str, Any]:
-        """What a receipt says of the mode: everything of it that can change the frames.
+        """A receipt's record of the mode: every setting that can change the frames.
 
         Args:
-            device: "cpu" or "cuda"; on a CPU linear layers are another library's, and fewer frames are decoded at
-                once (receipts that are older than that say nothing of it).
+            device: "cpu" or "cuda". On a CPU another library computes linear layers, and fewer frames are decoded
+                at once. Receipts older than this change do not have these two keys.
         """
         if not self.network:
             return {"mode": self.key}
@@ -70,17 +70,17 @@ MODES: dict[str, ModeSpec] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a plan: made whole or with what is kept from the last whole one, with guidance or without."""
+    """One step of a plan: full, or with values cached by the last full step; with guidance or without."""
 
     whole: bool = True
     guided: bool = True
 
 
 def mode_of(key: str | None) -> ModeSpec:
-    """The row of `key`; None is what ran before there were modes.
+    """The row of `key`; None means the reference, which ran before there were modes.
 
     Raises:
-        BadRequest: no such mode; the sentence lists those there are.
+        BadRequest: no such mode; the sentence lists the known ones.
     """
     if key is None:
         return MODES[REFERENCE]
@@ -90,13 +90,13 @@ def mode_of(key: str | None) -> ModeSpec:
 
 
 def plan(mode: ModeSpec, num_inference_steps: int, guidance_scale: float) -> tuple[Step, ...]:
-    """How each step is made. The first is whole, and so is one that needs more prompts than were kept."""
+    """How each step is made. The first step is full; so is a step that needs more prompts than were cached."""
     steps: list[Step] = []
-    due, kept_guided = 0.0, False  # the step at which the next whole one comes
+    due, cached_guided = 0.0, False  # due: the step at which the next full one comes
     for index in range(num_inference_steps):
         guided = guidance_scale > 1 and mode.guided[0] <= index / num_inference_steps < mode.guided[1]
-        whole = index >= due or (guided and not kept_guided)
+        whole = index >= due or (guided and not cached_guided)
         if whole:
-            due, kept_guided = (due if index >= due else index) + mode.interval, guided
+            due, cached_guided = (due if index >= due else index) + mode.interval, guided
         steps.append(Step(whole, guided))
     return tuple(steps)

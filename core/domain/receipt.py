@@ -1,4 +1,4 @@
-"""What actually ran. A receipt is written into the sidecar and into the MP4; equal receipts promise equal frames."""
+"""The record of a run. A receipt is written into the sidecar and the MP4; equal receipts promise equal frames."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,14 +9,14 @@ class Environment:
     """The part of a receipt that a machine and its packages decide, known before anything runs.
 
     Attributes:
-        device: "cpu" or "cuda"; device_name: the processor's or the GPU's own name.
+        device: "cpu" or "cuda"; device_name: the name of the processor or the GPU.
         dtype: "float32" or "float16".
         attention_backend: which attention kernel the model calls.
         memory_mode: "resident", or an offload mode.
         num_threads: CPU threads of torch (they decide the order of sums); 0 on a GPU.
         versions: studio, python, torch, cuda, cudnn, diffusers, transformers; missing ones are "".
-        cpu_capability: the instruction sets that torch's sums on a CPU are made with, and what caps them; "" on a
-            GPU and in receipts that are older than this field.
+        cpu_capability: the instruction sets of torch's sums on a CPU, and the variables that cap them. It is "" on a
+            GPU and in receipts older than this field.
     """
 
     device: str
@@ -41,19 +41,18 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Receipt:
-    """Everything that decides the frames, and the proof of what they were.
+    """Everything that decides the frames, and the proof of these frames.
 
     Attributes:
         noise_sha256: of the initial float32 noise, C-order bytes of (F, C, h, w).
         frames_sha256: of the uint8 frames before encoding, C-order bytes of (F, H, W, 3).
         model: its key; model_source: "folder" or the hub's repository id; model_revision: the hub's commit.
-        weights_sha256: over every file of the checkpoint that decides the frames: the safetensors, the
-            configurations of UNet, VAE, text encoder and scheduler, and the tokenizer (name and content, sorted).
-        scheduler_config: the scheduler's own configuration as it ran.
+        weights_sha256: over the files that decide the frames, sorted, name and content: the safetensors, the
+            configurations of the parts, and the tokenizer.
+        scheduler_config: the configuration of the scheduler as it ran.
         loras: one object per LoRA: name, sha256, weight.
         environment: the machine and its packages.
-        method: the mode and its settings (`ModeSpec.document`); receipts that are older than modes were made by the
-            reference.
+        method: the mode and its settings (`ModeSpec.document`); receipts older than modes mean the reference.
     """
 
     noise_sha256: str
@@ -73,4 +72,4 @@ class Receipt:
 
 
 NO_RECEIPT = Receipt("", "", "", "", "", "", {}, Environment("", "", "", "", "", 0))
-"""Of a video from outside: nobody knows what ran."""
+"""The receipt of a video from outside: its run is unknown."""

@@ -1,4 +1,4 @@
-"""What runs: a complete recipe, and the one place that decides it from what was asked."""
+"""The complete recipe of a run, and the one place that makes it from a request."""
 
 import math
 import secrets
@@ -17,7 +17,7 @@ SEED_BITS = 63
 
 @dataclass(frozen=True)
 class Size:
-    """How large a video is: frames, and pixels of each."""
+    """The size of a video: the number of frames, and their pixels."""
 
     num_frames: int
     height: int
@@ -30,7 +30,7 @@ class Size:
 
     @property
     def pixels(self) -> int:
-        """Pixels of all frames together."""
+        """Pixels of all frames."""
         return self.num_frames * self.area
 
 
@@ -70,7 +70,7 @@ class Recipe:
         return asdict(self)
 
     def request(self) -> VideoRequest:
-        """What asks for exactly this."""
+        """The request for exactly this recipe."""
         return VideoRequest(**asdict(self))
 
 
@@ -90,7 +90,7 @@ def changes(before: Recipe, after: Recipe) -> tuple[Change, ...]:
 
 
 def resolve(request: VideoRequest, models: dict[str, ModelSpec], default_model: str = "demo") -> Recipe:
-    """Fill defaults, draw the seed, and refuse the impossible. Nothing is rounded or clamped.
+    """Fill in defaults, draw the seed, and refuse impossible values. Nothing is rounded or clamped.
 
     Raises:
         BadRequest: a value is out of range, unknown, empty, too long or of the wrong type.

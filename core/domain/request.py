@@ -1,4 +1,4 @@
-"""What a person asks for: one frozen value whose fields may be empty."""
+"""The request of a person: one frozen value whose fields may be empty."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -8,9 +8,9 @@ from core.errors import BadRequest
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """One video, asked for. None means: the model's default (for `seed`: draw one).
+    """A request for one video. None means: the model's default (for `seed`: draw one).
 
-    `core.domain.recipe.resolve` makes a complete `Recipe` of it.
+    `core.domain.recipe.resolve` makes a complete `Recipe` from it.
 
     Attributes:
         guidance_scale: classifier-free guidance; 1 switches it off.
@@ -40,7 +40,7 @@ class VideoRequest:
 
     @classmethod
     def from_document(cls, document: Any) -> "VideoRequest":
-        """Read what `document` wrote; keys this version does not know are refused.
+        """Read the object that `document` wrote. Unknown keys are refused.
 
         Raises:
             BadRequest: not an object, an unknown key, or no prompt.

@@ -1,4 +1,4 @@
-"""What a worker's device has to offer, as it says itself."""
+"""The capacity of a worker's device, as the worker reports it."""
 
 import os
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Resources:
-    """One look at a device; 0 where it does not say.
+    """The state of a device at one moment; 0 where a value is unknown.
 
     Attributes:
-        total_bytes: its memory: of the GPU, or what this process may use of the machine's.
-        free_bytes: what a job may use of it now: what is free, and what the worker itself holds.
+        total_bytes: the memory of the GPU, or the main memory that this process may use.
+        free_bytes: the memory that a job may use now: the free part and the part that the worker holds.
         flops_per_s: floating-point operations a second in one large matrix product of the model's precision.
-        step_flops_per_s: the same of a step of the warm model, tried while nothing else was to be done.
+        step_flops_per_s: the same in a step of the warm model, measured while the worker was idle.
     """
 
     total_bytes: int = 0
@@ -22,7 +22,7 @@ class Resources:
 
 
 def main_memory() -> int:
-    """Bytes of main memory, as the system tells every process; 0 where it does not."""
+    """Bytes of main memory, as the system reports it; 0 if unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

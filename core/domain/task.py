@@ -1,4 +1,4 @@
-"""One kind of work, completely described: what a job carries, and what a worker is given."""
+"""A task: one piece of work, completely described. A job carries it, and a worker receives it."""
 
 from typing import Any, Protocol
 
@@ -7,7 +7,7 @@ from core.domain.video import Origin
 
 
 class Task(Protocol):
-    """A frozen value. Each kind of work has a class of its own (`core.jobs.kinds`)."""
+    """A frozen value. Each kind of work has its own class (`core.jobs.kinds`)."""
 
     @property
     def kind(self) -> str:
@@ -19,7 +19,7 @@ class Task(Protocol):
 
     @property
     def recipe(self) -> Recipe | None:
-        """What is made, where it is made by a recipe."""
+        """The recipe of the result, if it has one."""
 
     @property
     def parent(self) -> str | None:
@@ -27,11 +27,11 @@ class Task(Protocol):
 
     @property
     def origin(self) -> Origin | None:
-        """What the result remembers of that video."""
+        """The facts about that video that the result remembers."""
 
     @property
     def title(self) -> str:
-        """The prompt, or what else a person knows it by."""
+        """The prompt, or another text by which a person knows the task."""
 
     def document(self) -> dict[str, Any]:
         """The task as a JSON object."""

@@ -1,4 +1,4 @@
-"""How two runs compare: the verdict, and each difference of their receipts as a possible cause, in words."""
+"""The comparison of two runs: the verdict, and each difference of their receipts as a possible cause, in words."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ EQUIVALENT_PSNR_DB = 40.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a regeneration compares with its parent.
+    """The result of comparing a regeneration with its parent.
 
     Attributes:
         verdict: `IDENTICAL`, `EQUIVALENT` or `DRIFTED`.
         psnr_db: of the decoded files, None when identical.
-        causes: what differed between the two receipts, one sentence each; may be filled when identical too.
+        causes: the differences between the two receipts, one sentence each; possible also when identical.
     """
 
     verdict: str
@@ -45,15 +45,15 @@ _MODEL_WORDS = {
 
 
 def model_causes(before: "Receipt | LoadedModel", now: "Receipt | LoadedModel") -> tuple[str, ...]:
-    """In what the models differ, one sentence a difference."""
+    """The differences between the models, one sentence each."""
     return tuple(f"{words} ({_short(getattr(before, name))} → {_short(getattr(now, name))})"
                  for name, words in _MODEL_WORDS.items() if getattr(before, name) != getattr(now, name))
 
 
 def environment_causes(before: Environment, now: Environment) -> tuple[str, ...]:
-    """What this machine would do differently, one sentence a difference: `another … (old → new)`.
+    """The differences between the machines, one sentence each: `another … (old → new)`.
 
-    What the older receipt does not know (it was written before there was such a field) is no difference.
+    A CPU capability that is missing in the older receipt is no difference: the field is newer than that receipt.
     """
     causes = [f"{words} ({getattr(before, name)} → {getattr(now, name)})"
               for name, words in _MACHINE_WORDS.items() if getattr(before, name) != getattr(now, name)]
@@ -82,7 +82,7 @@ def causes(before: Receipt, after: Receipt) -> tuple[str, ...]:
 
 
 def method_causes(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
-    """In what two ways of making frames (`ModeSpec.document`) differ, in one sentence or none."""
+    """The difference between two ways of making frames (`ModeSpec.document`), in one sentence or none."""
     if before == now:
         return ()
     old, new = before.get("mode"), now.get("mode")
@@ -96,8 +96,8 @@ def verdict(before: Receipt, after: Receipt, psnr_db: float | None) -> Verdict:
     """Compare a regeneration with its parent.
 
     Args:
-        psnr_db: between the decoded files, dB over all frames and channels; needed only when the frame
-            hashes differ, None then means it could not be measured and counts as drifted.
+        psnr_db: between the decoded files, dB over all frames and channels; needed only if the frame hashes differ.
+            None then means that it could not be measured; the verdict is drifted.
     """
     why = causes(before, after)
     if before.frames_sha256 == after.frames_sha256:

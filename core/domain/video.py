@@ -14,7 +14,7 @@ from core.domain.verdict import Verdict
 from core.errors import NoRecipe
 
 SCHEMA = 1
-ANCESTORS = 64  # how many generations a sidecar remembers
+ANCESTORS = 64  # the number of generations that a sidecar remembers
 REGENERATE, REMIX = "regenerate", "remix"
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")  # ASCII digits only
 
@@ -26,7 +26,7 @@ def new_id(now: datetime | None = None) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` has the form of an id; nothing else ever becomes part of a path."""
+    """Whether `text` has the form of an id. Only such a text may become part of a path."""
     return ID.fullmatch(text) is not None
 
 
@@ -34,7 +34,7 @@ def is_id(text: str) -> bool:
 class Result:
     """The file: exact frames, pixels, frames per second, seconds, bytes, and the SHA-256 of the MP4.
 
-    `fps` is whole in every video the studio made; in one from outside it may be an average, to 3 decimals.
+    `fps` is an integer in every video that the studio made. In one from outside it may be an average, to 3 decimals.
     """
 
     num_frames: int
@@ -62,12 +62,12 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a video knows of the one it was made from, so that its story outlives that one.
+    """The facts that a video stores about its parent, so they survive the deletion of the parent.
 
     Attributes:
         kind: `REGENERATE` or `REMIX`; a newer studio may write others.
-        created: of the parent, "" when it was gone already; recipe: the parent's, where it is known.
-        ancestors: ids of the parent's parent and of those before, nearest first, at most `ANCESTORS`.
+        created: of the parent, "" if it was already gone; recipe: the parent's, if it is known.
+        ancestors: ids of the earlier ancestors, from the parent's parent on, nearest first, at most `ANCESTORS`.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class Origin:
 
     @classmethod
     def from_document(cls, document: Any) -> "Origin":
-        """Read what `document` wrote. Raises WrongValue: it is something else."""
+        """Read the object that `document` wrote. Raises WrongValue: a value is missing or has the wrong type."""
         found = read(cls, document, "origin")
         recipe = document.get("request")
         return cls(found.kind, found.created, read_recipe(recipe) if recipe else None, found.ancestors)
@@ -98,10 +98,10 @@ class Video:
         owner: a user's name; "" when nobody signs in.
         parent: id of the video it regenerates or remixes, or None.
         recipe: how it was made; None for a video from outside. The sidecar calls it "request".
-        receipt, runtime: of a video from outside empty (`NO_RECEIPT`).
-        origin: what it knows of its parent; None without one, and in sidecars older than this field.
-        verdict: how it compares with its parent, when it is a regeneration.
-        name: of the file, for a video from outside; else "".
+        receipt, runtime: empty for a video from outside (`NO_RECEIPT`).
+        origin: the facts about its parent; None without a parent, and in sidecars older than this field.
+        verdict: the result of the comparison with its parent, if it is a regeneration.
+        name: the name of the file, for a video from outside; else "".
     """
 
     id: str
@@ -150,10 +150,10 @@ class Video:
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Video":
-        """Read what `document` wrote; every value has the type that its class says.
+        """Read the object that `document` wrote, with the types that the class declares.
 
         Raises:
-            WrongValue: a value is missing, or of another type.
+            WrongValue: a value is missing or has the wrong type.
         """
         outside = document.get("recipe") is False
         verdict, origin = document.get("verdict"), document.get("origin")
@@ -171,7 +171,7 @@ class Video:
 
 @dataclass(frozen=True)
 class _Head:
-    """What the sidecars of all videos have."""
+    """The fields that the sidecars of all videos have."""
 
     id: str
     created: str
@@ -192,6 +192,6 @@ class _Name:
 
 
 def read_recipe(document: Any) -> Recipe:
-    """A recipe of a sidecar or a job; one that is older than modes means the reference. Raises WrongValue."""
+    """A recipe of a sidecar or a job. A recipe older than modes means the reference. Raises WrongValue."""
     older = isinstance(document, dict) and document.get("mode") is None
     return read(Recipe, {**document, "mode": REFERENCE} if older else document, "request")

@@ -1,1 +1,1 @@
-"""What can be said of a model without torch: one folder for each family of models."""
+"""The torch-free half of the families of models: one folder for each."""

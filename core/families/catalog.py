@@ -16,15 +16,15 @@ def model_folder(models_dir: Path, key: str) -> Path | None:
 
 
 def hub_repository(hub_cache: Path, spec: ModelSpec) -> Path | None:
-    """The folder of the hub's cache for the model's repository, there or not; None where the hub has none."""
+    """The cache folder of the model's repository, even if it does not exist yet; None if the hub has none."""
     return hub_cache / f"models--{spec.repo_id.replace('/', '--')}" if spec.repo_id else None
 
 
 def folder_on_disk(models_dir: Path, hub_cache: Path, spec: ModelSpec) -> Path | None:
-    """Where the model is on this machine: its own folder, or its pinned commit in the hub's cache; else None.
+    """Where the model is on this machine: its folder, or its pinned commit in the hub's cache; else None.
 
-    A commit in the cache counts when its index is there and each part with weights has some: the cache's links
-    are made when a file has arrived whole.
+    A commit in the cache counts if its index is there and each part with weights has some. The cache makes a link
+    only after a file has arrived completely.
     """
     folder, repository = model_folder(models_dir, spec.key), hub_repository(hub_cache, spec)
     if folder is not None or repository is None:
@@ -37,7 +37,7 @@ def folder_on_disk(models_dir: Path, hub_cache: Path, spec: ModelSpec) -> Path |
 
 
 def catalog(models_dir: Path) -> dict[str, ModelSpec]:
-    """Every model that can be asked for: the rows, then the other model folders by name."""
+    """Every model that a request can name: the rows, then the other model folders by name."""
     found = dict(MODELS)
     if models_dir.is_dir():
         for folder in sorted(models_dir.iterdir()):
@@ -47,6 +47,6 @@ def catalog(models_dir: Path) -> dict[str, ModelSpec]:
 
 
 def _row_of(folder: Path) -> ModelSpec:
-    """A row for a folder that has none; one of no family here is refused when it is loaded, with a sentence."""
+    """A row for a folder without one. A folder of an unknown family is refused at loading, with a sentence."""
     family = family_of_index(read_configuration(folder / INDEX) or {}) or next(iter(FAMILIES.values()))
     return family.row_of(folder)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_configuration(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None where there is no such file, or it is something else. It is shared: do not change it."""
+    """A JSON object; None if there is no such file, or it holds another value. It is shared: treat as read-only."""
     try:
         about = path.stat()
     except OSError:
@@ -17,7 +17,7 @@ def read_configuration(path: Path) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=256)
 def _read(path: Path, modified_ns: int, size: int) -> dict[str, Any] | None:
-    """`modified_ns` and `size` of the file are part of the question, so that a changed file is read again."""
+    """`modified_ns` and `size` of the file are part of the cache key, so a changed file is read again."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a video costs, before it is made, in the words that every family shares: operations and bytes."""
+"""The cost of a video before it is made, in the units that all families share: operations and bytes."""
 
 import bisect
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from core.domain.recipe import Size
 
 RESIDENT, MODEL_OFFLOAD, SEQUENTIAL_OFFLOAD = MEMORY_MODES = ("resident", "model offload", "sequential offload")
-"""Where the weights are, fastest first: all on the GPU; only the part that works (text encoder, denoiser, decoder);
-of the denoiser only the layer that works. The others wait in main memory."""
+"""The places of the weights, fastest first. All weights are on the GPU; or only the working part (text encoder,
+denoiser, decoder); or, of the denoiser, only the working layer. The others wait in main memory."""
 
 HALF, SINGLE = 2, 4
 """Bytes a value takes: float16 on a GPU, float32 on a CPU."""
 
 RESERVED_BYTES = {"cuda": 1 << 30, "cpu": 500_000_000}
-"""What is taken beside weights and activations: CUDA's context, workspaces and the gaps between tensors; on a CPU
-the process with its libraries. The figure for CUDA is an estimate, not yet measured on a GPU."""
+"""Memory in addition to weights and activations. For CUDA: the context, workspaces and the gaps between tensors. On
+a CPU: the process with its libraries. The figure for CUDA is an estimate, not yet measured on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Work:
 
     @property
     def total(self) -> int:
-        """Of all phases."""
+        """The sum of all phases."""
         return self.text + self.denoising + self.decoding
 
 
@@ -38,10 +38,10 @@ class Memory:
 
     Attributes:
         text, denoiser, decoder: weights of the parts.
-        denoising: the most that one call of the denoiser holds beside the weights.
-        decoding: the same of the decoder, which decodes a few frames at a time.
+        denoising: the most that one call of the denoiser holds in addition to the weights.
+        decoding: the same for the decoder, which decodes a few frames at a time.
         largest_layer: weights of the denoiser's largest layer.
-        reserved: what is taken whatever is made.
+        reserved: the memory that every video needs, of any size.
     """
 
     text: int
@@ -54,7 +54,7 @@ class Memory:
 
     @property
     def weights(self) -> int:
-        """Of all parts together."""
+        """The sum of all parts."""
         return self.text + self.denoiser + self.decoder
 
     def needed(self, memory_mode: str = RESIDENT) -> int:
@@ -66,11 +66,11 @@ class Memory:
 
 
 def memory_mode(needs: Memory, free_bytes: int | None) -> str | None:
-    """The fastest of `MEMORY_MODES` that fits into `free_bytes`, or None where none does.
+    """The fastest of `MEMORY_MODES` that fits into `free_bytes`, or None if none fits.
 
     Args:
-        free_bytes: with nothing of the model there yet; None: not known, or main memory, which has no other place
-            for the weights: resident.
+        free_bytes: free memory before any of the model is there. None: it is unknown, or it is main memory, where
+            weights have no other place; the answer is resident then.
     """
     if free_bytes is None:
         return RESIDENT
@@ -78,9 +78,10 @@ def memory_mode(needs: Memory, free_bytes: int | None) -> str | None:
 
 
 def after_failure(needs: Memory, free_bytes: int) -> int:
-    """Bytes to look for something that fits into, when what `needs` this ran out in spite of what is free.
+    """The bytes that a smaller video may use, after one that `needs` this ran out of memory.
 
-    The estimate was too low, or less is to be had than is said: so at most half as much beside the weights.
+    The estimate was too low, or less memory is usable than reported. So the limit is at most half as much in
+    addition to the weights.
     """
     return min(free_bytes, needs.needed() - max(needs.denoising, needs.decoding) // 2)
 
@@ -89,13 +90,13 @@ def nearest_that_fits(size: Size, side: int, needs: Callable[[Size], Memory], de
                       free_bytes: int) -> tuple[Size, ...]:
     """The sizes that would fit into `free_bytes` in place of one that does not.
 
-    The most frames of that size, and the largest size of about that shape with that many frames; where neither
-    fits, the largest size with one frame; where that does not, nothing.
+    They are the most frames of that size, and the largest size of about that shape with that many frames. If
+    neither fits, it is the largest size with one frame; if that does not fit, there are none.
 
     Args:
-        side: pixels along a side that the model works in steps of.
-        needs: what a video of a size needs.
-        device: "cuda" or "cpu", whose main memory has no other place for the weights.
+        side: the model works in steps of this many pixels along a side.
+        needs: the memory that a video of a size needs.
+        device: "cuda" or "cpu"; on a CPU the weights have no other place than main memory.
     """
     def sized(num_frames: int, rows: int) -> Size:
         return Size(num_frames, rows * side, max(side, round(size.width * rows / size.height) * side))
@@ -114,5 +115,5 @@ def nearest_that_fits(size: Size, side: int, needs: Callable[[Size], Memory], de
 
 
 def _most(high: int, fits: Callable[[int], bool]) -> int:
-    """The largest number from 1 to `high` that fits, where all smaller ones do; 0 where none does."""
+    """The largest number from 1 to `high` that fits, if all smaller ones fit too; 0 if none fits."""
     return bisect.bisect_left(range(1, high + 1), True, key=lambda number: not fits(number))

@@ -1,4 +1,4 @@
-"""What a family of models is, as far as torch is not needed for it: models that share an architecture."""
+"""A family of models: models that share an architecture. This is the torch-free half."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,15 +11,15 @@ from core.families.model_folder import Layout
 
 
 class Shape(Protocol):
-    """How a model is built, from its configuration: enough to say what a video costs. Hashable."""
+    """How a model is built, from its configuration: enough to compute the cost of a video. Hashable."""
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels along a side that one latent becomes."""
+        """The pixels along a side that one latent covers."""
 
     @property
     def tokens(self) -> int:
-        """How many tokens of a prompt the model reads."""
+        """The number of tokens of a prompt that the model reads."""
 
     def work(self, size: Size, num_inference_steps: int, guided: bool) -> Work:
         """Operations of making a video in exact mode; `guided`: with a negative prompt."""
@@ -37,24 +37,24 @@ class Family(Protocol):
 
     @property
     def layout(self) -> Layout:
-        """What a model folder of the family must hold, and nothing else."""
+        """The files that a model folder of the family must hold, and no others."""
 
     @property
     def rows(self) -> tuple[ModelSpec, ...]:
-        """Its models that have a row."""
+        """The models of the family that have a row."""
 
     @property
     def schedulers(self) -> dict[str, SchedulerSpec]:
         """Its schedulers, by their keys."""
 
     def row_of(self, folder: Path) -> ModelSpec:
-        """A row for a model folder that has none."""
+        """A row for a model folder without one."""
 
     def shape(self, folder: Path | None) -> Shape:
-        """The shape of a model folder; that of the best-known model where there is no folder, or none that reads."""
+        """The shape of a model folder; the shape of the best-known model if the folder is missing or unreadable."""
 
     def method(self, mode: ModeSpec, device: str) -> dict[str, Any]:
-        """What a receipt says of how the family works in a mode on "cpu" or "cuda": all that can change the frames.
+        """A receipt's record of how the family works in a mode on "cpu" or "cuda": all that can change the frames.
 
         Its "mode" is the key of the mode.
         """

@@ -1,6 +1,6 @@
-"""What a model folder must be, checked before anything in it is loaded.
+"""The rules for a model folder, checked before anything in it is loaded.
 
-`from_pretrained` imports whatever `model_index.json` names and falls back to pickles, so the allow-list comes
+`from_pretrained` imports any class that `model_index.json` names and falls back to pickles. So the allow-list comes
 first: known classes, safetensors only, no Python files, no links that leave the folder.
 """
 
@@ -21,8 +21,8 @@ class Component:
 
     Attributes:
         config: the file with its configuration.
-        stem: how its safetensors files begin; "" where it has no weights.
-        folder_decides: every JSON and text file of its folder decides the frames, as with a tokenizer.
+        stem: the beginning of its safetensors file names; "" if it has no weights.
+        folder_decides: whether every JSON and text file of its folder decides the frames, as with a tokenizer.
     """
 
     library: str
@@ -34,10 +34,10 @@ class Component:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a model folder of a family must hold: the pipeline its index names, and its parts by name.
+    """The contents of a model folder of a family: the pipeline its index names, and its parts by name.
 
     Attributes:
-        known_as: models of the family that a person may know.
+        known_as: the names of models of the family that a person may know.
     """
 
     pipeline: str
@@ -55,10 +55,10 @@ _BLOCK = 1 << 20
 
 
 def check(folder: Path, layout: Layout) -> None:
-    """Refuse a folder that is not a whole, plain model of that layout.
+    """Refuse a folder that is not a complete, plain model of that layout.
 
     Raises:
-        ModelUnavailable: with what is wrong with it, and what to do.
+        ModelUnavailable: the text names the fault of the folder, and what to do.
     """
     check_index(read_json(folder / "model_index.json"), folder.name, layout)
     _check_files(folder)
@@ -69,7 +69,7 @@ def check(folder: Path, layout: Layout) -> None:
 
 
 def check_index(index: dict[str, Any], title: str, layout: Layout) -> None:
-    """Refuse a `model_index.json` that names anything but the classes of the layout."""
+    """Refuse a `model_index.json` that names other classes than those of the layout."""
     if index.get("_class_name") != layout.pipeline:
         raise ModelUnavailable(f"{title} is a {index.get('_class_name')!r} checkpoint; this studio runs "
                                f"{layout.pipeline} ones ({layout.known_as}).")
@@ -83,14 +83,14 @@ def check_index(index: dict[str, Any], title: str, layout: Layout) -> None:
                                    "Use a checkpoint made of the standard parts only.")
     missing = [name for name in layout.components if name not in index]
     if missing:
-        raise ModelUnavailable(f"{title} is not a whole checkpoint: its model_index.json has no "
+        raise ModelUnavailable(f"{title} is not a complete model: its model_index.json has no "
                                f"{', '.join(missing)}.")
 
 
 def _check_files(folder: Path) -> None:
     inside = folder.resolve()
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
-        inside = inside.parents[2]  # the hub's cache, whose snapshots are links into its stores of blobs
+        inside = inside.parents[2]  # in the hub's cache, snapshots are links into the folder of blobs
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.suffix.lower() in _CODE:
@@ -113,7 +113,7 @@ def _check_config(name: str, component: Component, config: dict[str, Any], folde
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a checkpoint.
+    """A JSON object of a model folder.
 
     Raises:
         ModelUnavailable: missing, unreadable, or not an object.
@@ -121,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelUnavailable(f"{path.parent} is not a whole model: {path.name} is missing. "
+        raise ModelUnavailable(f"{path.parent} is not a complete model: {path.name} is missing. "
                                "Put the file back, or remove the folder and load the model again.") from error
     except (OSError, ValueError) as error:
         raise damaged(path, str(error)) from error
@@ -131,12 +131,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path, reason: str) -> ModelUnavailable:
-    """The sentence for a file that is there and cannot be read."""
+    """The error for a file that exists but cannot be read."""
     return ModelUnavailable(f"{path} is damaged ({reason.rstrip('.')}). Remove it and fetch the model again.")
 
 
 def weight_variant(folder: Path, component: str, layout: Layout, preferred: str | None) -> str | None:
-    """The variant ("fp16", or None for plain) of `component` to load: the preferred one where it is there.
+    """The variant ("fp16", or None for plain) of `component` to load: the preferred one, if it exists.
 
     Raises:
         ModelUnavailable: there are no safetensors of that component.
@@ -155,7 +155,7 @@ def weight_variant(folder: Path, component: str, layout: Layout, preferred: str 
 
 
 def variants_of(stem: str, names: set[str]) -> dict[str | None, set[str]]:
-    """The variants that file `names` of a component hold: variant → its files (weights and shard index)."""
+    """The variants among the file `names` of a component: variant → its files (weights and shard index)."""
     pattern = re.compile(rf"{stem}(?:\.safetensors\.index)?(?:\.(?P<variant>[a-z0-9_]+))??"
                          r"(?:-\d{5}-of-\d{5})?\.(?:safetensors|json)")
     found: dict[str | None, set[str]] = {}
@@ -167,14 +167,14 @@ def variants_of(stem: str, names: set[str]) -> dict[str | None, set[str]]:
 
 
 def weight_files(folder: Path, component: str, layout: Layout, variant: str | None) -> list[Path]:
-    """The safetensors files that a component of that variant consists of, sorted by name."""
+    """The safetensors files of a component in that variant, sorted by name."""
     names = variants_of(layout.components[component].stem,
                         {path.name for path in (folder / component).glob("*.safetensors*")})
     return sorted(folder / component / name for name in names[variant] if name.endswith(".safetensors"))
 
 
 def configurations(folder: Path, layout: Layout) -> list[Path]:
-    """The files besides the weights that decide the frames: of each part its configuration, and the tokenizer."""
+    """The other files that decide the frames, apart from the weights: each part's configuration, and the tokenizer."""
     found = []
     for name, component in layout.components.items():
         if component.folder_decides:
@@ -188,7 +188,7 @@ def sha256(folder: Path, files: list[Path], alive: Callable[[], None]) -> str:
     """SHA-256 over a model: each file's name within `folder` and its content, byte by byte, sorted by name.
 
     Args:
-        alive: called now and then while gigabytes are read; may raise to stop.
+        alive: called from time to time while gigabytes are read; may raise to stop.
     """
     total = hashlib.sha256()
     for path in sorted(files):

@@ -18,10 +18,10 @@ def family_of(spec: ModelSpec) -> Family:
 
 
 def family_of_index(index: dict[str, object]) -> Family | None:
-    """The family whose pipeline a `model_index.json` names, or None."""
+    """The family of the pipeline that a `model_index.json` names, or None."""
     return next((family for family in FAMILIES.values() if family.layout.pipeline == index.get("_class_name")), None)
 
 
 def default_model(device: str) -> str:
-    """The model a silent request gets on a worker's `device`: ModelScope 1.7B on a GPU, else the demo."""
+    """The model of a request that names none, on a worker's `device`: ModelScope 1.7B on a GPU, else the demo."""
     return "modelscope-1.7b" if device == "cuda" else "demo"

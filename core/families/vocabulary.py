@@ -1,4 +1,4 @@
-"""The words a model knows, where it ships a list of them, and prompts that suit it."""
+"""The words a model knows, if it ships a list of them, and prompts that suit it."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 
 
 def unknown_words(models_dir: Path, model: str, prompt: str) -> tuple[str, ...]:
-    """Words of the prompt, in lower case, that the model's own word list lacks; none where it ships no list."""
+    """Words of the prompt, in lower case, that the model's word list lacks; empty if the model ships no list."""
     vocabulary = _vocabulary(models_dir, model)
     if vocabulary is None:
         return ()
@@ -22,13 +22,13 @@ def unknown_words(models_dir: Path, model: str, prompt: str) -> tuple[str, ...]:
 
 
 def prompt_examples(models_dir: Path, spec: ModelSpec) -> tuple[str, ...]:
-    """Prompts that suit the model: its folder's own, else those of its row."""
+    """Prompts that suit the model: those of its folder, else those of its row."""
     vocabulary = _vocabulary(models_dir, spec.key)
     return tuple(vocabulary["examples"]) if vocabulary and vocabulary.get("examples") else spec.examples
 
 
 def _vocabulary(models_dir: Path, model: str) -> dict[str, list[str]] | None:
-    """The "words" and "examples" of a model folder; None where there is no such file, or it is something else."""
+    """The "words" and "examples" of a model folder; None if there is no such file, or it holds another value."""
     folder = model_folder(models_dir, model)
     if folder is None:
         return None

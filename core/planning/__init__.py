@@ -1,1 +1,1 @@
-"""What can be said of a request before it runs."""
+"""The facts about a request that are known before it runs."""

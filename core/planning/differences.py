@@ -1,4 +1,4 @@
-"""What making a video again here will do differently, said before it runs."""
+"""The expected differences when a video is made again here, known before it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ from core.families.registry import family_of
 
 @dataclass(frozen=True)
 class Forecast:
-    """What making a video again here will do differently.
+    """The expected differences when a video is made again here.
 
     Attributes:
         causes: the differences that are certain, one sentence each.
-        known: whether these are all; False while the worker has not said what its machine and its model are.
+        known: whether these are all differences; False until the worker has reported its machine and its model.
     """
 
     causes: tuple[str, ...] = ()
@@ -26,12 +26,12 @@ class Forecast:
 
 def expected_causes(receipt: Receipt, now: Environment | None, warm: LoadedModel | None,
                     models: Mapping[str, ModelSpec]) -> Forecast:
-    """What this machine would do differently from the one of `receipt`.
+    """The differences between this machine and the one of `receipt`.
 
     Args:
-        now: what the worker said of this machine; while it is unknown, only installed versions are compared.
-        warm: the model that is loaded in the worker; of any other nothing is known before it is loaded.
-        models: those that can be asked for here, by their keys.
+        now: the worker's report of this machine; while it is unknown, only installed versions are compared.
+        warm: the model that is loaded in the worker; any other model is unknown until it is loaded.
+        models: the models that a request can name here, by their keys.
     """
     before = receipt.environment
     causes: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ def expected_causes(receipt: Receipt, now: Environment | None, warm: LoadedModel
 
 
 def _other_versions(packages: dict[str, str]) -> dict[str, str]:
-    """Those `packages` that are installed in another version; which build (`+cpu`) only the worker knows."""
+    """The `packages` that are installed in another version. Only the worker knows the build (`+cpu`)."""
     found = {}
     for package, version in packages.items():
         try:

@@ -1,7 +1,7 @@
-"""How long a video will take and how much memory it will need here, before it is made.
+"""The time and the memory that a video will take here, before it is made.
 
-The work comes from the model's configuration (its family's `cost`); how fast this machine does it, from what it did.
-Pure functions: who knows the history and the machine is `core.operations.planner`.
+The work comes from the model's configuration (its family's `cost`); the speed comes from earlier runs of this machine.
+These are pure functions. `core.operations.planner` knows the history and the machine.
 """
 
 import itertools
@@ -16,20 +16,20 @@ from core.domain.resources import Resources
 from core.families.cost import Work
 
 EFFICIENCY = {"cpu": 0.5, "cuda": 0.25}
-"""How much of the speed of one large matrix product a whole video reaches, where nothing better is known. It
-differs much between machines; the figure of CUDA is an assumption, not yet measured on a GPU."""
+"""The part of the speed of one large matrix product that a complete video reaches, if nothing better is known. It
+differs much between machines. The figure of CUDA is an assumption, not yet measured on a GPU."""
 
 RECENT = 0.9
-"""A run counts this much of the one after it: machines change, and so does what else they do."""
+"""Weight ratio between consecutive runs: recent ones count more, because machines and their load change."""
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """What one video took on this machine.
+    """The cost of one video on this machine.
 
     Attributes:
-        work: what it was, in floating-point operations; steps: of denoising; pixels: of all frames together.
-        denoise_s, decode_s, encode_s: seconds; load_s: 0 where the model was warm.
+        work: in floating-point operations; steps: of denoising; pixels: of all frames.
+        denoise_s, decode_s, encode_s: seconds; load_s: 0 if the model was warm.
         mode: a key of `core.domain.modes.MODES`.
     """
 
@@ -45,13 +45,14 @@ class PastRun:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a request will take.
+    """The time and memory that a request will take.
 
     Attributes:
-        seconds: from the first step to the file; None while nothing at all is known of this machine.
-        load_s: of these, for loading the model, where that is known to come first.
-        memory_bytes: the most in use at any moment.
-        runs: how many runs of this machine it rests on; 0: a first guess from the speed of a step or a product.
+        seconds: from the start of loading to the file; None while nothing is known of this machine.
+        load_s: the part of them for loading the model, if the model must be loaded first.
+        memory_bytes: the peak of used memory.
+        runs: the number of this model's runs behind the estimate; 0: a first guess, from other models' runs or the
+            speed of a step or a product.
     """
 
     seconds: float | None
@@ -63,10 +64,10 @@ class Estimate:
 def seconds(work: Work, steps: int, pixels: int, newest_first: Sequence[PastRun]) -> float:
     """Seconds without loading; at least one run is needed.
 
-    A step takes a while of its own, however small the picture, and then grows with its operations: a small
-    picture keeps a machine less busy than a large one. Decoding and encoding grow with their size alone. Each is
-    fitted to the runs by the least sum of absolute errors, the newer ones heavier: so one run beside a busy
-    neighbour, which may take twice as long, moves nothing.
+    A step has a fixed time, and a time that grows with its operations. A small picture uses less of a machine than
+    a large one. Decoding and encoding grow only with their size. The step time is a line through the runs
+    with the least sum of factors; decoding and encoding use a median. Newer runs weigh more. So one slow run beside
+    a busy neighbour, even twice as long, changes nothing.
     """
     a_step = _line([(_a_step(run.work, run.steps), run.denoise_s / run.steps) for run in newest_first])
 
@@ -79,16 +80,16 @@ def seconds(work: Work, steps: int, pixels: int, newest_first: Sequence[PastRun]
 
 
 def of_mode(runs: Sequence[PastRun], mode: str) -> Sequence[PastRun]:
-    """Those runs that were made in that mode; where there are none, all of them."""
+    """The runs in that mode; all runs if there are none."""
     return [run for run in runs if run.mode == mode] or runs
 
 
 def first_guess(work: Work, resources: Resources, device: str, *, warm: bool) -> float | None:
-    """Seconds on a machine that has made no video yet, or None where nothing at all is known of its speed.
+    """Seconds on a machine that has made no video yet, or None if its speed is unknown.
 
     Args:
         device: "cuda" or "cpu".
-        warm: whether the model is the one whose step was tried.
+        warm: whether a step of this model was tried.
     """
     speed = resources.step_flops_per_s if warm else 0.0
     speed = speed or resources.flops_per_s * EFFICIENCY[device]
@@ -96,20 +97,20 @@ def first_guess(work: Work, resources: Resources, device: str, *, warm: bool) ->
 
 
 def loading(runs: Sequence[PastRun]) -> float:
-    """Seconds that loading the model takes, from the runs that had to; 0 where none had."""
+    """Seconds that loading the model takes: the median of the runs that loaded it; 0 if there are none."""
     found = [run.load_s for run in runs if run.load_s > 0.5]
     return statistics.median(found) if found else 0.0
 
 
 def what_changes(before: Recipe, after: Recipe) -> dict[str, int]:
-    """The fields, of frames and size, in which two recipes differ, with their new values."""
+    """The fields of the size (frames, width, height) in which two recipes differ, with their new values."""
     size = {"width": after.width, "height": after.height}
     frames = {"num_frames": after.num_frames} if after.num_frames != before.num_frames else {}
     return {**frames, **(size if (after.width, after.height) != (before.width, before.height) else {})}
 
 
 def in_words(changes: dict[str, int]) -> str:
-    """Such a change for a sentence: `16 frames`, `192 × 192`, `4 frames of 192 × 192`."""
+    """The changes as words of a sentence: `16 frames`, `192 × 192`, `4 frames of 192 × 192`."""
     frames = changes.get("num_frames")
     count = f"{frames} frame{'' if frames == 1 else 's'}" if frames else ""
     size = f"{changes['width']} × {changes['height']}" if "width" in changes else ""
@@ -121,10 +122,10 @@ def _a_step(work: Work, steps: int) -> float:
 
 
 def _line(newest_first: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Offset and slope, neither negative, of the line from which the points (x, y) are the least factors away.
+    """Offset and slope, both at least 0, of the line with the least weighted sum of factors to the points (x, y).
 
-    Tried are the lines through two of the points, through one and the origin, and the level ones. A factor counts
-    by its logarithm, so that twice too long is as bad as half.
+    It tries the lines through two points, through one point and the origin, and the horizontal ones. A factor counts
+    by its logarithm, so twice too long is as bad as half.
     """
     lines = [(0.0, y / x) for x, y in newest_first] + [(y, 0.0) for _, y in newest_first]
     for (x, y), (other_x, other_y) in itertools.combinations(newest_first, 2):
@@ -140,7 +141,7 @@ def _line(newest_first: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _median(weighted: Sequence[tuple[float, float]]) -> float:
-    """The value at which half of the weight lies below."""
+    """The weighted median: the first value at which half of the weight is reached."""
     ordered = sorted(weighted)
     half, passed = sum(weight for _, weight in ordered) / 2, 0.0
     for value, weight in ordered:

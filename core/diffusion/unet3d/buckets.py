@@ -1,4 +1,4 @@
-"""What is recorded, by the size of the video: a few sizes are kept, and the one used longest ago leaves first."""
+"""Recordings by the size of the video: a few sizes stay, and the size used longest ago leaves first."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -13,9 +13,9 @@ class Bucket:
     """The recordings of one size.
 
     Attributes:
-        recordings: by kind of call; None where a call cannot be recorded.
-        nbytes: the memory that all of them hold.
-        pool: where they have it from, shared by them as only one is replayed at a time; None: nowhere yet.
+        recordings: by kind of call; None for a call that cannot be recorded.
+        nbytes: the memory that all recordings hold.
+        pool: the memory pool of all recordings, shared because only one is replayed at a time; None: no pool yet.
     """
 
     recordings: dict[Hashable, Any] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Buckets:
     """A bucket for each of the sizes used last."""
 
     def __init__(self, most: int = MOST_SIZES) -> None:
-        """most: sizes that are kept at once."""
+        """most: the number of sizes that stay at once."""
         self._most = most
         self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
 
@@ -37,11 +37,11 @@ class Buckets:
 
     @property
     def nbytes(self) -> int:
-        """The memory that all of them hold."""
+        """The memory that all recordings hold."""
         return sum(bucket.nbytes for bucket in self._buckets.values())
 
     def of(self, size: Hashable) -> Bucket:
-        """The bucket of a size, a new one where there is none; it is now the one used last."""
+        """The bucket of a size; a new one if there is none. It counts as used last now."""
         bucket = self._buckets.setdefault(size, Bucket())
         self._buckets.move_to_end(size)
         while len(self._buckets) > self._most:
@@ -49,10 +49,10 @@ class Buckets:
         return bucket
 
     def make_room(self, size: Hashable, spare_bytes: int) -> int:
-        """Let buckets of other sizes go, the longest unused first, until they hold at most `spare_bytes`.
+        """Drop buckets of other sizes, the longest unused first, until they hold at most `spare_bytes`.
 
         Returns:
-            Bytes that are no longer held.
+            The freed bytes.
         """
         freed, held = 0, sum(bucket.nbytes for other, bucket in self.items() if other != size)
         for other, bucket in self.items():

@@ -19,7 +19,7 @@ def pixels_per_latent(vae: Any) -> int:
 def decode(vae: Any, latents: torch.Tensor, mode: ModeSpec, on_decoded: OnDecoded) -> np.ndarray:
     """Latents (1, C, F, h, w) as frames (F, H, W, 3) uint8.
 
-    How many are decoded at once decides the last bit of a frame, so reference mode has a number of its own.
+    The number of frames decoded at once decides the last bit of a frame, so reference mode has a separate number.
     """
     scaled = (1 / vae.config.scaling_factor * latents)[0].permute(1, 0, 2, 3)
     num_frames, _, high, wide = scaled.shape

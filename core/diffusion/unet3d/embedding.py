@@ -10,26 +10,26 @@ from core.domain.recipe import Recipe
 
 
 class Reader(Protocol):
-    """What reading a prompt needs of a loaded model."""
+    """The parts of a loaded model that read a prompt."""
 
     tokenizer: Any
     text_encoder: Any
 
     @property
     def source(self) -> Source:
-        """Where the model works."""
+        """The device on which the model works."""
 
     @property
     def tokens(self) -> int:
-        """How many tokens it reads."""
+        """The number of tokens it reads."""
 
 
 def embed(model: Reader, recipe: Recipe) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Both prompts, or one without guidance.
 
     Returns:
-        (2, tokens, width) with guidance, the negative prompt first, else (1, tokens, width); and a sentence for
-        each prompt of the person's own that is longer than the model reads.
+        The embeddings: (2, tokens, width) with guidance, the negative prompt first, else (1, tokens, width). Then a
+        sentence for each prompt written by the person that is longer than the model reads.
     """
     texts = [("prompt", recipe.prompt)]
     if recipe.guided:

@@ -1,13 +1,15 @@
-"""A network whose calls are recorded on a GPU and replayed: one launch in place of some thousand a step.
+"""A network whose calls are recorded on a GPU and replayed: one launch instead of about a thousand a step.
 
-At small sizes a GPU waits for the processor between kernels, so the launches are what a step costs. A recording
-reads and writes fixed places in memory: what a call brings is copied there, and what comes out is copied away, so
-that nothing of a run is in the next one. There is one for each kind of call (both prompts or one, whole or with
-what is kept), of each of the sizes used last (`core.diffusion.unet3d.buckets`). A new size is recorded at
-its first step. Where recording fails the call is made as ever, and the log says why; where it is for want of memory,
-the recordings there are make room first, so that none takes what a video needs.
+At small sizes a GPU waits for the processor between kernels, so the launches decide the time of a step. A recording
+reads and writes fixed places in memory. The inputs of a call are copied there, and the results are copied away, so
+no run sees values of another run.
 
-Not yet measured on a GPU. What is tested on a CPU is everything but the recording itself (tests/test_graphs.py).
+There is one recording for each kind of call: both prompts or one, full or with cached values. Recordings exist for
+each of the sizes used last (`core.diffusion.unet3d.buckets`). A new size is recorded at its first step. If
+recording fails, the call runs without a recording, and the log gives the reason. If memory is short, all recordings
+are dropped, so none takes memory that a video needs.
+
+Not yet measured on a GPU. The tests on a CPU cover everything except the recording itself (tests/test_graphs.py).
 """
 
 import logging
@@ -33,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recorded:
-    """A call that can be made again: how, where its results are then, and the memory that this holds."""
+    """A call that can be replayed: how, where its results are, and the memory that the recording holds."""
 
     replay: Callable[[], None]
     made: Made
@@ -42,12 +44,12 @@ class Recorded:
 
 
 Record = Callable[[Callable[[], Made], Any], Recorded]
-"""Given a call, and the pool of earlier recordings of that size or None."""
+"""Records a call. Arguments: the call, and the pool of earlier recordings of that size or None."""
 
 
 @dataclass
 class _Recording:
-    """A recorded call: the places it reads, what is in those for the prompts, and how to make it again."""
+    """A recorded call: the places it reads, the prompts in these places, and how to replay it."""
 
     latents: torch.Tensor
     time: torch.Tensor
@@ -58,10 +60,10 @@ class _Recording:
 
 
 class Graphed:
-    """A `Network` to whoever calls it, whose calls are replayed where they can be. Its weights may not move."""
+    """It is called like a `Network`, and replays calls where possible. Its weights must not move."""
 
     def __init__(self, network: Network, record: Record | None = None, most: int = MOST_SIZES) -> None:
-        """record: how a call is recorded; None: as a CUDA graph. most: sizes that are kept at once."""
+        """record: how a call is recorded; None: as a CUDA graph. most: the number of sizes that stay at once."""
         self._network = network
         self._record = record or cuda_graph
         self._buckets = Buckets(most)
@@ -71,18 +73,18 @@ class Graphed:
 
     @property
     def nbytes(self) -> int:
-        """The memory that the recordings hold, beside what torch counts as allocated."""
+        """The memory that the recordings hold, in addition to the memory that torch counts as allocated."""
         return self._buckets.nbytes
 
     def kinds(self) -> dict[Any, bool]:
-        """Each kind of call that came, by size: whether it is recorded."""
+        """Whether each kind of call is recorded, by size and kind, for all calls so far."""
         return {(size, kind): recording is not None for size, bucket in self._buckets.items()
                 for kind, recording in bucket.recordings.items()}
 
     def make_room(self, latents: torch.Size, spare_bytes: int) -> None:
-        """Let recordings of other sizes than that of `latents` go until they hold at most `spare_bytes`."""
+        """Drop recordings of other sizes than that of `latents` until they hold at most `spare_bytes`."""
         if self._buckets.make_room(tuple(latents), spare_bytes) and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()  # what a recording held is else not there for anything but a recording
+            torch.cuda.empty_cache()  # without this, only another recording could use that memory
 
     def __call__(self, latents: torch.Tensor, time: torch.Tensor, prompts: Prompts, depth: int = 1,
                  deep: torch.Tensor | None = None) -> Made:
@@ -117,7 +119,7 @@ class Graphed:
                       None if deep is None else deep.clone())
             call = self._record(lambda: self._network(*places[:3], depth, places[3]), bucket.pool)
         except RuntimeError as error:
-            _LOG.warning("A step of %s cannot be recorded and is made as ever: %s",
+            _LOG.warning("A step of %s cannot be recorded and runs without a recording: %s",
                          "×".join(map(str, latents.shape)), str(error).split("\n")[0])
             failure = meaning(error, "recording a step")
             return failure if isinstance(failure, OutOfMemory) else None
@@ -126,7 +128,7 @@ class Graphed:
         return _Recording(*places, call, prompts)
 
     def _let_all_go(self, bucket: Bucket, latents: torch.Size) -> None:
-        """Of this size, whose calls are made as ever from now on, and of all others."""
+        """Drop the recordings of this size, whose calls run without one from now on, and of all other sizes."""
         bucket.recordings = dict.fromkeys(bucket.recordings)
         bucket.nbytes, bucket.pool = 0, None
         self._buckets.make_room(tuple(latents), 0)
@@ -137,22 +139,22 @@ class Graphed:
 def cuda_graph(call: Callable[[], Made], pool: Any) -> Recorded:
     """Record a call as a CUDA graph on the current GPU.
 
-    Warming and recording share one stream, because memory of a pool is found again only by the stream it was for.
+    Warming and recording share one stream, because only the stream that allocated the memory of a pool reuses it.
 
     Raises:
-        RuntimeError: it cannot be recorded, or there is no memory for it.
+        RuntimeError: the call cannot be recorded, or the memory is too small for it.
     """
     here, beside = torch.cuda.current_stream(), _beside(torch.cuda.current_device())
     beside.wait_stream(here)
     try:
-        with torch.cuda.stream(beside):  # left also when recording fails, as torch.cuda.graph by itself may not
+        with torch.cuda.stream(beside):  # torch.cuda.graph alone may not leave the stream when recording fails
             for _ in range(WARMING):
                 call()
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
             before = torch.cuda.memory_reserved()
             graph = torch.cuda.CUDAGraph()
-            # thread_local: the thread that answers for the worker may ask the GPU for its free memory meanwhile
+            # thread_local: during the recording, the worker's answering thread may ask the GPU for its free memory
             with torch.cuda.graph(graph, pool=pool, stream=beside, capture_error_mode="thread_local"):
                 made = call()
     finally:

@@ -31,7 +31,7 @@ class UNet3DModel:
 
     def __init__(self, found: Found, tokenizer: Any, text_encoder: Any, unet: Any, vae: Any,
                  record: Record | None = None) -> None:
-        """record: how steps are recorded, to be replayed; None: on a GPU as CUDA graphs, on a processor not."""
+        """record: how steps are recorded for replay; None: as CUDA graphs on a GPU, not at all on a CPU."""
         self.source, self.shape = found.source, found.shape
         self.parts = Parts(text_encoder, unet, vae)
         self.tokenizer, self.text_encoder, self.unet, self.vae = tokenizer, text_encoder, unet, vae
@@ -44,7 +44,7 @@ class UNet3DModel:
 
     @property
     def tokens(self) -> int:
-        """How many tokens of a prompt the model reads, the two that frame it included."""
+        """The number of tokens of a prompt that the model reads, with the first and last special tokens."""
         return min(int(self.tokenizer.model_max_length), int(self.text_encoder.config.max_position_embeddings))
 
     @property
@@ -68,7 +68,7 @@ class UNet3DModel:
     def arrange(self, mode: ModeSpec, memory_mode: str) -> None:
         """See `Model`."""
         if not mode.network or memory_mode != RESIDENT:
-            self._graphed = None  # the weights move, and a recording knows where they were
+            self._graphed = None  # the weights move, and a recording uses their old places
         for part in (self.unet, self.vae):
             lay_out(part, mode.network)
 
@@ -102,7 +102,7 @@ class UNet3DModel:
         if memory_mode != RESIDENT or (self._record is None and device.type != "cuda"):
             return network
         needs = self.shape.memory(recipe.size, recipe.guided, device.type)
-        # a recording holds what a step needs while frames are decoded, too
+        # a recording also holds the memory of a step while frames are decoded
         spare = (placement.free_bytes(device) or 0) - needs.needed() - needs.decoding
         if spare < 0:
             self._graphed = None

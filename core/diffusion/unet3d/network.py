@@ -1,19 +1,22 @@
-"""The UNet, called step after step: the arithmetic of `UNet3DConditionModel`, without what it does twice.
+"""The UNet, called step after step: the arithmetic of `UNet3DConditionModel`, without its repeated work.
 
-At each step the library's forward works out anew what does not change: the keys and values of the prompts (for
-every frame again), the time embedding (for every frame again), and, with guidance, all that comes before the first
-layer that reads a prompt (for both prompts again). Here the first is done once a video, the second once a run for
-all steps, and the third once a step. What is nothing at inference (dropout, division by one) is left out.
-Images are held with their channels last: that is the order the convolutions and the linear layers want, and, as
-the frames of a video then lie one after the other, the temporal convolutions too; nearly nothing is copied.
-On a CPU the linear layers go through oneDNN, as convolutions always do: torch gives them to MKL, which leaves
-AVX-512 unused on processors that are not Intel's.
+At each step the library's forward computes constant values again:
 
-The sums are made in another order than the library's, so a value may differ from its own in the last bits.
+1. the keys and values of the prompts, again for every frame: here once a video;
+2. the time embedding, again for every frame: here once a run, for all steps;
+3. with guidance, all layers before the first one that reads a prompt, for both prompts: here once a step.
 
-Most of the UNet changes little from step to step. `Network.__call__` can take what enters its last layers on the
-way up from an earlier call, and do only these and what they need of the way down: DeepCache (Ma et al. 2023,
-arXiv 2312.00858).
+Operations without effect at inference (dropout, division by one) are left out. Images have their channels last,
+the order that convolutions and linear layers need. The frames of a video are then adjacent in memory, as the
+temporal convolutions need them; almost nothing is copied. On a CPU the linear layers go through oneDNN, as
+convolutions always do. By default torch uses MKL for them, which leaves AVX-512 unused on processors of other
+makers than Intel.
+
+The sums are made in another order than in the library, so the last bits of a value may differ.
+
+Most of the UNet changes little from step to step. `Network.__call__` can reuse the input of its last layers on the
+way up from an earlier call. It then computes only these layers and the part of the way down that they need:
+DeepCache (Ma et al. 2023, arXiv 2312.00858).
 """
 
 from collections.abc import Iterator
@@ -37,7 +40,7 @@ class _Layer:
     Attributes:
         time: its columns in the table of `Network.times`.
         reads: which pair of `Prompts` its spatial transformer reads.
-        upsampler: the convolution after it, where the way up gets finer.
+        upsampler: the convolution after it, if the way up gets finer there.
     """
 
     resnet: Any
@@ -50,10 +53,10 @@ class _Layer:
 
 
 class Network:
-    """A loaded UNet3D prepared by `lay_out`. It holds nothing of a video.
+    """A loaded UNet3D prepared by `lay_out`. It holds no data of a video.
 
-    An image is a frame of one prompt's video: first come the frames of the negative prompt, then those of the
-    prompt. Before the first layer that reads a prompt there are the frames once, for both.
+    An image is a frame of one prompt's video. The frames of the negative prompt come first, then the frames of the
+    prompt. Before the first layer that reads a prompt, one set of frames serves both.
     """
 
     def __init__(self, unet: Any, around: Around = here) -> None:
@@ -82,11 +85,11 @@ class Network:
 
     @property
     def depth(self) -> int:
-        """How many layers the way up has."""
+        """The number of layers of the way up."""
         return len(self._up)
 
     def prompts(self, embeds: torch.Tensor) -> Prompts:
-        """What the layers read of the prompts: embeds (prompts, tokens, width)."""
+        """The keys and values that the layers read of the prompts: embeds (prompts, tokens, width)."""
         found = []
         for attn in self._reading:
             with self._around(attn.to_k, attn.to_v):
@@ -94,7 +97,7 @@ class Network:
         return tuple(found)
 
     def times(self, timesteps: torch.Tensor) -> torch.Tensor:
-        """What the layers read of the time, for each of `timesteps` a row."""
+        """The time inputs of the layers, one row for each of `timesteps`."""
         unet = self._unet
         with self._around(unet.time_embedding):
             active = functional.silu(unet.time_embedding(unet.time_proj(timesteps).to(unet.dtype)))
@@ -112,11 +115,11 @@ class Network:
         Args:
             latents: (1, C, F, h, w).
             time: a row of `times`, (1, …).
-            depth: 1 to `self.depth`: how many of the last layers are made even when the rest is not.
-            deep: what entered these layers in an earlier call, for the same prompts; None: make everything.
+            depth: 1 to `self.depth`: the number of last layers that are computed even when the rest is not.
+            deep: the input of these layers in an earlier call, for the same prompts; None: compute everything.
 
         Returns:
-            What the model predicts, (prompts, C, F, h, w), and what entered its last `depth` layers.
+            The prediction, (prompts, C, F, h, w), and the input of its last `depth` layers.
         """
         frames, unet = latents.shape[2], self._unet
         x = latents[0].permute(1, 0, 2, 3).contiguous(memory_format=torch.channels_last)
@@ -152,9 +155,9 @@ class Network:
 
 
 def lay_out(module: torch.nn.Module, wanted: bool) -> None:
-    """Prepare a model for `Network`, or make it the library's again.
+    """Prepare a model for `Network`, or restore it for the library.
 
-    The weights of all convolutions are laid out with their channels last; linear layers call `_linear`.
+    The weights of all convolutions get the layout with channels last; linear layers call `_linear`.
     """
     for part in module.modules():
         if isinstance(part, torch.nn.Conv2d | torch.nn.Conv3d):
@@ -168,7 +171,7 @@ def lay_out(module: torch.nn.Module, wanted: bool) -> None:
 
 
 def _linear(module: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
-    """A linear layer, on a CPU by oneDNN where torch has it."""
+    """A linear layer; on a CPU by oneDNN, if torch has it."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
         return functional.linear(x, module.weight, module.bias)
     return torch.ops.mkldnn._linear_pointwise.default(x, module.weight, module.bias, "none", [], "")
@@ -184,7 +187,7 @@ def _run(layer: _Layer, x: torch.Tensor, frames: int, time: torch.Tensor, prompt
 
 
 def _for_each(x: torch.Tensor, images: int) -> torch.Tensor:
-    """What was made once for all prompts, for each of them."""
+    """Images made once for all prompts, repeated for each prompt."""
     return x if x.shape[0] == images else torch.cat([x] * (images // x.shape[0]))
 
 
@@ -218,7 +221,7 @@ def _temporal(module: Any, x: torch.Tensor, frames: int) -> torch.Tensor:
     """A transformer over the frames of each place."""
     _, channels, height, width = x.shape
     y = module.norm(_places(x, frames).permute(0, 3, 1, 2)).permute(0, 3, 2, 1).reshape(-1, frames, channels)
-    y = module.proj_in(y.contiguous())  # of one prompt it is a view, and a product of a view may add up otherwise
+    y = module.proj_in(y.contiguous())  # with one prompt `y` is a view, and the sums in a product of a view may differ
     for block in module.transformer_blocks:
         y = _attend(block.attn1, block.norm1, y)
         y = _attend(block.attn2, block.norm2, y)
@@ -239,7 +242,7 @@ def _spatial(module: Any, x: torch.Tensor, frames: int, read: tuple[torch.Tensor
 
 
 def _attend(attn: Any, norm: Any, x: torch.Tensor) -> torch.Tensor:
-    """`x` (sequences, length, width) with what it finds in itself."""
+    """`x` (sequences, length, width) plus its attention to itself."""
     y = norm(x)
     query, key, value = (_heads(project(y), attn) for project in (attn.to_q, attn.to_k, attn.to_v))
     found = functional.scaled_dot_product_attention(query, key, value)
@@ -248,9 +251,9 @@ def _attend(attn: Any, norm: Any, x: torch.Tensor) -> torch.Tensor:
 
 def _read(attn: Any, norm: Any, x: torch.Tensor, frames: int,
           read: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """`x` (images, places, width) with what it finds in the prompts; from here on there are images for each.
+    """`x` (images, places, width) plus its attention to the prompts. From here on each prompt has its images.
 
-    To the keys all frames of a prompt are one long row of questions.
+    All frames of a prompt form one long sequence of queries.
     """
     key, value = read
     query = _heads(attn.to_q(norm(x)).unflatten(0, (-1, frames)).flatten(1, 2), attn)

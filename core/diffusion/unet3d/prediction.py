@@ -1,4 +1,4 @@
-"""What a model of the family predicts at a step, in each mode."""
+"""The prediction of a model of the family at a step, in each mode."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from core.domain.modes import FAST, MODES, Step, mode_of, plan
 from core.domain.recipe import Recipe
 
 TRIED = 3
-"""Steps that are made to see how long one takes."""
+"""The number of steps made to measure the time of one."""
 
 
 class Reference:
@@ -31,7 +31,7 @@ class Reference:
         self._timesteps = timesteps
 
     def whole(self, index: int) -> bool:
-        """Every step is."""
+        """Every step is a full step."""
         return True
 
     def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
@@ -43,11 +43,11 @@ class Reference:
 
 
 class Planned:
-    """Our own network, each step made as a plan says."""
+    """Our own network. A plan decides how each step is made."""
 
     def __init__(self, network: Network | Graphed, embeds: torch.Tensor, guidance_scale: float,
                  plan: tuple[Step, ...], depth: int) -> None:
-        """embeds as for `Reference`; plan and depth as of `core.domain.modes`."""
+        """embeds as for `Reference`; plan and depth as in `core.domain.modes`."""
         self._network = network
         self._guidance_scale = guidance_scale
         self._plan = plan
@@ -57,12 +57,12 @@ class Planned:
         self._times = self._kept = torch.empty(0)
 
     def begin(self, timesteps: torch.Tensor) -> None:
-        """Work out what the layers read of the time."""
+        """Compute the time inputs of the layers."""
         self._times = self._network.times(timesteps)
         self._kept = torch.empty(0)
 
     def whole(self, index: int) -> bool:
-        """As the plan says."""
+        """Whether the plan makes this step in full."""
         return self._plan[index].whole
 
     def __call__(self, latents: torch.Tensor, index: int) -> torch.Tensor:
@@ -86,20 +86,20 @@ def planned(network: Network | Graphed, recipe: Recipe, embeds: torch.Tensor) ->
 
 def rehearse(network: Network | Graphed, latents: torch.Tensor, embeds: torch.Tensor,
              alive: Callable[[], None]) -> float:
-    """Make each kind of call that a recipe may ask for once: whole, as in every mode, and with what is kept.
+    """Make each kind of call that a recipe may need once: a full one, as in every mode, and one with cached values.
 
     Args:
-        alive: called before each; what it raises ends this.
+        alive: called before each call; an error that it raises ends the rehearsal.
 
     Returns:
-        Seconds that a whole step takes after that: the best of a few.
+        Seconds that a full step takes then: the best of a few.
     """
-    depth, kept = min(MODES[FAST].depth, network.depth), None
+    depth, cached = min(MODES[FAST].depth, network.depth), None
     row = network.times(torch.zeros(1, dtype=torch.int64, device=latents.device))
     prompts = network.prompts(embeds)
     for _ in range(2):
         alive()
-        _, kept = network(latents, row, prompts, depth, kept)
+        _, cached = network(latents, row, prompts, depth, cached)
     best = float("inf")
     for _ in range(TRIED):
         alive()

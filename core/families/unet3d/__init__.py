@@ -1,1 +1,1 @@
-"""The UNet3D family (ModelScope, Zeroscope, the demo model), as far as torch is not needed for it."""
+"""The torch-free half of the UNet3D family (ModelScope, Zeroscope, the demo model)."""

@@ -1,4 +1,4 @@
-"""What a video of the family costs, from a model's configuration."""
+"""The cost of a video of the family, from a model's configuration."""
 
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ def work(model: Architecture, size: Size, num_inference_steps: int, guided: bool
     """Operations of making a video in exact mode.
 
     Args:
-        size: its sides multiples of `Architecture.pixels_per_latent`.
+        size: its sides are multiples of `Architecture.pixels_per_latent`.
         guided: every step reads both prompts, which doubles the work.
     """
     prompts = 2 if guided else 1
@@ -54,9 +54,9 @@ def _weights(model: Architecture) -> tuple[int, int, int, int]:
 def _values_a_place(shape: UNetShape) -> int:
     """The most values that are alive at once for each latent of a frame.
 
-    That is inside a feed-forward, where the gate and its halves stand side by side (16 widths) with what the block
-    still needs (4): at the entrance, whose attention is of a width of its own, or at a level of the network, with
-    the outputs that wait for the way up.
+    The peak is inside a feed-forward: the gate and its halves (16 widths) exist together with the values that the
+    block still needs (4). The peak is at the entrance, whose attention has a separate width, or at a level of the
+    network. At a level, the outputs that wait for the way up are added.
     """
     entrance = 20 * 8 * shape.attention_head_dim + shape.block_out_channels[0] + 3 * shape.in_channels
     found: list[float] = [entrance]

@@ -1,4 +1,4 @@
-"""The family of UNet3D: ModelScope, Zeroscope, the demo model and their like."""
+"""The family of UNet3D: ModelScope, Zeroscope, the demo model and similar models."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,12 @@ class UNet3DShape:
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels along a side that one latent becomes."""
+        """The pixels along a side that one latent covers."""
         return self.architecture.pixels_per_latent
 
     @property
     def tokens(self) -> int:
-        """How many tokens of a prompt the model reads."""
+        """The number of tokens of a prompt that the model reads."""
         return self.architecture.text.max_position_embeddings
 
     def work(self, size: Size, num_inference_steps: int, guided: bool) -> Work:
@@ -49,11 +49,11 @@ class UNet3D:
     schedulers: dict[str, SchedulerSpec] = SCHEDULERS
 
     def row_of(self, folder: Path) -> ModelSpec:
-        """A row for a model folder that has none."""
+        """A row for a model folder without one."""
         return rows.row_of(folder)
 
     def shape(self, folder: Path | None) -> UNet3DShape:
-        """The shape of a model folder; that of ModelScope 1.7B where there is none that reads."""
+        """The shape of a model folder; the shape of ModelScope 1.7B if there is no readable folder."""
         return UNet3DShape(architecture(folder))
 
     def method(self, mode: ModeSpec, device: str) -> dict[str, Any]:

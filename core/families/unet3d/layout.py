@@ -1,4 +1,4 @@
-"""What a model folder of the family holds: the parts of a `TextToVideoSDPipeline`, and the classes allowed for each."""
+"""The contents of a model folder of the family: the parts of a `TextToVideoSDPipeline`, and their allowed classes."""
 
 from core.families.model_folder import Component, Layout
 

@@ -87,7 +87,7 @@ ROWS: tuple[ModelSpec, ...] = (
 
 
 def row_of(folder: Path) -> ModelSpec:
-    """A row for a model folder that has none: generic limits, sizes as its own configurations name them."""
+    """A row for a model folder without one: generic limits, and the sizes that its configurations name."""
     size = (read_configuration(folder / "unet" / "config.json") or {}).get("sample_size")
     step = architecture(folder).pixels_per_latent
     side = size * step if isinstance(size, int) and 0 < size * step <= 1024 else 256

@@ -1,4 +1,4 @@
-"""The schedulers that a model of the family can be asked for with."""
+"""The schedulers that a request can choose for a model of the family."""
 
 from core.domain.models import SchedulerSpec
 
@@ -8,7 +8,7 @@ SCHEDULERS: dict[str, SchedulerSpec] = {
         SchedulerSpec("dpmsolver++", "DPM-Solver++ 2M", "DPMSolverMultistepScheduler",
                       {"algorithm_type": "dpmsolver++", "solver_order": 2}),
         SchedulerSpec("unipc", "UniPC", "UniPCMultistepScheduler"),
-        # diffusers clips to [-1, 1] unless told not to, which is meant for pixels and ruins latents
+        # by default diffusers clips to [-1, 1], which is right for pixels and ruins latents
         SchedulerSpec("ddim", "DDIM", "DDIMScheduler", {"clip_sample": False}),
         SchedulerSpec("euler", "Euler", "EulerDiscreteScheduler"),
     )

@@ -1,8 +1,8 @@
-"""What a model of the family is made of, from its configuration: its layers, their weights and what each costs.
+"""The structure of a model of the family, from its configuration: its layers, their weights and their cost.
 
 The walk below is `UNet3DConditionModel`, `AutoencoderKL` and `CLIPTextModel` of diffusers and transformers, layer
-by layer; tests/test_cost.py holds it equal to them, operation for operation and weight for weight. One
-multiplication with its addition counts as two operations; normalisations, activations and additions as none.
+by layer. A test compares it with them, operation for operation and weight for weight (tests/test_cost.py). One
+multiplication with its addition counts as two operations; normalisations, activations and other additions as none.
 """
 
 from dataclasses import dataclass, field, fields
@@ -14,10 +14,10 @@ from core.families.configurations import read_configuration
 
 @dataclass(frozen=True)
 class UNetShape:
-    """The configuration of a `UNet3DConditionModel`, as far as it costs; the defaults are ModelScope 1.7B's.
+    """The part of a `UNet3DConditionModel`'s configuration that decides its cost; defaults: ModelScope 1.7B.
 
     Attributes:
-        attention_head_dim: of the spatial and temporal attentions; the one at the entrance has 8 such heads.
+        attention_head_dim: of the spatial and temporal attentions; the attention at the entrance has 8 such heads.
     """
 
     in_channels: int = 4
@@ -32,7 +32,7 @@ class UNetShape:
 
 @dataclass(frozen=True)
 class VaeShape:
-    """The configuration of an `AutoencoderKL`, as far as it costs; the defaults are Stable Diffusion's."""
+    """The part of an `AutoencoderKL`'s configuration that decides its cost; defaults: Stable Diffusion."""
 
     in_channels: int = 3
     out_channels: int = 3
@@ -44,7 +44,7 @@ class VaeShape:
 
 @dataclass(frozen=True)
 class TextShape:
-    """The configuration of a `CLIPTextModel`, as far as it costs; the defaults are ModelScope 1.7B's."""
+    """The part of a `CLIPTextModel`'s configuration that decides its cost; defaults: ModelScope 1.7B."""
 
     vocab_size: int = 49408
     hidden_size: int = 1024
@@ -55,7 +55,7 @@ class TextShape:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model of the family, as far as it costs; the defaults are ModelScope 1.7B, and Zeroscope, its like."""
+    """The parts of a model of the family that decide its cost; defaults: ModelScope 1.7B (the same for Zeroscope)."""
 
     unet: UNetShape = field(default_factory=UNetShape)
     vae: VaeShape = field(default_factory=VaeShape)
@@ -63,12 +63,12 @@ class Architecture:
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels along a side that one latent becomes."""
+        """The pixels along a side that one latent covers."""
         return 1 << (len(self.vae.block_out_channels) - 1)
 
 
 def architecture(folder: Path | None) -> Architecture:
-    """The architecture of a model folder; that of ModelScope 1.7B where there is no folder, or none that reads."""
+    """The architecture of a model folder; that of ModelScope 1.7B if the folder is missing or unreadable."""
     if folder is None:
         return Architecture()
     parts = {"unet": UNetShape, "vae": VaeShape, "text_encoder": TextShape}
@@ -99,7 +99,7 @@ class Tally:
     Attributes:
         flops: floating-point operations.
         weights: numbers that are learnt.
-        largest: those of the largest layer of the UNet: a resnet with all that follows it.
+        largest: the weights of the largest layer of the UNet: a resnet with everything that follows it.
     """
 
     def __init__(self) -> None:
@@ -117,11 +117,11 @@ class Tally:
         self.linear(places, wide * kernel, out)
 
     def norm(self, channels: int) -> None:
-        """A normalisation: it has weights, and its few operations count as none."""
+        """A normalisation: it has weights, but its few operations count as none."""
         self.weights += 2 * channels
 
     def attention(self, sequences: int, queries: int, keys: int, width: int) -> None:
-        """The products of queries with keys and of what comes of them with the values."""
+        """The products of queries with keys, and of the results with the values."""
         self.flops += 4 * sequences * queries * keys * width
 
     def resnet(self, images: int, area: int, wide: int, out: int, time: int = 0) -> None:
@@ -136,7 +136,7 @@ class Tally:
             self.conv(images * area, wide, out, 1)
 
     def block(self, sequences: int, queries: int, width: int, tokens: int, context: int) -> None:
-        """A `BasicTransformerBlock`; context 0: both its attentions look at the sequence itself."""
+        """A `BasicTransformerBlock`; context 0: both attentions read the sequence itself."""
         rows = sequences * queries
         for keys, wide in ((queries, width), (tokens, context) if context else (queries, width)):
             self.norm(width)
@@ -212,7 +212,7 @@ def unet_tally(shape: UNetShape, batch: int, frames: int, height: int, width: in
 
 
 def decoder_tally(shape: VaeShape, images: int, height: int, width: int) -> Tally:
-    """Decoding latents (images, C, height, width). The encoder, which nothing calls, counts with its weights."""
+    """Decoding latents (images, C, height, width). The encoder is never called; only its weights count."""
     tally, channels, area = Tally(), shape.block_out_channels, height * width
 
     def middle(wide: int, images: int, area: int) -> None:
