@@ -336,7 +336,7 @@ def test_verify_names_each_thing_amiss_and_what_to_do(library):
     found = {finding.path.name: finding for finding in library.verify()}
     expected = {
         f"{kept[0].id}.mp4": "SHA-256", f"{kept[1].id}.mp4": "missing", f"{kept[2].id}.json": "missing",
-        f"{kept[3].id}.json": "not whole", part.name: "interrupted", f"{kept[5].id}.mp4": "bytes",
+        f"{kept[3].id}.json": "is incomplete", part.name: "interrupted", f"{kept[5].id}.mp4": "bytes",
         f"{kept[6].id}.json": "another video"}
     assert set(found) == set(expected)
     for name, words in expected.items():
@@ -785,7 +785,7 @@ def test_a_foreign_or_edited_mp4_is_refused_with_a_sentence(library, tmp_path):
         compact({**document, "result": {**document["result"], "num_frames": 9}}): "length, size or speed",
         compact({**document, "result": {**document["result"], "width": 30}}): "length, size or speed",
         compact({**document, "result": {**document["result"], "duration_s": 3.0}}): "length, size or speed",
-        compact({**document, "result": {**document["result"], "video_sha256": "5" * 64}}): "its frames are not",
+        compact({**document, "result": {**document["result"], "video_sha256": "5" * 64}}): "its frames do not match",
         compact({**document, "result": {n: v for n, v in document["result"].items() if n != "video_sha256"}}):
             "does not say which frames",
     }
