@@ -21,6 +21,7 @@ from core.domain.request import VideoRequest
 from core.domain.verdict import environment_causes
 from core.errors import BadRequest, Cancelled, InvalidFrames, ModelUnavailable, OutOfMemory, WorkerLost
 from core.families.catalog import catalog
+from core.families.unet3d.shape import Architecture, architecture
 from core.settings import REPOSITORY, Settings
 
 
@@ -164,6 +165,17 @@ def test_a_model_of_16_latent_channels_works_too(tmp_path):
     make_checkpoint(tmp_path / "wide", latent_channels=16)
     engine = Engine(Settings.from_env({}, models_dir=tmp_path, device="cpu"))
     assert engine.generate(asked(tmp_path, model="wide"), lambda _: None).frames.shape == (4, 32, 32, 3)
+
+
+def test_frames_have_the_size_asked_for_also_where_the_configuration_is_odd(tmp_path):
+    folder = make_checkpoint(tmp_path / "tiny", levels=3)
+    engine, recipe = Engine(Settings.from_env({}, models_dir=tmp_path, device="cpu")), asked(tmp_path)
+    before = engine.generate(recipe, lambda _: None)
+    path = folder / "unet" / "config.json"
+    path.write_text(path.read_text().replace('"layers_per_block": 1', '"layers_per_block": true'))
+    assert architecture(folder) == Architecture(), "a shape that cannot be read is taken for the family's"
+    engine.unload()
+    assert np.array_equal(engine.generate(recipe, lambda _: None).frames, before.frames)
 
 
 def test_what_the_model_does_not_read_of_a_prompt_is_said(engine, models_dir):

@@ -16,20 +16,22 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 MERGES = ("r e", "re d</w>", "b a", "ba l", "bal l</w>", "b l", "bl u", "blu e</w>", "c a", "ca t</w>")
 
 
-def make_checkpoint(folder: Path, channels: int = 8, seed: int = 0, latent_channels: int = 4) -> Path:
+def make_checkpoint(folder: Path, channels: int = 8, seed: int = 0, latent_channels: int = 4,
+                    levels: int = 4) -> Path:
     """Write a whole checkpoint (safetensors, under 2 MB) into `folder` and return it.
 
     Args:
         channels: width of the first UNet level, a multiple of 4; other widths are other weights.
         seed: of the weights; the same seed writes the same bytes.
         latent_channels: between the UNet and the VAE.
+        levels: of the VAE; a latent becomes 2 ** (levels - 1) pixels along a side.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokenizer = _tokenizer(folder / "tokenizer")
         _text_encoder(len(tokenizer)).save_pretrained(folder / "text_encoder")
         _unet(channels, latent_channels).save_pretrained(folder / "unet")
-        _vae(latent_channels).save_pretrained(folder / "vae")
+        _vae(latent_channels, levels).save_pretrained(folder / "vae")
     DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False,
                   set_alpha_to_one=False, steps_offset=1).save_pretrained(folder / "scheduler")
     _write_json(folder / "model_index.json", {
@@ -72,10 +74,10 @@ def _unet(channels: int, latent_channels: int) -> UNet3DConditionModel:
         up_block_types=("UpBlock3D", "CrossAttnUpBlock3D")).eval()
 
 
-def _vae(latent_channels: int) -> AutoencoderKL:
+def _vae(latent_channels: int, levels: int) -> AutoencoderKL:
     vae = AutoencoderKL(
-        latent_channels=latent_channels, block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=latent_channels, block_out_channels=(8,) * levels, norm_num_groups=4, layers_per_block=1,
+        down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
         mid_block_add_attention=False).eval()
     with torch.no_grad():
         vae.decoder.conv_out.weight.mul_(2.0)
