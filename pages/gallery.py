@@ -1,4 +1,4 @@
-"""Gallery: every video that was kept, to find, play, prove and make again."""
+"""Gallery: every stored video, to find, play, prove and make again."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ guard()
 
 
 def browse() -> Query:
-    """The results, with what is being made above it; returns what was asked."""
+    """Draw the results, with the running jobs above them; returns the query."""
     notices()
     studio = current_studio()
     models = studio.models()
@@ -61,14 +61,14 @@ def browse() -> Query:
 
 
 def tools() -> None:
-    """What is done with more than one video: the ways in."""
+    """Draw the buttons for actions on more than one video."""
     if not picking():
         pick_button()
     transfer_button("transfer")
 
 
 def found(page: Page) -> str:
-    """How many videos there are, and what they take."""
+    """The number of videos and their size."""
     return f"{page.total:,} {'video' if page.total == 1 else 'videos'} · {size(page.bytes)}"
 
 
@@ -83,7 +83,7 @@ def grid(page: Page, models: dict[str, ModelSpec]) -> None:
 
 
 def notices() -> None:
-    """What opening the files had to mend, until the person has read it."""
+    """Show the repairs made when the library was opened, until the person has read them."""
     sentences = current_studio().notices()
     if sentences and not st.session_state.get("notices_read"):
         with st.expander(f"{some(len(sentences), 'note')} from opening the library", icon=":material/healing:",
@@ -95,14 +95,14 @@ def notices() -> None:
 
 
 def nothing(filtered: bool) -> None:
-    """An empty library, or filters that let nothing through: say what to do."""
+    """Draw an empty library, or filters without a match, with a next step."""
     with st.container(border=True, horizontal_alignment="center"):
         st.space("medium")
         if filtered:
             st.text("No video matches.", width="content")
             st.button("Clear the filters", icon=":material/filter_list_off:", key="clear_nothing", on_click=clear)
         else:
-            st.text("No videos yet. What you make is kept here.", width="content")
+            st.text("No videos yet. Your videos will appear here.", width="content")
             st.page_link(GENERATE, label="Generate a video", icon=":material/auto_awesome:", width="content")
             if current_studio().examples() and not only_looking():
                 st.button("Add the examples", icon=":material/playlist_add:", key="add_examples", on_click=add_examples)
@@ -111,7 +111,7 @@ def nothing(filtered: bool) -> None:
 
 
 def add_examples() -> None:
-    """Take in the examples; called before the page is drawn."""
+    """Import the examples; called before the page is drawn."""
     try:
         current_studio().add_examples()
     except StudioError as error:
@@ -134,7 +134,7 @@ with shown_errors():
             if pair:
                 compared(pair)
             else:
-                if searched.document():  # the head of the video says how many there are
+                if searched.document():  # without a search, the head of the video shows the count
                     active_filters(found(current_studio().search(searched)))
                 opened_video(asked, searched)
     else:

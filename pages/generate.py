@@ -1,4 +1,4 @@
-"""Generate: a prompt becomes a video, watched while it is made."""
+"""Generate: a prompt becomes a video, and the person watches its progress."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Queue: what runs, what waits, what is paused, what ended and why."""
+"""Queue: the running, waiting, paused and ended jobs."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Trash: what was deleted, when it goes for good, and the disk that everything takes."""
+"""Trash: the deleted videos, the date of their permanent removal, and the used disk space."""
 
 from datetime import datetime, timedelta
 
@@ -23,15 +23,15 @@ def trash() -> None:
     if not page.total:
         with st.container(border=True, horizontal_alignment="center"):
             st.text("The trash is empty." if studio.settings.trash_days else
-                    "No trash is kept here (T2V_TRASH_DAYS is 0): what is deleted is gone.", width="content")
+                    "The trash is off (T2V_TRASH_DAYS is 0): a deleted video cannot be restored.", width="content")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"{some(page.total, 'video')} · {size(page.bytes)}. Each is removed for "
-                   f"good {some(studio.settings.trash_days, 'day')} after it was deleted.", width="content")
+        st.caption(f"{some(page.total, 'video')} · {size(page.bytes)}. Each is removed "
+                   f"permanently {some(studio.settings.trash_days, 'day')} after it was deleted.", width="content")
         with st.popover("Empty the trash", icon=":material/delete_forever:", key="empty_asked",
                         disabled=only_looking()):
-            st.text(f"Delete {some(page.total, 'video')} for good? This cannot be undone.")
-            st.button("Delete for good", type="primary", key="empty", on_click=_empty)
+            st.text(f"Delete {some(page.total, 'video')} permanently? This cannot be undone.")
+            st.button("Delete permanently", type="primary", key="empty", on_click=_empty)
     above = st.container()
     page = studio.bulk_actions.trash(page_number(page.pages))
     with above, st.grid(6, min_column_width=150):
@@ -40,21 +40,21 @@ def trash() -> None:
 
 
 def card(trashed: Trashed, days: int) -> None:
-    """One of them: what it was, when it goes, and the two ways out."""
+    """Draw one deleted video: its prompt, the date of its removal, Restore and Delete."""
     with st.container(key=f"card_trashed_{trashed.id}", gap="xsmall"):
         with st.container(key=f"poster_{trashed.id}"):
             st.image(f"/app/static/poster/{trashed.id}.webp", width="stretch", alt="")
         with st.container(key=f"words_{trashed.id}"):
             st.text(shorten(trashed.video.title, 72) if trashed.video else "Its settings cannot be read.")
         goes = datetime.fromisoformat(trashed.deleted) + timedelta(days=days)
-        st.caption(f"Deleted {age(trashed.deleted)}  \nKept until {goes:%Y-%m-%d}")
+        st.caption(f"Deleted {age(trashed.deleted)}  \nStays until {goes:%Y-%m-%d}")
         with st.container(horizontal=True, gap="xsmall"):
             st.button("Restore", icon=":material/restore_from_trash:", key=f"restore_{trashed.id}",
                       on_click=_leave, args=(trashed.id, "restore"), disabled=only_looking())
             with st.popover("", icon=":material/delete_forever:", key=f"erase_asked_{trashed.id}",
-                            help="Delete for good", disabled=only_looking()):
-                st.text("Delete this video for good? This cannot be undone.")
-                st.button("Delete for good", type="primary", key=f"erase_{trashed.id}", on_click=_leave,
+                            help="Delete permanently", disabled=only_looking()):
+                st.text("Delete this video permanently? This cannot be undone.")
+                st.button("Delete permanently", type="primary", key=f"erase_{trashed.id}", on_click=_leave,
                           args=(trashed.id, "erase"))
 
 
@@ -77,7 +77,7 @@ def _empty() -> None:
 
 
 def disk() -> None:
-    """What the disk is used for."""
+    """Draw the use of the disk."""
     with st.spinner("Looking at the disk …"):
         used = current_studio().bulk_actions.disk()
     st.markdown("**Disk**")

@@ -53,13 +53,13 @@ def test_videos_of_two_pages_are_tagged_downloaded_deleted_and_brought_back(scre
     boxes.nth(0).click()
     selected(screen, 3)
 
-    screen.at("deed_tags").get_by_role("button").first.click()
-    field = screen.at("deed_add").locator("input")
+    screen.at("bulk_tags").get_by_role("button").first.click()
+    field = screen.at("bulk_add").locator("input")
     field.click()
     field.press_sequentially("of two pages")
     screen.strike("Enter")
-    expect(screen.at("deed_add").get_by_text("of two pages", exact=True).first).to_be_visible()
-    screen.press("deed_tag").sees("The tags of 3 videos are changed.")
+    expect(screen.at("bulk_add").get_by_text("of two pages", exact=True).first).to_be_visible()
+    screen.press("bulk_tag").sees("The tags of 3 videos are changed.")
 
     address = screen.page.get_by_role("link", name="Download ZIP").first.get_attribute("href")
     with screen.page.expect_download() as waiting:
@@ -77,7 +77,7 @@ def test_videos_of_two_pages_are_tagged_downloaded_deleted_and_brought_back(scre
                 assert hashlib.sha256(mp4).hexdigest() == document["result"]["mp4_sha256"]
                 assert "of two pages" in document["tags"]
 
-    screen.press("deed_delete").sees("3 videos are in the trash.").sees(f"{COUNT - 3:,} videos")
+    screen.press("bulk_delete").sees("3 videos are in the trash.").sees(f"{COUNT - 3:,} videos")
     screen.press("undo").sees("3 videos are back in the library.").sees(f"{COUNT:,} videos")
     screen.go("/gallery?g_tags=of+two+pages")
     expect(screen.page.locator('[class*="st-key-card_"]')).to_have_count(3, timeout=PATIENCE_MS)
@@ -88,7 +88,7 @@ def test_all_that_was_found_is_deleted_at_once_and_the_trash_gives_one_back(scre
     assert found > 48, "more than two pages"
     screen.go('/gallery?g_q="tall+ship+crossing"').sees(f"{found} videos").press("pick").press("pick_all")
     selected(screen, found)
-    screen.press("deed_delete").sees(re.compile(rf"{found} videos are in the trash\.|Deleting: "))
+    screen.press("bulk_delete").sees(re.compile(rf"{found} videos are in the trash\.|Deleting: "))
     screen.sees(f"{found} videos are in the trash.")
     screen.go("/trash").sees(f"{found} videos").sees("Free")
     screen.page.locator('[class*="st-key-restore_"] button').first.click()

@@ -114,7 +114,7 @@ def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, v
     rows = [v for v in videos if "tall ship" in v.title]
     screen.go('/gallery?g_q="tall+ship"').press("pick").press(f"open_{rows[20].id}")
     screen.page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 700)")
-    screen.press("deed_delete").sees("1 video is in the trash.")
+    screen.press("bulk_delete").sees("1 video is in the trash.")
     expect(screen.at("undo")).to_be_in_viewport()
     screen.press("undo").sees("1 video is back in the library.")
 

@@ -591,7 +591,7 @@ def test_what_is_not_known_of_this_machine_is_not_promised(studio):
         plain.receipt.environment, versions={})))
     video = samples.publish(studio, *samples.with_recipe(there))
     words = said(page("gallery", video=video.id))
-    assert "Not known yet whether this machine makes the same pixels" in words
+    assert "not known yet whether this machine makes the same pixels" in words
     assert "This machine matches" not in words
 
 
@@ -602,7 +602,7 @@ def test_time_and_memory_are_said_before_generating_for_what_the_form_says(studi
         shutil.copy(shell.Settings.from_env({}).models_dir / "demo" / part / "config.json", demo / part)
     (demo / "model_index.json").write_text("{}")
     at = page("generate")
-    assert "0.6 GB; how long is known after the first video" in said(at)
+    assert "0.6 GB; the time is known after the first video" in said(at)
     keep(studio)  # 8 frames of 32×32 took 1.25 s; the form asks for twice the frames of sixteen times the size
     at = page("generate")
     assert "about 30 s on this machine, 0.6 GB" in said(at)

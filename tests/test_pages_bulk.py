@@ -46,7 +46,7 @@ def in_address(at: AppTest) -> str:
 def test_without_a_selection_the_gallery_has_one_quiet_button_and_no_boxes(studio):  # noqa: F811
     fill(studio)
     at = page("gallery")
-    assert at_button(at, "pick") and not at.checkbox and not at_button(at, "deed_delete")
+    assert at_button(at, "pick") and not at.checkbox and not at_button(at, "bulk_delete")
     at = press(choosing(), "picked_done")
     assert at_button(at, "pick") and not at.checkbox
 
@@ -69,7 +69,7 @@ def test_a_selection_survives_pages_filters_and_an_opened_video_and_says_how_lar
     del at.query_params["video"]
     assert "16 selected" in chosen(healthy(at.run()))
     at = press(at, "pick_none")
-    assert "0 selected" in chosen(at) and not at_button(at, "deed_delete")
+    assert "0 selected" in chosen(at) and not at_button(at, "bulk_delete")
 
 
 def test_a_selection_is_there_again_after_a_reload(studio):  # noqa: F811
@@ -100,21 +100,21 @@ def test_a_press_on_a_poster_chooses_and_a_page_is_chosen_at_once(studio):  # no
 def test_chosen_videos_are_tagged_and_starred(studio):  # noqa: F811
     ids = fill(studio)
     at = tick(tick(choosing(), ids[0]), ids[5])
-    at.multiselect(key="deed_add").set_value(["keeper"])
-    at = press(healthy(at.run()), "deed_tag")
+    at.multiselect(key="bulk_add").set_value(["keeper"])
+    at = press(healthy(at.run()), "bulk_tag")
     assert "The tags of 2 videos are changed." in said(at) and "2 selected" in chosen(at)
     assert set(studio.bulk_actions.found(Query(tags=("keeper",)))) == {ids[0], ids[5]}
-    at = press(at, "deed_star")
+    at = press(at, "bulk_star")
     assert "2 videos are marked as favourites." in said(at)
     assert set(studio.bulk_actions.found(Query(favorite=True))) == {ids[0], ids[5]}
-    at.multiselect(key="deed_remove").set_value(["keeper"])
-    press(healthy(at.run()), "deed_untag")
+    at.multiselect(key="bulk_remove").set_value(["keeper"])
+    press(healthy(at.run()), "bulk_untag")
     assert studio.bulk_actions.found(Query(tags=("keeper",))) == {}
 
 
 def test_chosen_videos_are_deleted_and_one_press_brings_them_back(studio):  # noqa: F811
     ids = fill(studio)
-    at = press(press(choosing(g_q="ball"), "pick_page"), "deed_delete")
+    at = press(press(choosing(g_q="ball"), "pick_page"), "bulk_delete")
     assert "15 videos are in the trash." in said(at) and "0 selected" in chosen(at)
     assert "No video matches." in said(at) and at.button(key="pick_page").disabled
     assert studio.search(Query()).total == 15
@@ -128,7 +128,7 @@ def test_where_no_trash_is_kept_many_are_deleted_only_after_a_question(no_trash)
     ids = fill(no_trash, 3)
     at = tick(choosing(), ids[0])
     assert "Delete 1 video? This cannot be undone." in said(at)
-    at = press(at, "deed_delete")
+    at = press(at, "bulk_delete")
     assert "1 video is deleted." in said(at) and not at_button(at, "undo")
     assert no_trash.search(Query()).total == 2
 
@@ -136,7 +136,7 @@ def test_where_no_trash_is_kept_many_are_deleted_only_after_a_question(no_trash)
 def test_what_is_refused_is_told_video_by_video(studio):  # noqa: F811
     ids = fill(studio, 3)
     studio.library.sidecar_path(ids[1]).write_bytes(b"half of a side")
-    at = press(press(choosing(), "pick_page"), "deed_star")
+    at = press(press(choosing(), "pick_page"), "bulk_star")
     assert "2 videos are marked as favourites. 1 was refused." in said(at)
     assert re.search(rf"{ids[1]}: .*is damaged", said(at))
 
@@ -145,12 +145,12 @@ def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noq
     ids = fill(studio, 3)
     at = tick(choosing(), ids[0])
     assert "The video will be made again with the same seed." in said(at)
-    at = press(tick(at, ids[2]), "deed_queue")
+    at = press(tick(at, ids[2]), "bulk_queue")
     assert "2 videos will be made again with the same seeds, one after the other." in said(at)
     assert "2 videos will be made again." in said(at)
     assert [job.task.parent for job in studio.jobs(oldest_first=True)] == [ids[0], ids[2]]
     object.__setattr__(studio.settings, "max_queued", 3)
-    at = press(at, "deed_queue")
+    at = press(at, "bulk_queue")
     (refusal,) = at.toast
     assert refusal.value.startswith("The queue has room for 1 more, and 2 videos were chosen")
     assert len(studio.jobs()) == 2
@@ -159,12 +159,12 @@ def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noq
 def test_exactly_two_can_be_compared_and_the_archive_has_an_address(studio):  # noqa: F811
     ids = fill(studio, 3)
     at = tick(choosing(), ids[0])
-    assert not at_button(at, "deed_compare")
+    assert not at_button(at, "bulk_compare")
     at = tick(at, ids[2])
     (link,) = [each for each in at.get("link_button") if each.label == "Download ZIP"]
     name = re.fullmatch(r"/app/static/archive/([0-9a-f]{32})\.zip", link.url).group(1)
     assert studio.bulk_actions.packed(name) == (ids[0], ids[2])
-    at.button(key="deed_compare").click().run()
+    at.button(key="bulk_compare").click().run()
     assert at.query_params["compare"] in (f"{ids[0]},{ids[2]}", [f"{ids[0]},{ids[2]}"])
 
 
@@ -188,7 +188,7 @@ def test_the_trash_shows_what_is_in_it_and_lets_it_out_or_go(studio):  # noqa: F
     assert "The trash is empty." in said(page("trash"))
     studio.bulk_actions.delete(ids[:3])
     at = page("trash")
-    assert "Each is removed for good 30 days after it was deleted." in said(at) and "square 2" in said(at)
+    assert "Each is removed permanently 30 days after it was deleted." in said(at) and "square 2" in said(at)
     assert {metric.label for metric in at.metric} == {"Library", "Trash", "GIFs, comparisons", "Models", "Free"}
     at = press(at, f"restore_{ids[0]}")
     assert studio.video(ids[0]) and studio.bulk_actions.trash().total == 2

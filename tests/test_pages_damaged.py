@@ -37,7 +37,7 @@ def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):  # no
     assert {"delete", "favorite", "regenerate_opened"} <= off(at)
     assert at.get("video") and at.multiselect(key=f"tags_{kept.id}").disabled
     at = press(press(page("gallery"), "pick"), "pick_page")
-    assert "deed_delete" in off(at) and "picked_done" not in off(at)
+    assert "bulk_delete" in off(at) and "picked_done" not in off(at)
     assert [link.label for link in at.get("link_button")] == ["Download ZIP"], "what only reads stays possible"
     before = path.read_bytes()
     with open_studio(Settings.from_env(), "run") as other:

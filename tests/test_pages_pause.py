@@ -39,7 +39,7 @@ def test_a_paused_job_says_where_it_stands_and_resume_puts_it_back(studio, name)
     press(at, f"resume_{job.id}")
     assert studio.job(job.id).state == "queued"
     at = page(name)
-    assert "Next in line, goes on after step 12 of 25" in said(at)
+    assert "Next in line, resumes after step 12 of 25" in said(at)
     assert not at_button(at, f"resume_{job.id}")
 
 

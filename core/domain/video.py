@@ -126,8 +126,8 @@ class Video:
     def known_recipe(self) -> Recipe:
         """How it was made. Raises NoRecipe for a video from outside."""
         if self.recipe is None:
-            raise NoRecipe(f"{self.name} came from outside and has no recipe: how it was made is not "
-                           "known, so it cannot be generated again.")
+            raise NoRecipe(f"{self.name} came from outside and has no recipe: its settings are unknown, so it "
+                           "cannot be generated again.")
         return self.recipe
 
     def document(self) -> dict[str, Any]:

@@ -51,8 +51,8 @@ class Estimate:
         seconds: from the start of loading to the file; None while nothing is known of this machine.
         load_s: the part of them for loading the model, if the model must be loaded first.
         memory_bytes: the peak of used memory.
-        runs: the number of this model's runs behind the estimate; 0: a first guess, from other models' runs or the
-            speed of a step or a product.
+        runs: the number of runs of this model behind the estimate. It is 0 for a first guess, from other
+            models' runs or the speed of a step or a product.
     """
 
     seconds: float | None

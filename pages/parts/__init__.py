@@ -1,1 +1,1 @@
-"""What the screens share."""
+"""The parts that the screens share."""

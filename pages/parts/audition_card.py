@@ -23,7 +23,7 @@ SHEET_WIDTH = 588
 
 
 def audition_settings(spec: ModelSpec, keep: dict[str, Any]) -> None:
-    """How many seeds are tried, and in how many steps. Beside the other settings of the form."""
+    """Draw the number of seeds and of steps of a try, among the other settings of the form."""
     st.session_state.setdefault("f_audition_seeds", USUAL)
     full = st.session_state.f_num_inference_steps or spec.defaults.num_inference_steps
     left, right = st.columns([2, 1])
@@ -36,7 +36,7 @@ def audition_settings(spec: ModelSpec, keep: dict[str, Any]) -> None:
 
 
 def audition_button(ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
-    """`Try 6 seeds`: queues an audition of what the form says (`ask`) in the moment it is pressed."""
+    """Draw `Try 6 seeds`. A press queues an audition of the form's request at that moment (`ask`)."""
     count = st.session_state.f_audition_seeds
     full = ask().num_inference_steps or spec.defaults.num_inference_steps
     steps = st.session_state.get("f_audition_steps") or (short_steps(full) if full > 0 else 1)
@@ -49,7 +49,7 @@ def audition_button(ask: Callable[[], VideoRequest], spec: ModelSpec) -> None:
 
 
 def audition_card(job: Job) -> None:
-    """The contact sheet of an audition that has ended well, with what can be done with it."""
+    """Draw the contact sheet of an audition that has ended well, with its actions."""
     asked = tried_by(job)
     recipe = asked.recipe
     with st.container(border=True, key=f"audition_{job.id}"):
@@ -78,13 +78,13 @@ def audition_card(job: Job) -> None:
                       type="tertiary", on_click=_try_others, args=(job,), disabled=only_looking())
             with st.popover("Delete", icon=":material/delete:", key=f"forget_asked_{job.id}", type="tertiary",
                             disabled=only_looking()):
-                st.text("Delete this sheet and its list of seeds for good? Videos finished from it stay.")
+                st.text("Delete this sheet and its list of seeds permanently? Videos finished from it stay.")
                 st.button("Delete these tries", icon=":material/delete:", key=f"forget_{job.id}", type="primary",
                           on_click=_forget, args=(job.id,))
 
 
 def tried_by(job: Job) -> Audition:
-    """What the job of an audition tries."""
+    """The task of a job that is an audition."""
     assert isinstance(job.task, Audition)
     return job.task
 

@@ -1,4 +1,4 @@
-"""What is being done to many videos, what was just done, and the way back."""
+"""The progress of bulk actions, the result of the last one, and its undo."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ from pages.parts.video_card import open_video
 
 
 def deleted(video_ids: tuple[str, ...]) -> None:
-    """Remember a video that was moved into the trash, to offer the way back."""
+    """Remember a video that was moved into the trash, to offer its undo."""
     _remember(deleted=video_ids)
 
 
 def begun(bulk_id: int) -> None:
-    """Remember a deed to many videos, to say what came of it."""
+    """Remember a bulk action, to show its result."""
     _remember(bulk=bulk_id)
 
 
 def queued(result: Queued) -> None:
-    """Remember what was queued, to say it."""
+    """Remember the queued jobs, to show their number."""
     _remember(queued=result)
 
 
@@ -34,7 +34,7 @@ def _remember(**what: Any) -> None:
 
 
 def done_row() -> None:
-    """What is being done to many videos now, with a way to stop it; and what was done last in this tab."""
+    """Draw the running bulk actions with a Stop button, and the result of the last action in this tab."""
     poll_while(lambda: current_studio().bulk_actions.unfinished(), _working, ids)
     if st.session_state.get("deleted"):
         _row("The video is in the trash.", (), bring_back, st.session_state.deleted)
@@ -45,7 +45,7 @@ def done_row() -> None:
         try:
             bulk = current_studio().bulk_actions.bulk(st.session_state.bulk)
         except StudioError:
-            return  # long ago
+            return  # the action is too old: the studio has forgotten it
         if bulk.ended is not None:
             trash = current_studio().settings.trash_days > 0
             undo = _undo_bulk if bulk.action == "delete" and bulk.done > bulk.refusals and trash else None
@@ -68,20 +68,20 @@ def _stop(bulk_id: int) -> None:
 
 
 def doing(bulk: BulkAction) -> str:
-    """What a bulk does: `Deleting`."""
-    return {"delete": "Deleting", "restore": "Restoring", "erase": "Deleting for good"}.get(
+    """The words for a running bulk action: `Deleting`."""
+    return {"delete": "Deleting", "restore": "Restoring", "erase": "Deleting permanently"}.get(
         bulk.action, "Tagging" if bulk.args.get("favorite") is None else "Changing favourites")
 
 
 def done(bulk: BulkAction, trash: bool) -> str:
-    """What a bulk has done: `12 videos are in the trash.`"""
+    """The result of a bulk action: `12 videos are in the trash.`"""
     count = bulk.done - bulk.refusals
     videos, are = some(count, "video"), "is" if count == 1 else "are"
     favourites = "a favourite" if count == 1 else "favourites"
     favorite = bulk.args.get("favorite")
     sentence = {
         "delete": f"{videos} {are} in the trash." if trash else f"{videos} {are} deleted.",
-        "restore": f"{videos} {are} back in the library.", "erase": f"{videos} {are} gone for good.",
+        "restore": f"{videos} {are} back in the library.", "erase": f"{videos} {are} permanently deleted.",
         "change": f"The tags of {videos} are changed." if favorite is None else
                   f"{videos} {are} marked as {favourites}." if favorite else
                   f"{videos} {are} not {favourites} any more.",
@@ -111,7 +111,7 @@ def _undo_bulk(bulk_id: int) -> None:
 
 
 def bring_back(video_ids: tuple[str, ...]) -> None:
-    """Bring deleted videos back from the trash; the one of the address is opened again."""
+    """Restore deleted videos from the trash. If the address names a video, open the restored one."""
     _remember()
     for video_id in video_ids:
         try:

@@ -1,4 +1,4 @@
-"""Choosing what an opened video is compared with: its relatives, or whatever is found."""
+"""The choice of a second video for a comparison: a relative, or any video that a search finds."""
 
 import streamlit as st
 
@@ -15,7 +15,7 @@ OFFERED = 6
 
 
 def compare_with(video: Video, family: Lineage) -> None:
-    """Draw the button and, behind it, the choice. `family`: of the video."""
+    """Draw the button with the choice in its popover. `family`: the lineage of the video."""
     with st.popover("Compare with another video", icon=":material/compare:", key="compare_with", width="stretch"):
         text = st.text_input("Search", key=f"compare_q_{video.id}", type="search", icon=":material/search:",
                              placeholder="Search prompts and tags, or paste an id")
@@ -39,7 +39,7 @@ def in_order(one: Video, other: Video | Entry) -> tuple[str, str]:
 
 
 def _found(video: Video, family: Lineage, text: str) -> list[Entry]:
-    """What is offered, only what is here and whole; with nothing searched for, the relatives first."""
+    """The offered videos: stored and undamaged ones only. Without a search text, the relatives come first."""
     offered: list[Entry] = []
     if is_id(text):
         found = current_studio().look_up(text)

@@ -15,7 +15,7 @@ from pages.parts.scrubber import clip_url, scrubber
 from pages.parts.shell import GALLERY, current_studio
 from pages.parts.video_card import open_video
 
-LATELY = 3  # frames after which a comparison that takes long is worth a bar
+LATELY = 3  # a progress bar appears after this many frames
 
 
 def compare(a: str, b: str) -> None:
@@ -24,23 +24,23 @@ def compare(a: str, b: str) -> None:
 
 
 def compare_from(a: str, b: str, key: str) -> None:
-    """A button on another page than the gallery that opens the comparison there; the way back leads to B."""
+    """Draw a button, outside the gallery, that opens the comparison there. The back button opens B."""
     if st.button("Compare", icon=":material/compare:", key=key, help="With the video it was made from"):
         st.switch_page(GALLERY, query_params={"video": b, "compare": f"{a},{b}"})
 
 
 def is_here(video_id: str | None) -> bool:
-    """Whether the library has that video, whole, to compare with."""
+    """Whether the library has that video undamaged, so it can be compared."""
     return video_id is not None and current_studio().look_up(video_id).state == HERE
 
 
 def stop_comparing() -> None:
-    """Go back to where the comparison was opened."""
+    """Return to the place where the comparison was opened."""
     st.query_params.pop("compare", None)
 
 
 def asked_pair(text: str) -> tuple[str, str]:
-    """The two ids of the address. Raises BadRequest: they are not two ids."""
+    """The two ids of the address. Raises BadRequest: the text is not two ids."""
     ids = text.split(",")
     if len(ids) != 2 or not all(is_id(video_id) for video_id in ids):
         raise BadRequest("compare", "needs the ids of two videos with a comma between them, ?compare=ID,ID.")
@@ -48,7 +48,7 @@ def asked_pair(text: str) -> tuple[str, str]:
 
 
 def compared(asked: str) -> None:
-    """Draw the comparison the address asks for. Raises what speaks against it."""
+    """Draw the comparison that the address names. Raises StudioError: a video is missing or cannot be compared."""
     a, b = (current_studio().video(video_id) for video_id in asked_pair(asked))
     comparison = _made(a, b)
     with st.container(horizontal=True, vertical_alignment="center", key="compared_head"):
@@ -72,7 +72,7 @@ def compared(asked: str) -> None:
 
 
 def _made(a: Video, b: Video) -> Comparison:
-    """The comparison; while it is being made, how far that is. Leaving stops it."""
+    """Make the comparison and draw its progress. Leaving the page stops it."""
     place, bars = st.empty(), []
 
     def tell(done: int, total: int) -> None:
@@ -89,7 +89,7 @@ def _made(a: Video, b: Video) -> Comparison:
 
 
 def summary(comparison: Comparison) -> str:
-    """What was measured over all frames, in a sentence."""
+    """The measured values over all frames, as a sentence."""
     count = len(comparison.psnr_db)
     if comparison.equal:
         return f"The files show the same: no pixel of the {count} frames differs."
@@ -110,7 +110,7 @@ def _named(video: Video, other: Video) -> str:
 
 
 def _differences(a: Video, b: Video) -> None:
-    """What was asked for differently, and what was different when it was made."""
+    """Draw the differences between the recipes, and between the runs."""
     known = a.recipe and b.recipe
     asked = changes(a.known_recipe(), b.known_recipe()) if known else ()
     rows = [(FIELDS[change.name], _value(change.before), _value(change.after)) for change in asked]
@@ -123,7 +123,7 @@ def _differences(a: Video, b: Video) -> None:
     st.markdown("**What differs**")
     if not known:
         outside = " and ".join(letter for letter, video in (("A", a), ("B", b)) if not video.recipe)
-        st.caption(f"{outside} came from outside: how it was made is not known.")
+        st.caption(f"{outside} came from outside: the settings are unknown.")
     elif not asked:
         st.caption("Both were asked for with the same settings, seed included.")
     st.table({"": [row[0] for row in rows], "A": [plain(row[1]) for row in rows],

@@ -1,4 +1,4 @@
-"""A video whose files are missing or damaged, opened: what is wrong with it, and what can be done about it."""
+"""An opened video with missing or damaged files: the problem, and the ways to repair it."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ from pages.parts.toasts import tell
 
 
 def damaged_video(found: Lookup) -> None:
-    """Say what is wrong, what a look at every byte finds, and offer what mends it. Delete is in the head."""
+    """Show the problem and the result of a check of every byte, and offer repairs. Delete is in the head."""
     if found.error is not None:
         show_error(found.error)
     if found.entry is not None:
@@ -40,7 +40,7 @@ def damaged_video(found: Lookup) -> None:
 
 
 def _good_copy(video_id: str) -> None:
-    """A copy of the MP4, wherever the person still has one."""
+    """Draw the upload of a good copy of the MP4."""
     file = st.file_uploader(f"Bring in a good copy of its MP4, at most {LIMIT_MB} MB", type="mp4",
                             help="It comes back with its tags.", key=f"copy_{video_id}", max_upload_size=LIMIT_MB,
                             disabled=only_looking())
@@ -48,30 +48,30 @@ def _good_copy(video_id: str) -> None:
         return
     st.session_state.copy_tried = file.file_id
     try:
-        kept = current_studio().transfer.import_bytes(file.getbuffer(), file.name)
+        result = current_studio().transfer.import_bytes(file.getbuffer(), file.name)
     except StudioError as error:
         show_error(error)
         return
-    _came(kept, video_id, file.name)
+    _imported(result, video_id, file.name)
 
 
-def _came(kept: ImportResult, video_id: str, name: str) -> None:
-    """Say what came of the file of that name: the video that is open is whole again, or it is another one."""
-    if kept.video.id == video_id:
-        tell("The video is whole again.", "healing")
+def _imported(result: ImportResult, video_id: str, name: str) -> None:
+    """Show the result of the file with that name: it repaired the open video, or it is another video."""
+    if result.video.id == video_id:
+        tell("The video is repaired.", "healing")
         st.rerun()
-    done = {HERE: "It is in the library already.", HEALED: "That one is whole again."}
-    st.warning(f"{plain(name)} is another video. {done.get(kept.outcome, 'It was added to the library.')}",
+    done = {HERE: "It is in the library already.", HEALED: "That one is repaired."}
+    st.warning(f"{plain(name)} is another video. {done.get(result.outcome, 'It was added to the library.')}",
                icon=":material/help:")
 
 
 def _renew(video_id: str) -> None:
     try:
-        kept = current_studio().transfer.renew_settings(video_id)
+        result = current_studio().transfer.renew_settings(video_id)
     except StudioError as error:
         show_error(error)
         return
-    _came(kept, video_id, f"{video_id}.mp4")
+    _imported(result, video_id, f"{video_id}.mp4")
 
 
 def _mend() -> None:
@@ -80,5 +80,5 @@ def _mend() -> None:
     except StudioError as error:
         show_error(error)
         return
-    tell("Every file was looked at.", "healing")
+    tell("All files were checked.", "healing")
     st.rerun()

@@ -1,4 +1,4 @@
-"""The downloads of a video: its MP4, its sidecar, and the other forms it can take."""
+"""The downloads of a video: its MP4, its sidecar, and other formats."""
 
 import streamlit as st
 
@@ -8,19 +8,19 @@ from core.library.media.export_formats import EXPORT_FORMATS
 from pages.parts.shell import current_studio
 from pages.parts.shown_errors import show_error
 
-QUICK_PIXELS = 10_000_000  # of all frames; so many are made in about the time in which a download begins
+QUICK_PIXELS = 10_000_000  # of all frames; up to this many, an export is ready about as fast as a download begins
 _ICONS = {"gif": ":material/gif_box:", "webm": ":material/movie:", "png": ":material/photo_library:"}
 _SAID = {"gif": "Loops everywhere, 256 colours", "webm": "VP9, for web pages",
          "png": "One picture a frame in a ZIP, no further loss"}
 
 
 def video_url(video_id: str) -> str:
-    """Where the MP4 is served."""
+    """The address of the MP4."""
     return f"/app/static/video/{video_id}.mp4"
 
 
 def download_files(video_id: str) -> None:
-    """The MP4 and the sidecar as they are."""
+    """Draw links to the unchanged MP4 and sidecar."""
     _mp4(video_id)
     _json(video_id)
 
@@ -32,11 +32,11 @@ def _mp4(video_id: str) -> None:
 
 def _json(video_id: str) -> None:
     st.link_button("JSON", f"/app/static/video/{video_id}.json?download=1", icon=":material/data_object:",
-                   width="stretch", help="The sidecar: everything that is known of the video")
+                   width="stretch", help="The sidecar: all stored facts about the video")
 
 
 def downloads(video: Video, place: str) -> None:
-    """The MP4 in one press, everything else in a menu. `place` keeps the keys of two places on one page apart."""
+    """Draw a link to the MP4 and a menu with the rest. `place` makes the widget keys of one place unique."""
     _mp4(video.id)
     with st.popover("Download as", icon=":material/file_export:", width="stretch", key=f"download_as_{place}"):
         for kind in EXPORT_FORMATS:
@@ -46,7 +46,7 @@ def downloads(video: Video, place: str) -> None:
 
 @st.fragment
 def _rendition(video: Video, kind: str, place: str) -> None:
-    """A link that makes the form when it is followed; a large one is made first, in sight."""
+    """Draw a link that makes the export when it is opened. A large export is made first, with a progress bar."""
     title, studio = EXPORT_FORMATS[kind].title, current_studio()
     pixels = video.result.num_frames * video.result.width * video.result.height
     slot = st.empty()
@@ -56,7 +56,7 @@ def _rendition(video: Video, kind: str, place: str) -> None:
             return
         with slot.container():
             bar = st.progress(0.0, f"{title}: the first frame")
-            st.button("Stop", key=f"stop_{kind}_{place}")  # a press ends this run; what was begun is removed
+            st.button("Stop", key=f"stop_{kind}_{place}")  # a press ends this run; the unfinished export is removed
 
         def tell(done: int, total: int) -> None:
             bar.progress(done / total, f"{title}: frame {done} of {total}")

@@ -1,4 +1,4 @@
-"""Files that are dropped into the gallery: each is taken in, or refused with its reason."""
+"""Files dropped into the gallery: each is imported, or refused with a reason."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,13 @@ LIMIT_MB = 100
 _SAID = {
     ADDED: (":material/check_circle:", "Added"),
     HERE: (":material/library_add_check:", "Already here"),
-    HEALED: (":material/healing:", "Its file was missing or damaged and is whole again"),
+    HEALED: (":material/healing:", "Its file was missing or damaged and is repaired"),
 }
 
 
 @dataclass(frozen=True)
 class Brought:
-    """What became of a dropped file: the id of its video, or why it is refused, and whether it may be kept."""
+    """The result for a dropped file: the id of its video, or the refusal, and whether it can be stored anyway."""
 
     name: str
     outcome: str = ""
@@ -32,7 +32,7 @@ class Brought:
 
 
 def bring_in() -> None:
-    """The place to drop files, and what became of each."""
+    """Draw the place to drop files, and the result of each file."""
     st.caption(f"MP4 files of this studio or another one, each at most {LIMIT_MB} MB. The settings are read from "
                "inside the file and checked against its frames.")
     files = st.file_uploader("Drop MP4 files here", type="mp4", accept_multiple_files=True, key="dropped",
@@ -42,8 +42,8 @@ def bring_in() -> None:
     if waiting:
         bar = st.progress(0.0)
         for number, file in enumerate(waiting):
-            said = f"{number + 1} of {len(waiting)}: {plain(shorten(file.name, 60))}"
-            bar.progress(number / len(waiting), said)
+            text = f"{number + 1} of {len(waiting)}: {plain(shorten(file.name, 60))}"
+            bar.progress(number / len(waiting), text)
             brought[file.file_id] = _take(file)
         bar.empty()
     for file in files:
@@ -53,10 +53,10 @@ def bring_in() -> None:
 def _take(file: Any) -> Brought:
     unknown = file.file_id in st.session_state.get("keep_unknown", ())
     try:
-        kept = current_studio().transfer.import_bytes(file.getbuffer(), file.name, unknown)
+        result = current_studio().transfer.import_bytes(file.getbuffer(), file.name, unknown)
     except StudioError as error:
         return Brought(file.name, reason=str(error), foreign=isinstance(error, Foreign) and not unknown)
-    return Brought(file.name, kept.outcome, kept.video.id, kept.video.title)
+    return Brought(file.name, result.outcome, result.video.id, result.video.title)
 
 
 def _row(file_id: str, found: Brought) -> None:
@@ -64,8 +64,8 @@ def _row(file_id: str, found: Brought) -> None:
         with st.container(width="stretch", gap=None):
             st.text(shorten(found.name, 60))
             if found.outcome:
-                icon, said = _SAID[found.outcome]
-                st.caption(f"{icon} {said}: {plain(shorten(found.title, 80))}")
+                icon, words = _SAID[found.outcome]
+                st.caption(f"{icon} {words}: {plain(shorten(found.title, 80))}")
             else:
                 st.caption(f":orange[:material/block:] Refused: {plain(found.reason)}")
         if found.outcome:
@@ -75,11 +75,11 @@ def _row(file_id: str, found: Brought) -> None:
                 st.rerun()
         elif found.foreign:
             st.button("Keep without recipe", key=f"keep_{file_id}", on_click=_keep_anyway, args=(file_id,),
-                      help="It is kept as it is. How it was made is not known, so it cannot be generated again.")
+                      help="The file is stored as it is. Its settings are unknown, so it cannot be generated again.")
 
 
 def close() -> None:
-    """The place is left: the next time it begins empty."""
+    """Empty the place when the dialog closes."""
     for name in ("transferring", "brought", "keep_unknown"):
         st.session_state.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""What a request will take on this machine, said before it is asked for."""
+"""The time and memory that a request will take on this machine, shown before it is sent."""
 
 import streamlit as st
 
@@ -9,17 +9,17 @@ from pages.parts.shell import current_studio
 
 
 def estimate_line(request: VideoRequest) -> None:
-    """One caption beside the button: time and memory, or nothing where the numbers are not accepted."""
+    """Draw a caption beside the button: time and memory, or nothing if the settings are not accepted."""
     estimate = current_studio().planner.estimate(request)
     if estimate is not None:
         st.caption(estimate_words(estimate), width="content")
 
 
 def estimate_words(estimate: Estimate) -> str:
-    """`about 13 s on this machine, 0.6 GB`; without any run to compare with it is called a first guess."""
+    """`about 13 s on this machine, 0.6 GB`; without a run of this model it is called a first guess."""
     memory = f"{estimate.memory_bytes / 1e9:.1f} GB"
     if estimate.seconds is None:
-        return f"{memory}; how long is known after the first video"
+        return f"{memory}; the time is known after the first video"
     if not estimate.runs:
         return f"at a first guess {roughly(estimate.seconds)} on this machine, {memory}"
     loading = f", {roughly(estimate.load_s)} of it to load the model" if estimate.load_s else ""

@@ -1,7 +1,7 @@
-"""What the gallery is asked, kept in the address: every field is bound to a parameter that begins with g_.
+"""The search of the gallery, stored in the address: every field is bound to a parameter that begins with g_.
 
-Streamlit takes the parameter of a bound field out of the address when the field is not drawn. So the fields are
-drawn on both faces of the gallery, the grid and the opened video; the page number, drawn on one, is not bound.
+Streamlit removes the parameter of a bound field from the address if the field is not drawn. So the fields are drawn
+on both views of the gallery, the grid and the opened video. The page number is drawn on one only and is not bound.
 """
 
 import re
@@ -26,7 +26,7 @@ _BOUND: dict[str, Any] = {"bind": "query-params"}
 
 @dataclass(frozen=True)
 class Filter:
-    """One filter: the name in the address, its title, the field of `Query`, and how its value is said."""
+    """One filter: the name in the address, its title, the field of `Query`, and the text of a value."""
 
     key: str
     title: str
@@ -64,7 +64,7 @@ FILTERS = (
 
 
 def filter_row(facets: Facets, models: dict[str, ModelSpec], beside: Callable[[Query], None]) -> Query:
-    """Draw search, filters and order; return what they ask. `beside` draws what stands between them."""
+    """Draw search, filters and order; return their query. `beside` draws a part between them."""
     with st.container(horizontal=True, vertical_alignment="center", key="search_row"):
         st.text_input("Search", key="g_q", placeholder='Search: boat "night sky" -rain', type="search",
                       icon=":material/search:", label_visibility="collapsed", on_change=_first_page, **_BOUND)
@@ -84,15 +84,15 @@ def filter_row(facets: Facets, models: dict[str, ModelSpec], beside: Callable[[Q
 
 
 def wants_table() -> bool:
-    """Whether the results are to be shown as a table."""
+    """Whether the results appear as a table."""
     return st.session_state.get("g_view") == TABLE
 
 
 def active_filters(count: str, beside: Callable[[], None] | None = None) -> bool:
-    """Draw how many videos there are, and each active filter with a way to take it away; whether there is any.
+    """Draw the number of videos, and each active filter with a button to remove it. Returns whether one is active.
 
     Args:
-        beside: draws what stands at the end of that line.
+        beside: draws the end of that line.
     """
     active = _active()
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="found"):
@@ -111,28 +111,28 @@ def active_filters(count: str, beside: Callable[[], None] | None = None) -> bool
 def _chips(chips: list[tuple[Filter, Any]]) -> None:
     for number, (row, value) in enumerate(chips):
         key = f"clear_{row.key}_{number}" if isinstance(row.empty, list) else f"clear_{row.key}"
-        said = row.title if value is True else f"{row.title}: {plain(shorten(row.say(value), 40))}"
-        st.button(said, icon=":material/close:", icon_position="right", key=key, on_click=_take_away,
+        label = row.title if value is True else f"{row.title}: {plain(shorten(row.say(value), 40))}"
+        st.button(label, icon=":material/close:", icon_position="right", key=key, on_click=_take_away,
                   args=(row, value))
     if len(chips) > 1:
         st.button("Clear all", type="tertiary", key="clear_all", on_click=clear)
 
 
 def _values(row: Filter) -> list[Any]:
-    """The values of a filter that is on; a list is one for each."""
+    """The values of an active filter; a list gives one value for each entry."""
     value = st.session_state[row.key]
     return value if isinstance(value, list) else [value]
 
 
 def _take_away(row: Filter, value: Any) -> None:
-    """Without this value, the others of a list as they are."""
+    """Remove this value; the other values of a list stay."""
     st.session_state[row.key] = [other for other in _values(row) if other != value] \
         if isinstance(row.empty, list) else row.empty
-    st.query_params.pop("g_page", None)  # a video that is open stays so
+    st.query_params.pop("g_page", None)  # an open video stays open
 
 
 def _is_set(row: Filter) -> bool:
-    """Whether a filter is on, also before its field is drawn for the first time."""
+    """Whether a filter is active, even before its field is drawn for the first time."""
     if row.key in st.session_state:
         return bool(st.session_state[row.key] != row.empty)
     return row.key in st.query_params
@@ -143,14 +143,14 @@ def _active() -> list[Filter]:
 
 
 def clear() -> None:
-    """Take every filter away."""
+    """Remove every filter."""
     for row in FILTERS:
         st.session_state[row.key] = row.empty
     st.query_params.pop("g_page", None)
 
 
 def ask(query: Query) -> None:
-    """Put a whole search into the fields, in place of what they held; called before they are drawn."""
+    """Replace the values of all fields by a search; called before they are drawn."""
     for row in FILTERS:
         value: Any
         if row.name == "size":
@@ -169,17 +169,17 @@ def ask(query: Query) -> None:
 
 
 def _first_page() -> None:
-    """Other filters: their results from the beginning, and no video open over them."""
+    """After a change of filters, show the first page and close an open video."""
     for name in ("g_page", "video", "compare"):
         st.query_params.pop(name, None)
 
 
 def page_number(pages: int) -> int:
-    """Draw the numbers of the pages, when there is more than one; which one the address asks for."""
+    """Draw the page numbers if there is more than one page. Returns the page of the address."""
     asked = st.query_params.get("g_page", "1")
     number = min(int(asked), pages) if re.fullmatch(r"[1-9][0-9]{0,8}", asked) else 1
     if pages > 1:
-        key = f"page_from_{number}"  # it begins at its default: each page of the results has its own
+        key = f"page_from_{number}"  # a new key for each page, so the widget starts at its default
         with st.container(horizontal=True, horizontal_alignment="center", key="g_page_shown"):
             st.pagination(pages, default=number, key=key, width="stretch", on_change=_turn, args=(key,))
     return number
@@ -221,7 +221,7 @@ def _fields(facets: Facets, models: dict[str, ModelSpec]) -> None:
 
 
 def _with_chosen(options: tuple[Any, ...], key: str) -> list[Any]:
-    """What to offer: what occurs, and what is asked for although it occurs no more."""
+    """The options of a field: all values in the library, and an active one that is no longer there."""
     chosen = st.session_state.get(key)
     asked = chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]
     return sorted({*options, *asked})

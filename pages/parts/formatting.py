@@ -1,4 +1,4 @@
-"""How things are said on the screens: durations, sizes, ages, states and verdicts. Text in, text out."""
+"""Texts of the screens: durations, sizes, ages, states and verdicts. Pure functions that return text."""
 
 import re
 from datetime import UTC, datetime
@@ -30,12 +30,12 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 
 
 def plain(text: str) -> str:
-    """The text so that Markdown shows it letter by letter, on one line."""
+    """The text on one line, escaped so that Markdown shows every letter as it is."""
     return _MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
 def shorten(text: str, length: int) -> str:
-    """The beginning of a text, cut between words and marked with an ellipsis when it is longer."""
+    """A text of at most `length` letters; a longer one is cut between words and gets an ellipsis."""
     text = " ".join(text.split())
     if len(text) <= length:
         return text
@@ -46,12 +46,12 @@ def shorten(text: str, length: int) -> str:
 
 
 def model_title(key: str | None) -> str:
-    """A model's name as people know it: its row's title, else the name of its folder."""
+    """The name of a model for people: the title of its row, else the name of its folder."""
     return MODELS[key].title if key in MODELS else plain(key or "")
 
 
 def short_seed(seed: int | None) -> str:
-    """A seed in few characters: `1234`, `5213…8665`."""
+    """A seed in at most 10 characters: `1234`, `5213…8665`."""
     text = "" if seed is None else str(seed)
     return text if len(text) <= 10 else f"{text[:4]}…{text[-4:]}"
 
@@ -67,7 +67,7 @@ def seconds(value: float) -> str:
 
 
 def roughly(value: float) -> str:
-    """An estimated duration, no finer than it is known: `8 s`, `35 s`, `about` is for the caller to say."""
+    """An estimated duration, rounded to its precision: `8 s`, `35 s`. The caller adds `about`."""
     for limit, unit in ((20, 1), (60, 5), (600, 30), (3600, 60)):
         if value < limit:
             return seconds(max(1, round(value / unit) * unit))
@@ -75,10 +75,10 @@ def roughly(value: float) -> str:
 
 
 def failure(error: StudioError) -> str:
-    """The sentence of a failure; for a refused value, with the name of its field as the form calls it."""
+    """The sentence of a failure. For a refused value it begins with the title of the field in the form."""
     if not isinstance(error, BadRequest):
         return str(error)
-    if error.field == "request":  # of no field
+    if error.field == "request":  # the error belongs to no field
         return error.reason[:1].upper() + error.reason[1:]
     return f"{FIELDS.get(error.field, error.field)}: {error.reason}"
 
@@ -108,12 +108,12 @@ def since(created: str, now: datetime | None = None) -> float:
 
 
 def moment(created: str) -> str:
-    """A moment (UTC, ISO 8601) as a person reads it: `2026-11-30 12:04:05 UTC`."""
+    """A moment (UTC, ISO 8601) for people: `2026-11-30 12:04:05 UTC`."""
     return f"{created[:19].replace('T', ' ')} UTC"
 
 
 def age(created: str, now: datetime | None = None) -> str:
-    """How long ago: `just now`, `5 min ago`, `2 h ago`, `3 days ago`, then the date."""
+    """The time since then: `just now`, `5 min ago`, `2 h ago`, `3 days ago`, then the date."""
     passed = since(created, now)
     if passed < 60:
         return "just now"
@@ -128,21 +128,21 @@ def age(created: str, now: datetime | None = None) -> str:
 
 
 def fitting_width(width: int, height: int, tallest: int) -> int:
-    """How wide a picture of that shape is drawn, in pixels of the screen, so that it is `tallest` high."""
+    """The width, in pixels of the screen, of a picture of that shape that is `tallest` high; at least 160."""
     return max(160, round(tallest * width / height))
 
 
 def phase(job: Job) -> str:
-    """What a job does now: `Step 12 of 20`, `Decoding 3 of 16`, `Paused at step 12 of 25`."""
+    """The present state of a job: `Step 12 of 20`, `Decoding 3 of 16`, `Paused at step 12 of 25`."""
     if job.cancel_requested and job.state == RUNNING:
         return "Cancelling"
     if job.state == PAUSED:
         return f"Paused at {_step(job).lower()}" if job.total else "Paused"
     if job.state == QUEUED:
         place = "Next in line" if job.position <= 1 else f"Number {job.position} in line"
-        if not job.total or KINDS[job.kind].words.steps_of(job.task):  # steps of several runs say nothing here
+        if not job.total or KINDS[job.kind].words.steps_of(job.task):  # a step number over several runs is useless here
             return place
-        return f"{place}, goes on after step {job.done} of {job.total}"
+        return f"{place}, resumes after step {job.done} of {job.total}"
     if can_pause(job) and job.pause_requested:
         return "Pausing after this step"
     if job.state == "committing" or job.phase == "publishing":
@@ -165,7 +165,7 @@ def _step(job: Job) -> str:
 
 
 def made_of(job: Job) -> str:
-    """What tells a job from another of the same prompt, for a caption: `seed 42`, or `6 seeds at 7 steps`."""
+    """The words that distinguish jobs of the same prompt, for a caption: `seed 42`, or `6 seeds at 7 steps`."""
     return KINDS[job.kind].words.made_of(job.task)
 
 
@@ -175,7 +175,7 @@ def can_pause(job: Job) -> bool:
 
 
 def fraction(job: Job) -> float:
-    """How much of a running job is done, 0 to 1; a download counts by itself."""
+    """The finished part of a running job, 0 to 1. A download is counted separately."""
     part = job.done / job.total if job.total else 0.0
     start, share = {"downloading": (0.0, 1.0), "loading": (0.02, 0.0), "denoising": (0.04, 0.76),
                     "decoding": (0.80, 0.14), "encoding": (0.95, 0.0), "publishing": (0.98, 0.0)}.get(
@@ -184,12 +184,12 @@ def fraction(job: Job) -> float:
 
 
 def elapsed(job: Job) -> float:
-    """Seconds since a job was begun, or that it took."""
+    """Seconds since the start of a job, or until its end."""
     return seconds_between(job.started, job.ended or now())
 
 
 def remaining(job: Job) -> float | None:
-    """Seconds a job will still need, from the pace of its present phase; None while that is not known."""
+    """The remaining seconds of a job, from the pace of its present phase; None while the pace is unknown."""
     if job.state != RUNNING or job.phase not in ("downloading", "denoising", "decoding") \
             or job.done - job.phase_from < 2:
         return None
@@ -205,7 +205,7 @@ def verdict_title(verdict: Verdict) -> str:
 
 
 def cause(text: str) -> str:
-    """A cause of a difference as a person reads it: of a processor its level, or what else of it differs."""
+    """A cause of a difference for people. Of two CPU capabilities it shows the levels, or the differing features."""
     levels = re.search(r"\((\w+) \(([^()]*)\) → (\w+) \(([^()]*)\)\)", text)
     if levels is None:
         return text
@@ -218,12 +218,12 @@ def cause(text: str) -> str:
 
 
 def verdict_text(verdict: Verdict, num_frames: int) -> str:
-    """What a verdict means, in words, with its likely causes."""
+    """The meaning of a verdict in words, with its likely causes."""
     causes = "; ".join(map(cause, verdict.causes))
     psnr = f" (PSNR {verdict.psnr_db:.0f} dB)" if verdict.psnr_db is not None else ""
     if verdict.verdict == IDENTICAL:
         frames = f"all {num_frames} frames" if num_frames > 1 else "the frame"
-        note = f" And that although this run had {causes}." if causes else ""
+        note = f" This holds although this run had {causes}." if causes else ""
         return f"Every pixel of {frames} is the same.{note}"
     if verdict.verdict == EQUIVALENT:
         return f"Looks the same{psnr}. {('Because: ' + causes + '.') if causes else 'No cause is known.'}"

@@ -1,4 +1,4 @@
-"""What is being made, above the results of the gallery."""
+"""The running jobs, above the results of the gallery."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from pages.parts.shell import current_studio
 
 
 def making() -> None:
-    """What is being made now; the grid is drawn again when it is done."""
+    """Draw the running jobs; when one ends, the grid is drawn again."""
     poll_while(lambda: current_studio().jobs(UNFINISHED), _next, ids)
 
 

@@ -1,4 +1,4 @@
-"""A job on the screen: what it is doing, how far it is, how to pause or stop it, or what became of it."""
+"""A job on the screen: its progress with Pause and Cancel, or its result."""
 
 import streamlit as st
 
@@ -31,7 +31,7 @@ def job_card(job: Job, tallest: int = 0, beside: bool = False) -> None:
 
     Args:
         tallest: height of its moving preview in pixels; 0: without one.
-        beside: the preview stands left of the words instead of above them.
+        beside: the preview is left of the text instead of above it.
     """
     with st.container(border=True, key=f"job_{job.id}"):
         if tallest and beside:
@@ -47,7 +47,7 @@ def job_card(job: Job, tallest: int = 0, beside: bool = False) -> None:
 
 
 def _progress(job: Job) -> None:
-    """How far the job is, in words and as a bar."""
+    """Draw the progress of the job as text and as a bar."""
     if job.state == QUEUED:
         _head(job, phase(job))
         return
@@ -62,7 +62,7 @@ def _progress(job: Job) -> None:
 
 
 def ended_card(job: Job) -> None:
-    """Draw a job that ended: its video, or what happened and the one button that mends it."""
+    """Draw an ended job: its video, or the reason of its end and the one button that repairs it."""
     with st.container(border=True, key=f"job_{job.id}"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             if job.state == DONE:
@@ -73,7 +73,7 @@ def ended_card(job: Job) -> None:
                 st.text(shorten(job.task.title, 160))
                 st.caption(_ended_line(job))
             if job.state == DONE:
-                _lead_on(job)
+                _open_buttons(job)
             else:
                 _mend(job)
         if job.state == DONE and job.reason:
@@ -83,8 +83,8 @@ def ended_card(job: Job) -> None:
             show(plain(job.reason), icon=":material/error:")
 
 
-def _lead_on(job: Job) -> None:
-    """The way to what was made, and to a comparison with what it was made from."""
+def _open_buttons(job: Job) -> None:
+    """Draw the buttons that open the result, and its comparison with its parent."""
     name, made = KINDS[job.kind].words.opens(job.task, job.id)
     parent = job.task.parent
     with st.container(horizontal=True, width="content", gap="xsmall"):
@@ -95,7 +95,7 @@ def _lead_on(job: Job) -> None:
 
 
 def _mend(job: Job) -> None:
-    """The one button that mends what happened: what fits where memory was short, else the same again."""
+    """Draw the one button that repairs the failure: a size that fits if memory was short, else Retry."""
     recipe = job.task.recipe if job.error == OutOfMemory.__name__ else None
     smaller = current_studio().planner.smaller(recipe) if recipe is not None else None
     if recipe is not None and smaller is not None:
@@ -108,9 +108,9 @@ def _mend(job: Job) -> None:
 
 
 def _preview(job: Job, tallest: int) -> None:
-    """All frames as they look now, in the box that the video will take."""
+    """Draw all frames as they look now, in the size of the finished video."""
     width, height = KINDS[job.kind].words.canvas(job.task)
-    begun = "".join(filter(str.isdigit, job.started or ""))  # the count starts anew whenever a job is begun
+    begun = "".join(filter(str.isdigit, job.started or ""))  # the preview number starts again with each start of a job
     if job.preview:
         with st.container(horizontal=True, horizontal_alignment="center"):
             st.image(f"/app/static/preview/{job.id}.webp?v={begun}-{job.preview}",
@@ -121,7 +121,7 @@ def _preview(job: Job, tallest: int) -> None:
 
 
 def _head(job: Job, line: str) -> None:
-    """The prompt, one line about the job, Pause or Resume, and Cancel."""
+    """Draw the prompt, one line about the job, Pause or Resume, and Cancel."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="stretch", key=f"said_job_{job.id}"):
             st.text(shorten(job.task.title, 160))
@@ -149,7 +149,7 @@ def _ended_line(job: Job) -> str:
 
 
 def _label(job: Job) -> str:
-    """What kind of work it is, with its icon; "" where that goes without saying."""
+    """The kind of work, with its icon if it has one; "" for an ordinary video."""
     words = KINDS[job.kind].words
     icon, label = words.icon(job.task), plain(words.label(job.task))
     return f":material/{icon}: {label}" if icon else label

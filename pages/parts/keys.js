@@ -7,17 +7,17 @@
   const CONTROL = "button, a, summary, video, [role=button], [role=radio], [role=tab], [role=option], [tabindex]";
   const BUTTONS = { arrowleft: "previous", arrowright: "next", delete: "delete", f: "favorite", r: "regenerate_opened" };
   const STEPS = { arrowleft: -1, arrowright: 1 };
-  const LEADS = ["arrowleft", "arrowright", "delete"]; // these lead to another video
+  const LEADS = ["arrowleft", "arrowright", "delete"]; // these open another video
   const PATIENCE_MS = 20000;
-  let kept = null; // keys that were struck before what they mean was drawn
-  let left = null; // the video that is being left: the address names it still
+  let kept = null; // the key that was pressed before its target was drawn
+  let left = null; // the video that the person leaves; the address still names it
 
   function opened() {
     const asked = new URLSearchParams(location.search);
     return asked.has("compare") ? null : asked.get("video");
   }
 
-  // What a key means for the video of the address; null while the page shows the one before it.
+  // The target of a key for the video of the address; null while the page still shows the video before it.
   function meant(key) {
     const film = document.querySelector(".st-key-film video");
     const shown = film && (film.currentSrc || film.src).includes(opened());
@@ -53,7 +53,7 @@
     }
   }
 
-  // `steps`: of an arrow, how many videos further (back: below 0) it leads from the one that is walked to.
+  // `steps`: for an arrow, the number of videos still to move after the next one (below 0: backwards).
   function keep(key, steps) {
     if (key in STEPS && !steps) return;
     if (steps) key = steps < 0 ? "arrowleft" : "arrowright";
@@ -88,11 +88,11 @@
   function play(film) {
     film.play().catch((error) => {
       const place = film.closest(".st-key-film");
-      if (place && error.name === "NotAllowedError") place.dataset.still = "true"; // a large sign says how to play it
+      if (place && error.name === "NotAllowedError") place.dataset.still = "true"; // a large play sign appears
     });
   }
 
-  // A page opened by its address has had no click yet, and a browser may then leave even a silent film standing.
+  // A page opened by its address has had no click yet. Some browsers then do not start even a muted video.
   function begin() {
     const film = opened() && meant(" ");
     if (film && film.muted && film.paused && film.currentTime === 0) play(film);
@@ -103,7 +103,7 @@
     if (place) delete place.dataset.still;
   }
 
-  // The link of the page one is on leads back to the results; Streamlit alone would draw the same video again.
+  // The link of the current page returns to the results. Streamlit alone would draw the same video again.
   function back(event) {
     const link = event.target instanceof Element && event.target.closest("a[href]");
     const button = document.querySelector(".st-key-back button");

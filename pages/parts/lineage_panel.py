@@ -1,4 +1,4 @@
-"""The story of an opened video: the tree it stands in, to walk."""
+"""The story of an opened video: its family tree, with links to the relatives."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,9 +12,9 @@ from pages.parts.formatting import FIELDS, VERDICT_COLORS, VERDICT_ICONS, age, p
 from pages.parts.shell import style
 from pages.parts.video_card import open_video
 
-DEEPEST = 4  # rows further down are not moved further to the right
+DEEPEST = 4  # deeper rows have the same indent as this one
 _KINDS = {REGENERATE: "Regenerated", REMIX: "Remixed"}
-_ABSENT = {  # its picture, and what is said of it
+_ABSENT = {  # its icon and its words
     TRASHED: (":material/delete:", "In the trash"), NEWER: (":material/lock:", "Made by a newer studio"),
     DAMAGED: (":material/broken_image:", "A file of it is missing or damaged"),
     GONE: (":material/visibility_off:", "Not in this library"),
@@ -27,7 +27,7 @@ _ITSELF = '[class*="st-key-kin_"][class*="_itself"] { border-left: 3px solid #0f
 
 
 def story(video: Video, family: Lineage) -> None:
-    """Draw where the video came from, what else was made from there, and what was made from it."""
+    """Draw the ancestors of the video, its siblings, and its children."""
     if family.alone:
         return
     style(_STEP + _INDENT + _ITSELF)
@@ -48,13 +48,13 @@ def story(video: Video, family: Lineage) -> None:
 
 
 def edge(kin: Kin) -> str:
-    """How a video came from its parent and what was changed: `Remixed: seed 1 → 2, prompt changed`."""
+    """How a video was made from its parent, and the changes: `Remixed: seed 1 → 2, prompt changed`."""
     made = kin.kind or kin.changes is not None or (kin.video and kin.video.parent)
     how = _KINDS.get(kin.kind, "Made from another video" if made else "")
     if kin.changes is None or kin.kind == REGENERATE:
         return how
-    said = ", ".join(_change(change.name, change.before, change.after) for change in kin.changes)
-    return ": ".join(filter(None, (how, said or "the same settings")))
+    changed = ", ".join(_change(change.name, change.before, change.after) for change in kin.changes)
+    return ": ".join(filter(None, (how, changed or "the same settings")))
 
 
 def _change(name: str, before: object, after: object) -> str:
@@ -94,7 +94,7 @@ def _itself(kin: Kin, depth: int) -> None:
 
 
 def _words(kin: Kin, video: Video, name: str = "") -> None:
-    """The poster, what it shows, how it came about, and its verdict."""
+    """Draw the poster of a relative, its prompt, its origin, and its verdict."""
     st.image(f"/app/static/poster/{video.id}.webp", width=52, alt="")
     with st.container(gap=None, width="stretch"):
         st.text(shorten(video.title, 80))
@@ -106,7 +106,7 @@ def _words(kin: Kin, video: Video, name: str = "") -> None:
 
 
 def _absent(kin: Kin) -> None:
-    """A video that cannot be read here: why, and what is known of it."""
+    """Draw a relative that cannot be read here: the reason, and the known facts."""
     icon, why = _ABSENT[kin.state]
     if kin.state in (NEWER, TRASHED):
         st.image(f"/app/static/poster/{kin.id}.webp", width=52, alt="")

@@ -1,4 +1,4 @@
-"""A video that a newer studio made, opened: it plays and is downloaded; more is not known of it here."""
+"""An opened video of a newer studio: it can be played and downloaded, and nothing else."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ from pages.parts.video_card import NEWER
 
 
 def newer_video(found: Lookup) -> None:
-    """Play it; where that cannot be, say why it cannot be opened."""
+    """Play the video, or show why it cannot be opened."""
     video = found.video
     if video is None:
         st.error(plain(str(found.error)), icon=":material/lock:")

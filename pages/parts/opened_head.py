@@ -1,6 +1,6 @@
-"""The head of an opened video: the way to its neighbours, favourite, delete; and its tags.
+"""The head of an opened video: buttons for its neighbours, favourite and delete; and its tags.
 
-What the keyboard does is what a button does, but for space (pages/parts/keys.py).
+Each key does the same as a button, except space (pages/parts/keys.py).
 """
 
 from dataclasses import replace
@@ -22,9 +22,9 @@ def head(video_id: str, query: Query, video: Video | None, fixed: bool = False) 
     """Draw the head.
 
     Args:
-        query: the search whose results are walked.
-        video: None when it cannot be read.
-        fixed: it is only looked at.
+        query: the search whose results are the neighbours.
+        video: None if it cannot be read.
+        fixed: whether the video cannot be changed.
     """
     studio = current_studio()
     place = studio.search(replace(query, page=1, page_size=1, around=video_id)).place or Place(0, 0)
@@ -67,11 +67,11 @@ def _ask(video_id: str) -> None:
 
 
 def _confirm(video_id: str, neighbour: str | None) -> None:
-    """Ask once, where nothing can bring it back."""
+    """Ask once before a deletion that cannot be undone."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="confirm"):
         st.text("Delete this video, its recipe and its poster? This cannot be undone.", width="stretch")
         st.button("Keep it", key="keep", shortcut="Escape", on_click=_ask, args=("",))
-        st.button("Delete for good", type="primary", key="delete_for_good", on_click=_remove,
+        st.button("Delete permanently", type="primary", key="delete_for_good", on_click=_remove,
                   args=(video_id, neighbour))
 
 
@@ -92,7 +92,7 @@ def _remove(video_id: str, neighbour: str | None) -> None:
 
 
 def _delete(video_id: str) -> bool:
-    """Delete the video; one that is in the trash already was wanted there. Whether it is there now."""
+    """Delete the video. Returns whether it is in the trash now; a video that is already there counts too."""
     try:
         return current_studio().delete(video_id)
     except NotFound:
@@ -102,13 +102,13 @@ def _delete(video_id: str) -> bool:
 
 
 def close() -> None:
-    """Go back to the results."""
+    """Return to the results."""
     _ask("")
     st.query_params.pop("video", None)
 
 
 def tags_field(video: Video) -> None:
-    """The tags of the video, to add to and to take from. What stands there is what the sidecar says."""
+    """Draw the tags of the video, to add and to remove. The field always shows the tags of the sidecar."""
     key = f"tags_{video.id}"
     st.session_state[key] = list(video.tags)
     st.multiselect("Tags", sorted({*current_studio().facets().tags, *video.tags}), key=key, accept_new_options=True,

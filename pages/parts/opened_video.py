@@ -1,4 +1,4 @@
-"""One video, opened: large, with its recipe, its verdict, what this machine would change, and its story."""
+"""One opened video: large, with its recipe, its verdict, the expected differences here, and its story."""
 
 import streamlit as st
 
@@ -28,7 +28,7 @@ TALLEST = 600  # pixels of the screen
 
 
 def opened_video(video_id: str, query: Query) -> None:
-    """Draw the video of that id, or say why it cannot be shown. `query`: what was searched when it was opened."""
+    """Draw the video of that id, or show why it cannot be opened. `query`: the search from which it was opened."""
     found = current_studio().look_up(video_id)
     if found.state == DAMAGED:
         head(video_id, query, None)
@@ -43,11 +43,11 @@ def opened_video(video_id: str, query: Query) -> None:
                       args=((video_id,),), disabled=only_looking())
     elif found.video is not None:
         head(video_id, query, found.video)
-        _whole(found.video)
+        _body(found.video)
 
 
-def _whole(video: Video) -> None:
-    """Everything of a video but its head."""
+def _body(video: Video) -> None:
+    """Draw everything of a video except its head."""
     family = current_studio().lineage(video)
     again = video.recipe is not None and not only_looking()
     with st.container(key="opened"):
@@ -77,9 +77,9 @@ def _whole(video: Video) -> None:
 
 
 def _regenerations(video: Video) -> None:
-    """Jobs that make this video again: their progress while they run, their verdict when they are done.
+    """Draw the jobs that make this video again: their progress while they run, their verdict when they are done.
 
-    Who watched the last of them to its end is shown both videos side by side.
+    If the last one ends while this page is open, the page shows both videos side by side.
     """
     def running() -> list[Job]:
         return _made_from(current_studio().jobs(UNFINISHED), video)
@@ -111,7 +111,7 @@ def _regenerated(job: Job) -> bool:
 
 
 def _outcome(job: Job) -> None:
-    """What became of the last regeneration."""
+    """Draw the result of the last regeneration."""
     try:
         child = current_studio().video(job.id)
     except StudioError:
@@ -135,14 +135,14 @@ def _outcome(job: Job) -> None:
 
 
 def _foreseen(video: Video) -> None:
-    """What will differ, said before anything runs."""
+    """Draw the expected differences, before anything runs."""
     forecast = current_studio().planner.foresee(video)
     if forecast.causes:
         listed = "\n".join(f"- {plain(cause(each))}" for each in forecast.causes)
         st.info(f"Regenerating here can look different:\n{listed}", icon=":material/compare_arrows:")
     elif not forecast.known:
-        st.caption(":material/help: Not known yet whether this machine makes the same pixels: that shows once "
-                   "the model is loaded.")
+        st.caption(":material/help: It is not known yet whether this machine makes the same pixels. It is known "
+                   "after the model is loaded.")
     else:
         st.caption(":material/check: This machine matches the one that made it: expect the same pixels.")
 

@@ -1,4 +1,4 @@
-"""A kept video, playing: with its verdict, its downloads, and the two ways to make another from it."""
+"""The player of a stored video, with its verdict, its downloads, and the buttons to regenerate and remix it."""
 
 import streamlit as st
 
@@ -14,26 +14,26 @@ TALLEST = 440
 
 
 def play(video: Video, url: str, tallest: int = TALLEST) -> None:
-    """The player: looping, muted, as wide as the place allows without being taller than `tallest` pixels."""
+    """Draw the player: looping, muted, as wide as possible without being taller than `tallest` pixels."""
     with st.container(horizontal=True, horizontal_alignment="center"):
         st.video(url, loop=True, autoplay=True, muted=True, alt=shorten(video.title, 120),
                  width=fitting_width(video.result.width, video.result.height, tallest))
 
 
 def show_video(video: Video, tallest: int = TALLEST) -> None:
-    """The player of a video of the library."""
+    """Draw the player of a video of the library."""
     play(video, video_url(video.id), tallest)
 
 
 def show_verdict(verdict: Verdict, num_frames: int) -> None:
-    """A verdict in words, with what likely caused it."""
+    """Draw a verdict in words, with its likely causes."""
     show = {IDENTICAL: st.success, EQUIVALENT: st.info, DRIFTED: st.warning}[verdict.verdict]
     show(plain(verdict_text(verdict, num_frames)), icon=VERDICT_ICONS[verdict.verdict],
          title=verdict_title(verdict))
 
 
 def actions(video: Video, place: str) -> None:
-    """Download, regenerate, remix. `place` keeps the keys of two places on one page apart."""
+    """Draw the buttons to download, regenerate and remix. `place` makes the widget keys of one place unique."""
     with st.grid(2, min_column_width=150, key=f"actions_{place}"):
         if not video.recipe:
             downloads(video, place)

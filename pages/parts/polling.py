@@ -1,4 +1,4 @@
-"""What changes by itself while a page is open: a part of it that looks again, as long as it waits for something."""
+"""A part of a page that redraws itself at intervals, as long as it waits for something."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -15,21 +15,21 @@ T = TypeVar("T")
 
 
 def ids(found: Iterable[Job | BulkAction]) -> frozenset[str | int]:
-    """What jobs, or bulk actions, are known by."""
+    """The ids of jobs or bulk actions."""
     return frozenset(each.id for each in found)
 
 
 def poll_while(look: Callable[[], T], draw: Callable[[T], None], known_by: Callable[[T], object], *,
                also: bool = False, every: float = POLL_S,
                on_change: Callable[[T, T], None] = lambda before, found: None) -> None:
-    """Draw what is found, and look again while there is something to wait for; the whole page when that changes.
+    """Draw a value, and look again while there is something to wait for. A change redraws the complete page.
 
     Args:
-        look: finds it; asked again each time.
-        known_by: what of it must stay as it is; while that is empty, nothing is waited for.
+        look: returns the value; called again each time.
+        known_by: the part of the value whose change redraws the page; while it is empty, nothing is awaited.
         also: look again in any case.
         every: seconds between two looks.
-        on_change: told what was found before and what now, before the whole page is drawn again.
+        on_change: called with the old and the new value, before the complete page is drawn again.
     """
     before = look()
     known = known_by(before)

@@ -1,4 +1,4 @@
-"""The recipe of a video: what decided its frames, as a table and as text; of a video without one, its file."""
+"""The recipe of a video and its run, as a table and as text; for a video without a recipe, the facts of its file."""
 
 import streamlit as st
 
@@ -7,11 +7,11 @@ from core.domain.video import Video
 from core.families.registry import SCHEDULERS
 from pages.parts.formatting import model_title, moment, plain, seconds, size
 
-_PROOF = ("Versions", "Weights", "Frames' SHA-256", "Noise's SHA-256")  # what a machine compares
+_PROOF = ("Versions", "Weights", "Frames' SHA-256", "Noise's SHA-256")  # the values that only a machine compares
 
 
 def recipe(video: Video) -> None:
-    """Draw the rows, and the same as text to copy."""
+    """Draw the rows, and the same rows as text to copy."""
     rows = recipe_rows(video)
     shown = {name: value for name, value in rows.items() if name not in _PROOF}
     st.table({"Setting": list(shown), "Value": [plain(value) for value in shown.values()]},
@@ -23,7 +23,7 @@ def recipe(video: Video) -> None:
 
 
 def recipe_rows(video: Video) -> dict[str, str]:
-    """What decided the frames, as text, in the order in which it is read; of a video from outside, its file."""
+    """The settings that decided the frames, as text, in reading order; for a video from outside, its file."""
     if video.recipe is None:
         return _file_rows(video)
     recipe, receipt, machine = video.recipe, video.receipt, video.receipt.environment

@@ -1,4 +1,4 @@
-"""The form of a request: filled so that one click makes a video, sent as it stands, refused with a sentence."""
+"""The form of a request: filled so that one click makes a video, sent unchanged, refused with a sentence."""
 
 import re
 import secrets
@@ -29,14 +29,14 @@ KEEP: dict[str, Any] = {"persist_state": "session"}
 
 
 def request_form() -> None:
-    """Draw the form; pressing Generate queues what it says, before the page is drawn again."""
+    """Draw the form. Generate queues its request before the page is drawn again."""
     models = current_studio().models()
     _fill_once(models)
     spec = models[st.session_state.f_model]
     if _parent():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(":material/edit: Filled from a video of the gallery: change what you like.")
-            st.button("Start afresh", type="tertiary", key="afresh", on_click=_start_afresh)
+            st.button("Start again", type="tertiary", key="afresh", on_click=_start_again)
         for name, was, now in st.session_state.get("f_replaced", ()):
             st.warning(f"Its {name} {plain(str(was))} is not offered here; the form has {plain(now)} instead.",
                        icon=":material/swap_horiz:")
@@ -96,7 +96,7 @@ def fill_from(recipe: Recipe, models: dict[str, ModelSpec]) -> None:
 
 
 def _fill_once(models: dict[str, ModelSpec]) -> None:
-    """Fill the form at the first visit, and again when the address names a video to start from."""
+    """Fill the form at the first visit, and again if the address names a video to start from."""
     source = st.query_params.get("from", "")
     if source and st.session_state.get("f_filled_from") != source:
         st.session_state.f_filled_from = source
@@ -113,7 +113,7 @@ def _fill_once(models: dict[str, ModelSpec]) -> None:
 
 
 def _take_defaults() -> None:
-    """Set every field to what suits the chosen model; a prompt of the person's own is kept."""
+    """Set every field to the defaults of the chosen model. A prompt written by the person stays."""
     studio = current_studio()
     spec = studio.models()[st.session_state.f_model]
     defaults = spec.defaults
@@ -140,7 +140,7 @@ def _roll() -> None:
 
 
 def _hint(spec: ModelSpec) -> None:
-    """One quiet line that is always there, so that nothing below it moves: unknown words, or what is known."""
+    """Draw one line: unknown words, or the summary of the model. It is always there, so nothing below it moves."""
     unknown = current_studio().planner.unknown_words(spec.key, st.session_state.f_prompt or "")
     with st.container(key="hint"):
         if unknown:
@@ -152,7 +152,7 @@ def _hint(spec: ModelSpec) -> None:
 
 
 def _model_line(spec: ModelSpec) -> str:
-    """Whether the chosen model is loaded, or what its first use will do."""
+    """A sentence: whether the chosen model is loaded, or what its first use needs."""
     studio = current_studio()
     status = studio.worker()
     if status is not None and status.model == spec.key:
@@ -165,7 +165,7 @@ def _model_line(spec: ModelSpec) -> str:
 
 
 def _label(title: str, spec: ModelSpec, name: str) -> str:
-    """A field's title with the range that works best."""
+    """The title of a field, with its best range."""
     best = spec.recommended.get(name)
     return f"{title} · best {_range(best)}" if best else title
 
@@ -220,13 +220,13 @@ def _scheduler_title(key: str) -> str:
 
 
 def _mode_title(key: str) -> str:
-    """A mode, and what making its videos again on this machine comes to."""
+    """A mode, and the verdict to expect when its videos are made again on this machine."""
     again = IDENTICAL if current_studio().device() in MODES[key].identical_on else EQUIVALENT
     return f"{MODES[key].title} · {again} each time"
 
 
 def _request() -> VideoRequest:
-    """What the form says. A seed that is no number is passed on as it is, to be refused with a sentence."""
+    """The request of the form. A seed that is no number is passed on unchanged; the studio then refuses it."""
     state = st.session_state
     width, height = (state.get("f_width"), state.get("f_height")) if state.f_size == OTHER_SIZE else state.f_size
     seed = (state.f_seed or "").strip()
@@ -239,12 +239,12 @@ def _request() -> VideoRequest:
 
 
 def _parent() -> str | None:
-    """The video that the form was filled from, as long as the address names it."""
+    """The video from which the form was filled, as long as the address names it."""
     parent = st.session_state.get("f_parent")
     return parent if parent and st.query_params.get("from") == parent else None
 
 
-def _start_afresh() -> None:
+def _start_again() -> None:
     st.query_params.pop("from", None)
     for name in ("f_filled_from", "f_parent", "f_prompt", "f_seed", "f_negative_prompt"):
         st.session_state.pop(name, None)
@@ -252,7 +252,7 @@ def _start_afresh() -> None:
 
 
 def _use_fitting(changes: dict[str, int]) -> None:
-    """Change what has to change for the request to fit, and queue it."""
+    """Change the fields that do not fit, and queue the request."""
     for name, value in changes.items():
         st.session_state[f"f_{name}"] = value
     if "width" in changes:

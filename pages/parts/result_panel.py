@@ -1,4 +1,4 @@
-"""The large side of the Generate page: what is being made, then what was made; never empty."""
+"""The large side of the Generate page: the running jobs, then the last result; never empty."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ SHOWN_FAILURES, SHOWN_JOBS = 3, 6
 
 
 def stage() -> None:
-    """Draw it, and keep it moving while something is being made."""
+    """Draw the panel, and redraw it while a job runs."""
     asked = st.query_params.get("job", "")
     poll_while(_unfinished, lambda jobs: _draw(jobs, asked), ids)
 
@@ -44,13 +44,13 @@ def _draw(jobs: list[Job], asked: str) -> None:
 
 
 def _unfinished() -> list[Job]:
-    """Jobs that run or wait, in the order in which they will end, then the paused ones."""
+    """The jobs that run or wait, in the order in which they will end, then the paused ones."""
     jobs = current_studio().jobs(UNFINISHED, limit=500)
     return sorted(jobs, key=lambda job: (job.state == PAUSED, job.state == QUEUED, job.position))
 
 
 def _audition_of(recipe: Recipe) -> Job | None:
-    """The audition from which that recipe was chosen, so that its other seeds stay at hand."""
+    """The audition from which that recipe was chosen, so that its other seeds stay available."""
     for job in current_studio().jobs((DONE,), limit=20):
         task = job.task
         if isinstance(task, Audition) and recipe.seed in task.seeds \
@@ -60,7 +60,7 @@ def _audition_of(recipe: Recipe) -> Job | None:
 
 
 def _show_ended(asked: str, unfinished: list[Job]) -> Job | None:
-    """Show the job of the address, else what ended last: failures briefly, then one result. The last one shown."""
+    """Draw the job of the address; else the last failures, then one result. Returns the last job drawn."""
     studio = current_studio()
     if is_id(asked):
         jobs = [studio.job(asked)]
@@ -81,7 +81,7 @@ def _show_ended(asked: str, unfinished: list[Job]) -> Job | None:
 
 
 def _show_done(job: Job) -> bool:
-    """Show what a job made; whether that is still here."""
+    """Draw the result of a job. Returns whether the result is still here."""
     if isinstance(job.task, Audition):
         audition_card(job)
         return True

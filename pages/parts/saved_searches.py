@@ -1,4 +1,4 @@
-"""The searches that have a name: to keep what is searched for now, to ask it again, to rename and to forget it."""
+"""Saved searches: save the current search under a name, run it again, rename it, delete it."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ from pages.parts.toasts import tell, tell_failure
 
 
 def saved_searches(query: Query) -> None:
-    """Draw the button and what it unfolds. `query`: what is searched for now."""
+    """Draw the button with its popover. `query`: the current search."""
     with st.popover("Saved", icon=":material/bookmark:", key="saved"):
         try:
             saved = current_studio().searches.all()
@@ -33,7 +33,7 @@ def saved_searches(query: Query) -> None:
 
 
 def _row(number: int, search: SavedSearch, now: bool) -> None:
-    """One saved search: ask it, rename it, forget it."""
+    """Draw one saved search: run it, rename it, delete it."""
     if st.session_state.get("renaming") == search.name:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
             key = f"rename_{number}"

@@ -1,4 +1,4 @@
-"""Where the stage stands above the form, on a narrow screen, whoever asks for a video is led up to it."""
+"""On a narrow screen, where the result is above the form, scroll to the result after submitting."""
 
 import json
 
@@ -12,13 +12,13 @@ if (matchMedia("(max-width: 640px)").matches) document.querySelector(".st-key-st
 
 
 def accepted(job_id: str) -> None:
-    """Say, before the page is drawn again, that this job was asked for here."""
+    """Remember, before the page is drawn again, that this job was submitted here."""
     st.session_state[_ACCEPTED] = job_id
 
 
 def bring_stage() -> None:
-    """Bring the stage into sight, once, if something was asked for."""
+    """Scroll to the result once, if a job was submitted."""
     job_id = st.session_state.pop(_ACCEPTED, "")
     if job_id:
-        with st.container(key="listener"):  # what is only a script takes no room
+        with st.container(key="listener"):  # this key takes no room on the page; it holds only a script
             st.html(_SCRIPT.format(job=json.dumps(job_id)), unsafe_allow_javascript=True)

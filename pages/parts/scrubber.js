@@ -1,4 +1,4 @@
-// One clip holds A, B and their difference; each is drawn from it onto its own canvas, so they cannot fall apart.
+// One clip holds A, B and their difference. Each is drawn from it onto its own canvas, so all show the same frame.
 const instances = new WeakMap()
 
 export default function (component) {
@@ -160,12 +160,12 @@ class Scrubber {
     if (event.ctrlKey || event.metaKey || event.altKey || (typing && target !== this.range)) return
     if (["BUTTON", "A", "SUMMARY"].includes(target.tagName) && event.key === " ") return
     const last = this.data.num_frames - 1
-    const deeds = { " ": () => this.toggle(), ArrowLeft: () => this.step(-1), ArrowRight: () => this.step(1),
-                    Home: () => this.seek(0), End: () => this.seek(last) }
-    const deed = deeds[event.key]
-    if (!deed) return
+    const actions = { " ": () => this.toggle(), ArrowLeft: () => this.step(-1), ArrowRight: () => this.step(1),
+                      Home: () => this.seek(0), End: () => this.seek(last) }
+    const action = actions[event.key]
+    if (!action) return
     event.preventDefault()
-    deed()
+    action()
   }
 
   // The plots: PSNR and SSIM of each frame

@@ -1,7 +1,7 @@
-"""The player of a comparison: A, B and their difference moved by one scrubber, with a plot of what was measured.
+"""The player of a comparison: one scrubber moves A, B and their difference, with a plot of the measured values.
 
-Streamlit has no element for it, so this is a component of its own. It draws from one clip that holds all of them,
-so they cannot fall apart. Texts are put into it as text.
+Streamlit has no such element, so this is a separate component. It draws all three from one clip, so they always show
+the same frame. Texts are inserted as text, never as HTML.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ _COMPONENT = st.components.v2.component(
     js=_BESIDE.with_suffix(".js").read_text(encoding="utf-8"))
 
 
-def scrubber(comparison: Comparison, said: dict[str, tuple[str, str]]) -> None:
+def scrubber(comparison: Comparison, labels: dict[str, tuple[str, str]]) -> None:
     """Draw the player.
 
     Args:
-        said: for each panel's name a title and what stands beside it.
+        labels: for each panel's name, a title and a detail beside it.
     """
-    panels = [{**vars(panel), "title": said[panel.name][0], "detail": said[panel.name][1]}
+    panels = [{**vars(panel), "title": labels[panel.name][0], "detail": labels[panel.name][1]}
               for panel in comparison.panels]
     _COMPONENT(key="scrubber", data={
         "source": clip_url(comparison), "fps": comparison.fps, "num_frames": comparison.num_frames,
@@ -31,6 +31,6 @@ def scrubber(comparison: Comparison, said: dict[str, tuple[str, str]]) -> None:
 
 
 def clip_url(comparison: Comparison) -> str:
-    """Where the clip is served; another address when one of the files is another."""
+    """The address of the clip. It changes when one of the files changes."""
     version = f"{comparison.a_sha256[:8]}{comparison.b_sha256[:8]}"
     return f"/app/static/comparison/{comparison.a}_{comparison.b}.mp4?v={version}"

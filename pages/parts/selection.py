@@ -1,8 +1,8 @@
-"""Which videos are chosen, over all pages and filters, and what can be done with all of them.
+"""The selected videos, over all pages and filters, and the bulk actions on them.
 
-The selection is kept by id in the session: ticking draws on it, turning pages and filtering leave it as it is. The
-address repeats it, so that it is there again after a reload: a few ids as they are, many by the name under which
-the studio offers them as an archive, which it forgets when it is restarted.
+The session stores the selection by id. A tick changes it; paging and filtering do not. The address repeats it, so it
+survives a reload: a few ids are written out, and many ids are named by their archive. A restarted studio no longer
+knows that name.
 """
 
 import re
@@ -41,13 +41,13 @@ def picked() -> dict[str, int]:
 
 
 def _from_address(asked: str) -> dict[str, int]:
-    """What the address says is chosen, as far as it is in the library."""
+    """The selection of the address, without videos that are not in the library."""
     ids: Iterable[str] = asked.split(",")
     if re.fullmatch(r"[0-9a-f]{32}", asked):
         try:
             ids = current_studio().bulk_actions.packed(asked)
         except StudioError:
-            tell("The studio was restarted, and what was selected is not known any more. Select it again.", "info")
+            tell("The studio was restarted, and your selection is lost. Select the videos again.", "info")
             say_in_passing()
             ids = ()
     return current_studio().bulk_actions.known(ids)
@@ -60,7 +60,7 @@ def _into_address(chosen: dict[str, int]) -> None:
 
 
 def pick_button() -> None:
-    """The way in."""
+    """Draw the button that starts the selection."""
     st.button("Select", icon=":material/check_box:", type="tertiary", key="pick", on_click=_pick, args=(True,),
               help="Choose videos to tag, download, regenerate or delete together")
 
@@ -73,7 +73,7 @@ def _pick(on: bool) -> None:
 
 
 def toggle(entry: Entry) -> None:
-    """Choose a video, or not any more."""
+    """Add a video to the selection, or remove it."""
     _choose(entry, entry.id not in picked())
 
 
@@ -85,7 +85,7 @@ def _choose(entry: Entry, on: bool) -> None:
 
 
 def tick_box(entry: Entry) -> None:
-    """The box on a card. What it shows is what is chosen."""
+    """Draw the box on a card. It always shows the selection."""
     key = f"pick_{entry.id}"
     st.session_state[key] = entry.id in picked()
     st.checkbox(f"Select: {plain(entry.prompt[:80])}", key=key, label_visibility="collapsed",
@@ -93,9 +93,9 @@ def tick_box(entry: Entry) -> None:
 
 
 def tick_table(page: Page, models: dict[str, ModelSpec]) -> None:
-    """The page as a table with a box in each row. What is ticked there is what is chosen of this page."""
+    """Draw the page as a table with a box in each row. The ticks are the selected videos of this page."""
     ids = [entry.id for entry in page.entries]
-    # a table keeps its ticks as long as its key is the same: another page or another way to choose begins anew
+    # while the key of a table stays the same, so do its ticks: another page or way to select needs a new key
     key = f"table_{st.session_state.get('chosen_elsewhere', 0)}_{hash(tuple(ids))}"
     ticked = table_to_choose_from(page, models, picked(), key)
     if ticked != {video_id for video_id in ids if video_id in picked()}:
@@ -109,7 +109,7 @@ def _elsewhere() -> None:
 
 
 def selection_bar(query: Query, page: Page) -> None:
-    """How many are chosen and how large they are, ways to choose more, and what to do with them."""
+    """Draw the number and size of the selected videos, buttons to select more, and the bulk actions."""
     chosen = picked()
     _into_address(chosen)
     with st.container(border=True, key="selection", gap="small"):
@@ -125,8 +125,8 @@ def selection_bar(query: Query, page: Page) -> None:
             st.space("stretch")
             st.button("Done", icon=":material/close:", key="picked_done", on_click=_pick, args=(False,))
         if chosen:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="deeds"):
-                _deeds(chosen)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="selection_actions"):
+                _bulk_buttons(chosen)
 
 
 def _pick_page(page: Page) -> None:
@@ -145,47 +145,47 @@ def _pick_none() -> None:
     picked().clear()
 
 
-def _deeds(chosen: dict[str, int]) -> None:
+def _bulk_buttons(chosen: dict[str, int]) -> None:
     studio = current_studio()
     fixed = only_looking()
-    with st.popover("Tags", icon=":material/sell:", key="deed_tags", disabled=fixed):
+    with st.popover("Tags", icon=":material/sell:", key="bulk_tags", disabled=fixed):
         _tags()
-    with st.popover("Favourite", icon=":material/star:", key="deed_favorite", disabled=fixed):
-        st.button("Mark as favourites", key="deed_star", width="stretch", on_click=_change,
+    with st.popover("Favourite", icon=":material/star:", key="bulk_favorite", disabled=fixed):
+        st.button("Mark as favourites", key="bulk_star", width="stretch", on_click=_change,
                   args=({"favorite": True},))
-        st.button("Not favourites any more", key="deed_unstar", width="stretch", on_click=_change,
+        st.button("Not favourites any more", key="bulk_unstar", width="stretch", on_click=_change,
                   args=({"favorite": False},))
     st.link_button("Download ZIP", f"/app/static/archive/{studio.bulk_actions.pack(chosen)}.zip",
                    icon=":material/download:", help="The MP4 and the settings of each, in one file of about "
                    f"{size(sum(chosen.values()))}")
-    with st.popover("Regenerate", icon=":material/replay:", key="deed_regenerate", disabled=fixed):
+    with st.popover("Regenerate", icon=":material/replay:", key="bulk_regenerate", disabled=fixed):
         st.text("The video will be made again with the same seed." if len(chosen) == 1 else
                 f"{len(chosen):,} videos will be made again with the same seeds, one after the other.")
-        st.button(f"Queue {some(len(chosen), 'job')}", type="primary", key="deed_queue", on_click=_regenerate)
+        st.button(f"Queue {some(len(chosen), 'job')}", type="primary", key="bulk_queue", on_click=_regenerate)
     if len(chosen) == 2:
-        st.button("Compare", icon=":material/compare:", key="deed_compare", on_click=_compare)
+        st.button("Compare", icon=":material/compare:", key="bulk_compare", on_click=_compare)
     if studio.settings.trash_days:
-        st.button("Delete", icon=":material/delete:", key="deed_delete", on_click=_delete,
+        st.button("Delete", icon=":material/delete:", key="bulk_delete", on_click=_delete,
                   disabled=fixed)
         return
-    with st.popover("Delete", icon=":material/delete:", key="deed_delete_asked", disabled=fixed):
+    with st.popover("Delete", icon=":material/delete:", key="bulk_delete_asked", disabled=fixed):
         st.text(f"Delete {some(len(chosen), 'video')}? This cannot be undone.")
-        st.button("Delete for good", type="primary", key="deed_delete", on_click=_delete)
+        st.button("Delete permanently", type="primary", key="bulk_delete", on_click=_delete)
 
 
 def _tags() -> None:
     tags = list(current_studio().facets().tags)
-    # each button stands beside its field: below it, the unfolded list would lie over it
+    # each button is beside its field: below it, the open list would cover it
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.multiselect("Tags to add", tags, key="deed_add", accept_new_options=True, max_selections=MAX_COUNT,
+        st.multiselect("Tags to add", tags, key="bulk_add", accept_new_options=True, max_selections=MAX_COUNT,
                        select_all=False, placeholder="A tag, or several")
-        st.button("Add", type="primary", key="deed_tag", width=90, disabled=not st.session_state.deed_add,
-                  on_click=_tag, args=("add", "deed_add"))
+        st.button("Add", type="primary", key="bulk_tag", width=90, disabled=not st.session_state.bulk_add,
+                  on_click=_tag, args=("add", "bulk_add"))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.multiselect("Tags to remove", tags, key="deed_remove", select_all=False,
+        st.multiselect("Tags to remove", tags, key="bulk_remove", select_all=False,
                        placeholder="A tag, or several")
-        st.button("Remove", type="primary", key="deed_untag", width=90, disabled=not st.session_state.deed_remove,
-                  on_click=_tag, args=("remove", "deed_remove"))
+        st.button("Remove", type="primary", key="bulk_untag", width=90, disabled=not st.session_state.bulk_remove,
+                  on_click=_tag, args=("remove", "bulk_remove"))
 
 
 def _tag(action: str, key: str) -> None:

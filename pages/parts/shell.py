@@ -1,7 +1,7 @@
-"""What surrounds every screen: the one studio, navigation and the model's state.
+"""The frame of every screen: the one studio, navigation and the model's state.
 
-A page, and each part and callback of it, asks `current_studio()` where it needs the studio; nobody hands it on. So
-none of them keeps one that was closed, and who looks at the page is known in one place.
+Each page, part and callback calls `current_studio()` when it needs the studio; no argument passes it on. So none of
+them holds a closed studio, and one place knows the viewer of the page.
 """
 
 import asyncio
@@ -37,18 +37,18 @@ _STYLE = f"<style>{(Path(__file__).parent / 'studio.css').read_text(encoding='ut
 
 @st.cache_resource(show_spinner=False, on_release=lambda studio: studio.close())
 def current_studio() -> Studio:
-    """The studio of this process: shared by every page, every person and the HTTP routes."""
+    """The studio of this process. Every page, every person and the HTTP routes share it."""
     settings = Settings.from_env()
     return Studio(settings, role="run" if settings.dispatch else "visit")
 
 
 @asynccontextmanager
 async def lifespan(_app: object) -> AsyncIterator[None]:
-    """Open the studio before the first request, close it (worker, index, lock) when the server stops."""
+    """Open the studio before the first request. Close it (worker, index, lock) when the server stops."""
     turn_off_page_discovery()
     try:
         await asyncio.to_thread(current_studio)
-    except StudioError as error:  # every page will say the same sentence
+    except StudioError as error:  # every page will show the same sentence
         logging.getLogger("studio").critical("The studio cannot be opened. %s", error)
     try:
         yield
@@ -57,26 +57,26 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
 
 
 def show_crash(error: Exception) -> bool:
-    """Say calmly that a page broke, and keep the details for the log."""
+    """Show a short message that a page broke; the details go to the log."""
     logging.getLogger("studio").error("A page broke.", exc_info=error)
-    st.error("This page could not be drawn. The log of the server says why; your videos and jobs are safe.",
+    st.error("This page could not be drawn. The server log has the reason. Your videos and jobs are safe.",
              icon=":material/error:")
     return True
 
 
 def navigate() -> None:
-    """The entry script: which screens there are, and the one that is asked for."""
+    """Run the entry script: define the screens, and draw the one of the address."""
     st.set_page_config(page_title=TITLE, page_icon=_ICON, layout="wide")
     waiting = 0
-    with suppress(StudioError):  # the page itself says it
+    with suppress(StudioError):  # the page itself shows the error
         waiting = current_studio().unfinished()
     pages = [
         st.Page(GENERATE, title="Generate", icon=":material/auto_awesome:", default=True,
                 help="Describe a video and watch it being made."),
         st.Page(GALLERY, title="Gallery", icon=":material/video_library:",
-                help="Every video you kept: find, play, make again."),
+                help="Every stored video: find, play, make again."),
         st.Page(QUEUE, title=f"Queue ({waiting})" if waiting else "Queue", icon=":material/list_alt:",
-                url_path="queue", help="What runs, what waits, what ended."),
+                url_path="queue", help="The running, waiting and ended jobs."),
         st.Page(TRASH, title="Trash", icon=":material/delete:", url_path="trash", visibility="hidden"),
     ]
     shown = st.navigation(pages, position="top")
@@ -87,7 +87,7 @@ def navigate() -> None:
 
 
 def guard() -> None:
-    """First statement of every page: what must hold even where a page is run without the entry script."""
+    """The first statement of every page: the logo, the styles and the toasts, even without the entry script."""
     dark = st.context.theme.type == "dark"
     st.logo(_LOGO.format(ink="#e6edf3" if dark else "#17232b"), size="large")
     st.html(_STYLE)
@@ -95,17 +95,17 @@ def guard() -> None:
 
 
 def style(rules: str) -> None:
-    """More rules for this page. They are never made from what a person wrote."""
+    """Add CSS rules to this page. They never contain text that a person wrote."""
     st.html(f"<style>{rules}</style>")
 
 
 def only_looking() -> bool:
-    """Whether nothing can be made or changed here, as the banner of `top_row` says: buttons that would are off."""
+    """Whether nothing can be made or changed here. The banner of `top_row` then tells it, and buttons are disabled."""
     return bool(current_studio().newer)
 
 
 def top_row(title: str, back: Callable[[], None] | None = None) -> None:
-    """The head of a page: its title (or the way back to it), and at the right the state of the model."""
+    """Draw the head of a page: its title or a back button, and the state of the model at the right."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if back is None:
             st.subheader(title, anchor=False, width="content")
@@ -139,7 +139,7 @@ def _unsettled(status: WorkerStatus | None) -> bool:
 
 
 def _model_state(status: WorkerStatus | None) -> tuple[str, str | None, Colour]:
-    """Label, icon and colour of the model's state."""
+    """The label, icon and colour of the model's state."""
     studio = current_studio()
     if status is None:
         if studio.leads and studio.settings.dispatch:

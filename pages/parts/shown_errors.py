@@ -1,4 +1,4 @@
-"""The edge where errors end: a failure the studio has a sentence for becomes that sentence on the page."""
+"""The edge where errors end: a failure of the studio becomes its sentence on the page."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from pages.parts.formatting import failure, plain
 
 @contextmanager
 def shown_errors() -> Iterator[None]:
-    """Show what is raised inside, in its place."""
+    """Show an error that is raised inside, in its place."""
     try:
         yield
     except StudioError as error:
@@ -19,5 +19,5 @@ def shown_errors() -> Iterator[None]:
 
 
 def show_error(error: StudioError) -> None:
-    """The sentence of a failure."""
+    """Draw the sentence of a failure."""
     st.error(plain(failure(error)), icon=":material/error:")

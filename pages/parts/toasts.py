@@ -1,7 +1,7 @@
-"""What is said in passing once something was pressed.
+"""Short messages after a press of a button.
 
-A callback only notes it, since Streamlit does not support drawing in the callback of a fragment. It is said when
-the page is drawn next: a whole page says it in `guard`, a fragment once it does not ask for the whole page.
+A callback only notes a message, because Streamlit does not support drawing in the callback of a fragment. The next
+drawing shows it: a page in `guard`, and a fragment unless it redraws the complete page.
 """
 
 import streamlit as st
@@ -16,15 +16,15 @@ def tell(sentence: str, icon: str) -> None:
 
 
 def tell_failure(error: StudioError, icon: str = "error") -> None:
-    """Note what speaks against what was asked for; it stays in sight a while longer."""
+    """Note a failure; its message stays longer than others."""
     _note(plain(failure(error)), icon, "long")
 
 
-def _note(*said: str) -> None:
-    st.session_state.setdefault("told", []).append(said)
+def _note(*message: str) -> None:
+    st.session_state.setdefault("told", []).append(message)
 
 
 def say_in_passing() -> None:
-    """Say what was noted."""
+    """Show the noted messages."""
     for sentence, icon, duration in st.session_state.pop("told", ()):
         st.toast(sentence, icon=f":material/{icon}:", duration=duration)

@@ -1,4 +1,4 @@
-"""A video in the gallery's grid: its poster, two lines of prompt, and what one click can do with it."""
+"""A video in the gallery's grid: its poster, two lines of prompt, and its one-click actions."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,15 +15,15 @@ from pages.parts.toasts import tell_failure
 TAG_LETTERS = 14
 NEWER = ("A newer studio made it. It can be played and downloaded here. Update the studio to see how it was made, "
          "to change it, or to make it again.")
-NO_RECIPE = "It came from outside: how it was made is not known, so it cannot be generated again."
+NO_RECIPE = "It came from outside: its settings are unknown, so it cannot be generated again."
 _MOVING = "{{ background-image: url(/app/static/animation/{id}.webp); }}"
 
 
 def moving(video_ids: Iterable[str]) -> None:
-    """Let the posters of these videos move while they are pointed at or focused by keyboard.
+    """Let the posters of these videos move while they are hovered or focused by keyboard.
 
-    A browser fetches the picture of a rule when the rule first applies, so nothing is loaded before that. Where
-    less motion is asked for, and on a screen without a pointer, posters stay still.
+    A browser fetches the picture of a rule when the rule first applies, so nothing is loaded before that. Posters
+    stay still if the person prefers less motion, and on a screen without a pointer.
     """
     ids = [video_id for video_id in video_ids if is_id(video_id)]
     hovered = "\n".join(f".st-key-poster_{id}:hover::after {_MOVING.format(id=id)}" for id in ids)
@@ -37,9 +37,9 @@ def video_card(entry: Entry, model_title: str, damaged: bool, newer: bool,
     """Draw one card.
 
     Args:
-        damaged: a file of it is missing or unreadable, which is shown in place of the poster.
-        newer: a newer studio wrote its sidecar; it is only looked at.
-        box: drawn upon the poster; press: what a press on the poster does. None: no box; the video is opened.
+        damaged: a file of it is missing or unreadable; the card shows this in place of the poster.
+        newer: a newer studio wrote its sidecar, so it cannot be changed.
+        box: drawn upon the poster; None: no box. press: called by a press on the poster; None: open the video.
     """
     with st.container(key=f"card_{entry.id}", gap="xsmall"):
         if box is not None:
@@ -58,7 +58,7 @@ def video_card(entry: Entry, model_title: str, damaged: bool, newer: bool,
         fixed = damaged or newer or only_looking()
         st.caption(f"{made}  \n"
                    f"{age(entry.created)}{short_tags(entry.tags)}")
-        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"deeds_{entry.id}"):
+        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"tools_{entry.id}"):
             st.button("", icon=":material/replay:", key=f"again_{entry.id}", on_click=regenerate, args=(entry.id,),
                       help=NEWER if newer else "Regenerate with same seed" if entry.recipe else NO_RECIPE,
                       disabled=fixed or not entry.recipe)
@@ -75,7 +75,7 @@ def _open(entry: Entry) -> None:
 
 
 def short_tags(tags: tuple[str, ...]) -> str:
-    """As many tags as fit on the line, as badges, and how many more there are."""
+    """The tags that fit on the line, as badges, and the number of the others."""
     shown, room = [], TAG_LETTERS
     for tag in tags:
         text = shorten(tag, TAG_LETTERS)
@@ -93,7 +93,7 @@ def open_video(video_id: str) -> None:
 
 
 def star(video_id: str, favorite: bool) -> None:
-    """Keep in the sidecar whether the video is a favourite; called before the page is drawn."""
+    """Store in the sidecar whether the video is a favourite; called before the page is drawn."""
     try:
         current_studio().change(video_id, favorite=favorite)
     except StudioError as error:

@@ -1,8 +1,8 @@
-"""The videos of a page as a table, for those who look by numbers.
+"""The videos of a page as a table, to compare their numbers.
 
-The columns that most people ask for come first and fill a screen 1280 pixels wide; the others are scrolled to.
-A press on a picture or a prompt opens the video. The star stands before them: who comes by the keyboard lands on
-it, and nothing opens before they go on to the picture.
+The most wanted columns come first and fill a screen 1280 pixels wide; the others need scrolling. A press on a picture
+or a prompt opens the video. The star is the first column: the keyboard focus starts there, so nothing opens before
+the person moves to the picture.
 """
 
 from collections.abc import Collection
@@ -18,13 +18,13 @@ from core.library.search.entry import Entry
 from core.library.search.query import Page
 from pages.parts.video_card import open_video
 
-ROW_PX = 66  # above 64 Streamlit wraps what is longer than its cell
+ROW_PX = 66  # above 64 Streamlit wraps text that is longer than its cell
 _OPENING = ("Poster", "Prompt")
 _NO_POSTER = ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 48 48' fill='none' "
               "stroke='%23c2703d' stroke-width='2'%3E%3Crect x='9' y='9' width='30' height='30' rx='4'/%3E"
               "%3Cpath d='M9 39 39 9'/%3E%3C/svg%3E")
-_UNKNOWN = ""  # the number of a video whose recipe is not known: an empty cell, not the word None
-_IF_ANY = ("Negative prompt", "LoRA", "Owner")  # left out where no video of the page has one
+_UNKNOWN = ""  # a value of a video without a known recipe: an empty cell, not the word None
+_IF_ANY = ("Negative prompt", "LoRA", "Owner")  # a column is left out if no video of the page has a value
 _COLUMNS: dict[str, Any] = {
     "★": st.column_config.TextColumn(width=36, pinned=True),
     "Poster": st.column_config.ImageColumn(width=72, pinned=True),
@@ -60,10 +60,10 @@ def video_table(page: Page, models: dict[str, ModelSpec]) -> None:
 
 
 def table_to_choose_from(page: Page, models: dict[str, ModelSpec], chosen: Collection[str], key: str) -> set[str]:
-    """Draw the table with a box in each row; the ids of those that are ticked.
+    """Draw the table with a box in each row. Returns the ids of the ticked rows.
 
     Args:
-        chosen: what is ticked when a table of this `key` is drawn for the first time.
+        chosen: the ids that are ticked when a table of this `key` is drawn for the first time.
     """
     entries = page.entries
     rows = [number for number, entry in enumerate(entries) if entry.id in chosen]
@@ -75,7 +75,7 @@ def table_to_choose_from(page: Page, models: dict[str, ModelSpec], chosen: Colle
 
 
 def table_rows(page: Page, models: dict[str, ModelSpec]) -> dict[str, list[Any]]:
-    """The columns. Seeds have up to 63 bits and are text: the numbers of a browser would round them."""
+    """The columns. Seeds have up to 63 bits and are text, because a browser would round such numbers."""
     def column(say: Any) -> list[Any]:
         return [say(entry) for entry in page.entries]
 
