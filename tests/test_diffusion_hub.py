@@ -205,7 +205,7 @@ def test_a_cancelled_download_goes_on_later_with_the_bytes_it_has(server, place,
 def test_a_server_that_knows_no_ranges_is_read_from_the_beginning(server, place, repository):
     server.ranges = False
     server.cut_after[UNET] = (repository / UNET).stat().st_size // 2
-    with pytest.raises(ModelUnavailable, match="try again; what has arrived is kept"):
+    with pytest.raises(ModelUnavailable, match="try again; the downloaded part stays"):
         hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)
     server.cut_after.clear()
     folder = hub.fetch(SPEC, LAYOUT, False, lambda _: None, place)

@@ -96,7 +96,7 @@ class Engine:
         return replace(found, step_flops_per_s=self._step_flops_per_s)
 
     def load(self, key: str, on_progress: OnProgress) -> None:
-        """Make a model warm; the one that was is let go first. Nothing happens if it is warm already.
+        """Make a model warm. The former warm model is released first. Nothing happens if it is warm already.
 
         Raises:
             BadRequest, ModelUnavailable, OutOfMemory, WorkerLost, Cancelled: no model is warm afterwards.
@@ -242,7 +242,7 @@ class Engine:
         check_not_flat(frames)
         decoded = time.perf_counter()
 
-        # 7. what ran
+        # 7. the record of the run
         receipt = Receipt(
             noise_sha256=noise.sha256(drawn), frames_sha256=hashlib.sha256(frames.data).hexdigest(),
             **vars(model.source.loaded_model), scheduler_config=origin.scheduler_config,

@@ -87,7 +87,7 @@ def check_finite(values: torch.Tensor) -> None:
 
 
 def _not_finite() -> InvalidFrames:
-    return InvalidFrames("The model produced values that are not numbers, so there is no picture to keep. "
+    return InvalidFrames("The model produced values that are not numbers, so there is no picture. "
                          "Try another scheduler, a lower guidance scale or more steps.")
 
 

@@ -187,7 +187,7 @@ class _Download:
                 failures = 0 if have > before else failures + 1
                 if failures >= ATTEMPTS:
                     raise broken or ModelUnavailable(f"The hub sends nothing of {file.path} of {self._spec.title}. "
-                                                     "Try again later; what has arrived is kept.")
+                                                     "Try again later; the downloaded part stays.")
                 self._report(have, now=True)  # a cancel is noticed here, too
                 if have != file.size:
                     time.sleep(self._place.retry_wait_s)
@@ -285,13 +285,13 @@ def _spoken(spec: ModelSpec) -> Iterator[None]:
                                "this studio knows. Update the studio.") from error
     except HfHubHTTPError as error:
         raise ModelUnavailable(f"The hub refused {spec.repo_id} (HTTP {error.response.status_code}). Try again "
-                               "later; what has arrived is kept.") from error
+                               "later; the downloaded part stays.") from error
     except OfflineModeIsEnabled as error:
         raise ModelUnavailable(f"{spec.title} is not on this machine, and HF_HUB_OFFLINE forbids asking the hub. "
                                "Unset it once so that the model can be fetched.") from error
     except (httpx2.HTTPError, httpx2.StreamError, LocalEntryNotFoundError, ConnectionError, ValueError) as error:
         raise ModelUnavailable(f"The hub could not be reached for {spec.title} ({type(error).__name__}). Check "
-                               "the connection and try again; what has arrived is kept.") from error
+                               "the connection and try again; the downloaded part stays.") from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise ModelUnavailable(f"{spec.title} could not be written to the hub's cache ({error}). Check the "

@@ -74,7 +74,7 @@ def locate(spec: ModelSpec, settings: Settings, on_progress: OnProgress, place: 
     if spec.repo_id is None:
         raise ModelUnavailable(f"{spec.title} is not on this machine, and the hub does not offer it as "
                                f"safetensors. Put its folder at {settings.models_dir / spec.key} "
-                               "(the README says how).")
+                               "(see the README).")
     return hub.fetch(spec, family_of(spec).layout, settings.offline, on_progress, place)
 
 

@@ -77,21 +77,21 @@ def unpack(data: bytes, origin: StateOrigin, device: torch.device) -> tuple[Loop
     """The state that `pack` wrote, or None and a sentence that tells why it cannot be used here."""
     digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
-        return None, _afresh("was damaged")
+        return None, _restarted("was damaged")
     try:
         header, tensors = _header(data), load(data)
     except (SafetensorError, ValueError, KeyError, struct.error):
-        return None, _afresh("cannot be read")
+        return None, _restarted("cannot be read")
     if header.get("format") != FORMAT:
-        return None, _afresh("was written by another version of the studio")
+        return None, _restarted("was written by another version of the studio")
     difference = _difference(header["origin"], origin)
     if difference:
-        return None, _afresh(f"was made with {difference}")
+        return None, _restarted(f"was made with {difference}")
     return LoopState(header["step"], _value(header["latents"], tensors, device),
                      _value(header["scheduler"], tensors, device), header["elapsed_s"]), ""
 
 
-def _afresh(why: str) -> str:
+def _restarted(why: str) -> str:
     return f"The job began again with its first step: its checkpoint {why}."
 
 

@@ -1,4 +1,4 @@
-"""One loaded model of any family: what the engine asks of it, phase by phase.
+"""The interface of a loaded model of any family, phase by phase, as the engine uses it.
 
 The torch half of a family is a folder beside this file. `core.diffusion.registry` has a row for each.
 """

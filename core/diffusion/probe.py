@@ -1,4 +1,4 @@
-"""python -m core.diffusion.probe: what torch finds on this machine, as one JSON object on stdout."""
+"""python -m core.diffusion.probe: the findings of torch on this machine, as one JSON object on stdout."""
 
 import json
 import sys

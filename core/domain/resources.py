@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Resources:
-    """The state of a device at one moment; 0 where a value is unknown.
+    """The state of a device at one moment; 0 if a value is unknown.
 
     Attributes:
         total_bytes: the memory of the GPU, or the main memory that this process may use.

@@ -209,7 +209,7 @@ def _more_settings(spec: ModelSpec) -> None:
         st.caption(plain(MODES[st.session_state.get("f_mode", EXACT)].help))
         audition_settings(spec, KEEP)
         st.text_area("Negative prompt", key="f_negative_prompt", height=80,
-                     help="What the video should not look like.", **KEEP)
+                     help="Things that the video should not show.", **KEEP)
 
 
 def _scheduler_title(key: str) -> str:

@@ -44,7 +44,7 @@ def _row(number: int, search: SavedSearch, now: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.button(plain(search.name), key=f"ask_{number}", width="stretch", on_click=ask, args=(search.query,),
                   icon=":material/bookmark_added:" if now else ":material/search:", disabled=now,
-                  help="This is what you see." if now else None)
+                  help="You see this search now." if now else None)
         st.button("", icon=":material/edit:", key=f"edit_{number}", help="Rename", on_click=_begin,
                   args=(search.name,))
         st.button("", icon=":material/delete:", key=f"forget_{number}", on_click=_forget, args=(search,),

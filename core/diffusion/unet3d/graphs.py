@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recorded:
-    """A call that can be replayed: how, where its results are, and the memory that the recording holds."""
+    """A call that can be replayed: the function to replay it, its results, and the memory that it holds."""
 
     replay: Callable[[], None]
     made: Made

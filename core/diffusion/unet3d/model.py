@@ -1,4 +1,4 @@
-"""A loaded model of the family: its parts, and what the engine asks of them."""
+"""A loaded model of the family: its parts, and the interface that the engine uses."""
 
 import logging
 from collections.abc import Callable
