@@ -296,5 +296,5 @@ def _spoken(spec: ModelSpec) -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise ModelUnavailable(f"{spec.title} could not be written to the hub's cache ({error}). Check the "
                                    "folder and its permissions, or set HF_HOME to another one.") from error
-        raise DiskFull(f"The disk filled up while {spec.title} was fetched. Make room and try again; what has "
-                       "arrived is kept.") from error
+        raise DiskFull(f"The disk filled up while {spec.title} was fetched. Make room and try again; the "
+                       "downloaded part stays.") from error
