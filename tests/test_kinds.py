@@ -5,7 +5,7 @@ and no model, its task names a video, and what it makes is no file of the job's 
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import drawn
@@ -18,6 +18,7 @@ from test_pages import at_button, page, press, said, studio  # noqa: F401 (a fix
 from core.cli.console import follow
 from core.domain.documents import read
 from core.domain.progress import Progress
+from core.domain.request import VideoRequest
 from core.domain.video import is_id
 from core.errors import BadRequest, ClipError, DiskFull, NotFound
 from core.jobs.dispatch.dispatcher import Dispatcher
@@ -36,9 +37,10 @@ from core.library.library import Library
 from core.library.media import clip, posters
 from core.library.search.query import Query
 from core.library.storage.video_files import POSTER
+from core.studio import open_studio
 from pages.parts import formatting
 
-ID, OUTSIDE = "20261122-000001-abcdef", "20261122-000002-abcdef"
+ID, OTHER = "20261122-000001-abcdef", "20261122-000002-abcdef"
 
 
 @dataclass(frozen=True)
@@ -171,11 +173,11 @@ def test_what_it_refuses_leaves_nothing_behind(studio, works, asked, error):  # 
     assert studio.jobs() == ()
 
 
-def test_a_disk_that_is_nearly_full_refuses_work_of_every_kind(studio, works, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("core.operations.acceptance.shutil.disk_usage",
-                        lambda path: type("Usage", (), {"free": -1_000_000})())
-    with pytest.raises(DiskFull, match="must stay free"):
-        ask(studio)
+def test_a_disk_that_is_nearly_full_refuses_work_of_every_kind(studio, works):  # noqa: F811
+    with open_studio(replace(studio.settings, min_free_mb=10**9), "visit") as short:
+        for asked in (lambda: ask(short), lambda: short.submit(VideoRequest("a red ball"))):
+            with pytest.raises(DiskFull, match="must stay free"):
+                asked()
     assert studio.jobs() == ()
 
 
@@ -211,8 +213,11 @@ def test_one_whose_video_is_gone_fails_with_a_sentence_and_is_not_accepted_again
 
 
 def test_a_worker_that_made_another_is_not_believed(studio, works, monkeypatch):  # noqa: F811
-    other = Rendered(Poster(OUTSIDE).document(), b"RIFF")
-    monkeypatch.setattr(PosterKind, "run", lambda self, task, head, tools: other)
+    class Mistaken(PosterKind):
+        def run(self, task, head, tools):
+            return Rendered(Poster(OTHER).document(), b"RIFF")
+
+    monkeypatch.setitem(KINDS, Poster.kind, Mistaken())
     failed = works(ask(studio))
     assert (failed.state, failed.error) == ("failed", "ClipError") and "another poster" in failed.reason
 
@@ -287,8 +292,11 @@ def pictures(at):
 
 
 def test_the_queue_draws_it_once_it_failed_and_retry_asks_for_it_again(studio, works, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(PosterKind, "keep", lambda self, job, outcome, stores: (_ for _ in ()).throw(
-        DiskFull("There is no room left.")))
+    class Roomless(PosterKind):
+        def keep(self, job, outcome, stores):
+            raise DiskFull("There is no room left.")
+
+    monkeypatch.setitem(KINDS, Poster.kind, Roomless())
     job = works(ask(studio))
     for name in ("queue", ""):
         assert "There is no room left" in said(page(name)) and "Failed" in said(page(name))
