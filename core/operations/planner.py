@@ -21,6 +21,7 @@ from core.library.library import Library
 from core.library.search.query import Query
 from core.planning.differences import Forecast, expected_causes
 from core.planning.estimate import Estimate, PastRun, first_guess, in_words, loading, of_mode, seconds, what_changes
+from core.planning.step_counts import extra_step
 from core.settings import Settings, hub_cache
 
 LOOKED_AT = 20
@@ -50,7 +51,9 @@ class Planner:
     def foresee(self, video: Video) -> Forecast:
         """What this machine would do differently from the one that made the video, before running it."""
         status = self._worker() or WorkerStatus()
-        return expected_causes(video.receipt, status.environment, status.warm, self._models())
+        forecast = expected_causes(video.receipt, status.environment, status.warm, self._models())
+        extra = extra_step(video.receipt, video.recipe.num_inference_steps) if video.recipe else ()
+        return replace(forecast, causes=extra + forecast.causes)
 
     def unknown_words(self, model: str, prompt: str) -> tuple[str, ...]:
         """Words of the prompt that the model's own word list does not have; none where it ships no list."""
