@@ -1,4 +1,4 @@
-"""The door. Run by Streamlit as a script it shows the screens; imported, it is the ASGI app that serves them."""
+"""The entry point. As a script of Streamlit it shows the screens; imported, it is the ASGI app that serves them."""
 
 import streamlit as st
 

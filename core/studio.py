@@ -1,4 +1,4 @@
-"""The studio, wired: what a page or the command line may do, and the one line a video goes along.
+"""The studio, wired: all actions of pages and the command line, and the one line of a video.
 
     submit → resolve → ledger → dispatcher → worker → library → the gallery → regenerate → the same line
 """
@@ -52,8 +52,8 @@ class Studio:
 
     Args:
         settings: where things are.
-        role: "run" leads if it can and runs jobs, else stands by to take over; "visit" reads, submits, and has
-            changes made, but runs nothing.
+        role: "run" leads if it can and runs jobs, else stands by to take over. "visit" reads, submits, and asks for
+            changes, but runs nothing.
     """
 
     def __init__(self, settings: Settings, role: str = "run") -> None:
@@ -88,7 +88,7 @@ class Studio:
         return self._leadership.library
 
     def close(self) -> None:
-        """Stop the worker, write the index, let go of the data directory. Safe to call twice."""
+        """Stop the worker, write the index, release the data directory. Safe to call twice."""
         self._leadership.close()
         self.ledger.close()
 
@@ -99,11 +99,11 @@ class Studio:
         return catalog(self.settings.models_dir)
 
     def default_model(self) -> str:
-        """The model a silent request gets: the setting, else ModelScope 1.7B on a GPU, else the demo."""
+        """The model of a request that names none: the setting, else ModelScope 1.7B on a GPU, else the demo."""
         return self.settings.model or default_model(self.device())
 
     def device(self) -> str:
-        """"cuda" or "cpu": what the worker has, or will have as long as it has not said."""
+        """"cuda" or "cpu": the device of the worker, or its expected device before it has reported one."""
         environment = self.environment()
         if environment is not None:
             return environment.device
@@ -124,7 +124,7 @@ class Studio:
     def accept(self, kind: str, asked: object, owner: str = "") -> Job:
         """Accept work of any kind: check it, then queue it. Raises as `submit`.
 
-        `kind`: a key of `core.jobs.kinds.registry.KINDS`; `asked`: what that kind's `check` takes.
+        `kind`: a key of `core.jobs.kinds.registry.KINDS`; `asked`: the input of that kind's `check`.
         """
         job = self.ledger.add(self._acceptance.task(kind, asked), owner, self.settings.max_queued)
         self._leadership.wake()
@@ -159,13 +159,13 @@ class Studio:
         return job
 
     def pause(self, job_id: str) -> Job:
-        """Put a waiting job aside at once, a running one after the step it is at; the next job runs meanwhile."""
+        """Pause a waiting job at once, a running one after its present step. The next job runs during the pause."""
         job = self.ledger.request_pause(job_id)
         self._leadership.wake()
         return job
 
     def resume(self, job_id: str) -> Job:
-        """Put a paused job back in its place in the queue; it goes on with the step after its last."""
+        """Put a paused job back in its place in the queue. It resumes at the next step."""
         job = self.ledger.resume(job_id)
         self._leadership.wake()
         return job
@@ -206,7 +206,7 @@ class Studio:
             last = job
 
     def preview_path(self, job_id: str) -> Path:
-        """How a running job looks now: an animated WebP. Raises NotFound."""
+        """The preview of a running job: an animated WebP. Raises NotFound."""
         return previews(self.settings.data_dir).path(job_id)
 
     def contact_sheet_path(self, job_id: str) -> Path:
@@ -220,12 +220,12 @@ class Studio:
         return self._leadership.status
 
     def environment(self) -> Environment | None:
-        """What the worker said of its machine, or None while it has not."""
+        """The facts the worker reported about its machine, or None before that."""
         status = self.worker()
         return status.environment if status is not None else None
 
     def ready(self) -> dict[str, Any]:
-        """Whether the studio can take and run jobs now: `{"ready": bool, …}` with what is missing."""
+        """Whether the studio can take and run jobs now: `{"ready": bool, …}` with the problems."""
         return readiness(self.settings, self._leadership, self.ledger.counts())
 
     # The library
@@ -243,7 +243,7 @@ class Studio:
         return look_up(self.library, video_id)
 
     def lineage(self, video: Video) -> Lineage:
-        """Where a video came from, and what was made from it."""
+        """The videos that a video came from, and the videos made from it."""
         return lineage(self.library, video)
 
     def facets(self) -> Facets:
@@ -251,7 +251,7 @@ class Studio:
         return self.library.facets()
 
     def delete(self, video_id: str) -> bool:
-        """Move a video into the trash, or remove it when none is kept; whether it is in the trash now."""
+        """Move a video into the trash, or remove it if the trash is off; whether it is in the trash now."""
         return self.bulk_actions.delete_one(video_id)
 
     def change(self, video_id: str, tags: tuple[str, ...] | None = None, favorite: bool | None = None) -> Video:
@@ -269,7 +269,7 @@ class Studio:
         return self.library.verify(video_ids)
 
     def notices(self) -> tuple[str, ...]:
-        """What opening the files had to mend, in sentences to be shown once."""
+        """The repairs made while opening the files, in sentences to show once."""
         report = self.library.report
         return tuple(filter(None, (self.ledger.notice, *(report.sentences if report is not None else ()))))
 

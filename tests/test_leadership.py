@@ -270,7 +270,7 @@ def test_a_change_that_the_leader_has_begun_and_not_ended_is_said_to_be_so(folde
     with Process(folder, "visit") as visitor, Process(folder, "visit") as leader, FileLock(folder / "studio.lock"):
         asking = threading.Thread(target=lambda: taken.append(until(leader.ledger.next_command)))
         asking.start()
-        with pytest.raises(StudioError, match="is still at it"):
+        with pytest.raises(StudioError, match="is still busy with it"):
             visitor.place.change(DeleteVideo(an_id(0)))
         asking.join()
         assert [command.kind for command in taken] == ["delete"]

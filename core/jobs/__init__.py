@@ -1,1 +1,1 @@
-"""What runs: the ledger of jobs, the worker process, and the dispatcher between them."""
+"""The jobs: their ledger, the worker process, and the dispatcher between them."""

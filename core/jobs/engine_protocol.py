@@ -1,4 +1,4 @@
-"""What a worker needs of an engine: `core.diffusion.engine.Engine` is the real one."""
+"""The methods a worker needs of an engine. `core.diffusion.engine.Engine` is the real one."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -13,7 +13,7 @@ from core.domain.video import Runtime
 
 
 class Made(Protocol):
-    """What an engine hands over: frames uint8 (F, H, W, 3), what ran, seconds a phase, sentences to show."""
+    """The result of an engine: frames uint8 (F, H, W, 3), receipt, seconds a phase, sentences to show."""
 
     @property
     def frames(self) -> np.ndarray:
@@ -21,7 +21,7 @@ class Made(Protocol):
 
     @property
     def receipt(self) -> Receipt:
-        """What ran."""
+        """The record of the run."""
 
     @property
     def runtime(self) -> Runtime:
@@ -33,7 +33,7 @@ class Made(Protocol):
 
 
 class Engine(Protocol):
-    """What a worker needs of an engine; `core.diffusion.engine.Engine` is the real one."""
+    """The methods a worker needs of an engine. `core.diffusion.engine.Engine` is the real one."""
 
     @property
     def loaded(self) -> str:
@@ -41,20 +41,20 @@ class Engine(Protocol):
 
     @property
     def warm(self) -> LoadedModel | None:
-        """What the warm model puts into receipts."""
+        """The facts about the warm model that receipts store."""
 
     def environment(self) -> Environment:
-        """What this machine puts into receipts."""
+        """The facts about this machine that receipts store."""
 
     def resources(self) -> Resources:
-        """What the device has to offer now."""
+        """The memory and speed that the device offers now."""
 
     def load(self, key: str, on_progress: OnProgress) -> None:
-        """Make a model warm; the one before is let go."""
+        """Make a model warm and unload the one before."""
 
     def prepare(self, alive: Callable[[], None]) -> None:
-        """Make the first video of the warm model quicker; `alive` is called now and then and may raise to stop."""
+        """Make the first video of the warm model quicker. `alive` is called from time to time and may raise to stop."""
 
     def generate(self, recipe: Recipe, on_progress: OnProgress, checkpoint: bytes,
                  on_checkpoint: OnCheckpoint, on_frames: OnFrames = lambda frames: None) -> Made:
-        """Make the frames of a recipe, or go on with them from a checkpoint that is not empty."""
+        """Make the frames of a recipe, or resume from a checkpoint that is not empty."""

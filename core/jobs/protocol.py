@@ -14,11 +14,11 @@ STARTING, IDLE, LOADING, BUSY = "starting", "idle", "loading", "busy"
 
 @dataclass(frozen=True)
 class Head:
-    """What a worker must know of a job besides its task.
+    """The facts about a job, beyond its task, that a worker needs.
 
     Attributes:
-        id, created, owner: of the video to be.
-        model: that the task needs, or "".
+        id, created, owner: of the video to make.
+        model: the model the task needs, or "".
         queued_s: seconds the job waited before it was claimed.
     """
 
@@ -45,14 +45,14 @@ class WorkerStatus:
     Attributes:
         state: "starting" (its libraries are being imported), "idle", "loading" (a model), "busy" (a job).
         device: "cpu" or "cuda", device_name: its own name; "" while starting.
-        model: key of the model that is loaded and warm, or ""; warm: which one that is, or None.
-        environment: what this machine puts into receipts; None while starting.
+        model: key of the model that is loaded and warm, or ""; warm: its identity for receipts, or None.
+        environment: the facts about this machine that receipts store; None while starting.
         job_id, attempt: the job it works on, or "" and 0.
         progress: how far the job, or the loading of a model, is; never carries a preview.
         preview_seq: counts the previews of this job; fetch one with `preview` when it has changed.
         checkpoint_seq: the same of its checkpoints and `checkpoint`.
         finished: (job_id, attempt, kind) of each outcome that waits to be taken.
-        resources: what the device had to offer when the last job ended; None while starting.
+        resources: the memory and speed the device offered when the last job ended; None while starting.
         error: a sentence, when the engine could not be built or the last model could not be loaded.
     """
 
@@ -92,15 +92,15 @@ class WorkerStatus:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one attempt at a job.
+    """The result of one attempt at a job.
 
     Attributes:
         kind: "done", "failed", "cancelled", "paused", or "lost" (the worker must be replaced and the job run
             again).
         error, reason: class name and sentence when it failed or was lost.
         document, file: when done: as in `core.jobs.kinds.kind.Rendered`.
-        checkpoint, done, total: from where it can go on, and how far that is, when paused; empty and 0 when it was
-            paused before its first step.
+        checkpoint, done, total: when paused: the state to resume from, and how far that is. They are empty and 0
+            when it was paused before its first step.
     """
 
     kind: str
@@ -119,7 +119,7 @@ def as_text(data: bytes) -> str:
 
 
 def as_bytes(text: str) -> bytes:
-    """What `as_text` wrote."""
+    """Read the text of `as_text`."""
     return b64decode(text)
 
 

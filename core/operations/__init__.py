@@ -1,1 +1,1 @@
-"""What a studio does besides running jobs."""
+"""The operations of a studio other than running jobs."""

@@ -1,4 +1,4 @@
-"""The door of the queue: what a request must fulfil here before it is accepted."""
+"""Acceptance: the conditions that a request must meet before it enters the queue."""
 
 import shutil
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from core.settings import Settings
 
 
 class Acceptance:
-    """What every kind of work asks before it accepts something; see `core.jobs.kinds.kind.Checks`."""
+    """The checks that every kind of work uses before it accepts something; see `core.jobs.kinds.kind.Checks`."""
 
     def __init__(self, settings: Settings, planner: Planner, library: Callable[[], Library],
                  device: Callable[[], str], default_model: Callable[[], str]) -> None:
@@ -30,11 +30,11 @@ class Acceptance:
         self._default_model = default_model
 
     def task(self, kind: str, asked: object) -> Task:
-        """What is asked of a kind of work (a key of `KINDS`) as a complete task.
+        """The input for a kind of work (a key of `KINDS`) as a complete task.
 
         Raises:
             BadRequest: refused, with the field and the reason.
-            NotFound: no video of the id that is asked for.
+            NotFound: there is no video with that id.
             NewerLibrary, DiskFull: nothing can be made here now.
         """
         self.may_change()
@@ -52,7 +52,7 @@ class Acceptance:
         """Raises DiskFull: less disk is free than `T2V_MIN_FREE_MB`."""
         free_mb = shutil.disk_usage(self._settings.data_dir).free // 10**6
         if free_mb < self._settings.min_free_mb:
-            raise DiskFull(f"Only {free_mb:,} MB are free where the videos are kept ({self._settings.data_dir}); "
+            raise DiskFull(f"Only {free_mb:,} MB are free where the videos are stored ({self._settings.data_dir}); "
                            f"{self._settings.min_free_mb:,} MB must stay free. "
                            "Delete videos and empty the trash, or choose another folder with T2V_DATA_DIR.")
 
@@ -72,7 +72,7 @@ class Acceptance:
         return recipe
 
     def origin(self, parent: str | None, relation: str) -> Origin | None:
-        """What a video made from `parent` is to remember of it."""
+        """The facts about `parent` that a video made from it stores."""
         return origin_of(self._library(), parent, relation)
 
     def video(self, video_id: str) -> Video:

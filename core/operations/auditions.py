@@ -1,4 +1,4 @@
-"""What a person does with an audition that has ended: finish one of its seeds, or remove it."""
+"""Actions on an audition that has ended: finish one of its seeds, or remove it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from core.library.storage.contact_sheets import ContactSheets
 
 
 def finished(job: Job, seed: int) -> VideoRequest:
-    """What asks for the video of one of its seeds. Raises BadRequest: that was not tried."""
+    """The request for the video of one of its seeds. Raises BadRequest: that seed was not tried."""
     task = job.task
     if not isinstance(task, Audition) or seed not in task.seeds:
         raise BadRequest("seed", f"{seed} was not tried by the job {job.id}.")
@@ -28,5 +28,5 @@ def forget(ledger: Ledger, data_dir: Path, job_id: str) -> None:
         raise gone from error
     if not isinstance(job.task, Audition) or not ledger.forget(job_id):
         raise gone
-    # after the row: a sheet that a crash leaves here goes with the oldest, a row without its sheet would stay
+    # After the row: if a crash leaves a sheet here, it goes with the oldest; a row without its sheet would stay.
     ContactSheets(data_dir).forget(job_id)

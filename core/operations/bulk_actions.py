@@ -1,4 +1,4 @@
-"""What is done with many videos at once, the trash, and the disk they all take."""
+"""Bulk actions, the trash, and the use of the disk."""
 
 import hashlib
 import time
@@ -28,18 +28,18 @@ PATIENCE_S = 0.5
 
 @dataclass(frozen=True)
 class Queued:
-    """What came of asking for many videos again: the jobs, and (id, sentence) of each that was refused."""
+    """The result of asking for many videos again: the jobs, and (id, sentence) of each refused video."""
 
     jobs: tuple[Job, ...]
     refused: tuple[tuple[str, str], ...]
 
 
 class BulkActions:
-    """The bulk actions of one studio. The process that owns the library does what is accepted here."""
+    """The bulk actions of one studio. They are accepted here, and the process that owns the library does them."""
 
     def __init__(self, settings: Settings, ledger: Ledger, leadership: Leadership,
                  regenerate: Callable[[str, str], Job]) -> None:
-        """`regenerate`: queues the request of the video of that id again, for an owner."""
+        """`regenerate`: queues the recipe of the video with that id again, for an owner."""
         self._settings = settings
         self._ledger = ledger
         self._leadership = leadership
@@ -51,7 +51,7 @@ class BulkActions:
         return self._leadership.library.found(query)
 
     def known(self, video_ids: Iterable[str]) -> dict[str, int]:
-        """Those of these ids that the library knows, each with the bytes of its MP4."""
+        """The ids among these that the library knows, each with the bytes of its MP4."""
         rows = (self._leadership.library.known(video_id) for video_id in video_ids)
         return {row.id: row.bytes for row in rows if row is not None}
 
@@ -70,7 +70,7 @@ class BulkActions:
         return self._begin(ChangeVideo.kind, video_ids, add=added, remove=removed, favorite=favorite)
 
     def delete(self, video_ids: Iterable[str]) -> BulkAction:
-        """Move videos into the trash, or remove them when none is kept. Raises BadRequest: no videos."""
+        """Move videos into the trash, or remove them if the trash is off. Raises BadRequest: no videos."""
         return self._begin(DeleteVideo.kind, video_ids)
 
     def restore(self, video_ids: Iterable[str]) -> BulkAction:
@@ -78,15 +78,15 @@ class BulkActions:
         return self._begin(RestoreVideo.kind, video_ids)
 
     def erase(self, video_ids: Iterable[str]) -> BulkAction:
-        """Remove videos from the trash, for good. Raises BadRequest: no videos."""
+        """Remove videos from the trash for ever. Raises BadRequest: no videos."""
         return self._begin(EraseVideo.kind, video_ids)
 
     def empty_trash(self) -> BulkAction:
-        """Remove all that is in the trash now, for good. Raises BadRequest: it is empty."""
+        """Remove everything from the trash for ever. Raises BadRequest: it is empty."""
         return self.erase([each.id for each in self._leadership.library.trash.content()])
 
     def undo(self, bulk_id: int) -> BulkAction:
-        """Bring back what a bulk deleted, also while it is at it: that is stopped first. Raises NotFound."""
+        """Restore the videos that a bulk action deleted. If it still runs, it is stopped first. Raises NotFound."""
         self.stop(bulk_id)
         bulk, videos = self.bulk(bulk_id), self._ledger.bulk_queue.videos(bulk_id)
         done = bulk.done if bulk.ended is not None else bulk.total
@@ -99,7 +99,7 @@ class BulkActions:
         return self._worked_off(self._ledger.bulk_queue.add(action, tuple(video_ids), args))
 
     def _worked_off(self, bulk: BulkAction) -> BulkAction:
-        """The bulk a moment later: a small one is done before a page is drawn again."""
+        """The bulk action a moment later: a small one is done before a page is drawn again."""
         self._leadership.work_off()
         until = time.monotonic() + PATIENCE_S
         while bulk.ended is None and time.monotonic() < until:
@@ -108,37 +108,37 @@ class BulkActions:
         return bulk
 
     def bulk(self, bulk_id: int) -> BulkAction:
-        """How far it is. Raises NotFound."""
+        """One bulk action with its progress. Raises NotFound."""
         return self._ledger.bulk_queue.get(bulk_id)
 
     def follow(self, bulk_id: int) -> Iterator[BulkAction]:
-        """Yield how far it is each time that changed, until it has ended. Raises NotFound."""
+        """Yield the bulk action each time it changed, until it has ended. Raises NotFound."""
         last = None
         while last is None or last.ended is None:
             bulk = self._ledger.bulk_queue.get(bulk_id)
             if bulk != last:
                 yield bulk
             elif bulk.ended is None:
-                self._leadership.work_off()  # whoever was at it may have ended
+                self._leadership.work_off()  # the process that did it may have ended
                 time.sleep(0.05)
             last = bulk
 
     def unfinished(self) -> tuple[BulkAction, ...]:
-        """Those that have something left to do; somebody is at it, unless a newer studio wrote the library."""
+        """The bulk actions with something left to do. They run now, unless a newer studio wrote the library."""
         waiting = self._ledger.bulk_queue.unfinished()
         if waiting:
             self._leadership.work_off()
         return waiting
 
     def stop(self, bulk_id: int) -> None:
-        """Leave it at what is done."""
+        """Stop it; the finished part stays."""
         self._ledger.bulk_queue.request_stop(bulk_id)
         bulk = self._ledger.bulk_queue.get(bulk_id)
         if bulk.ended is None:
             self._worked_off(bulk)
 
     def regenerate(self, video_ids: Iterable[str], owner: str = "") -> Queued:
-        """Queue the same requests again, seeds included. Those that cannot be are told one by one.
+        """Queue the same recipes again, seeds included. Each video that cannot be queued is listed with the reason.
 
         Raises:
             BadRequest: no videos, or more than there is room for in the queue; nothing was queued.
@@ -160,7 +160,7 @@ class BulkActions:
     # The trash
 
     def trash(self, page: int = 1, page_size: int = 24) -> TrashPage:
-        """One page of the trash, what was deleted last first; a page beyond the last one is the last one."""
+        """One page of the trash, latest deletion first; a page beyond the last one is the last one."""
         return self._leadership.library.trash.page(page, page_size)
 
     def poster_path(self, video_id: str) -> Path:
@@ -175,24 +175,24 @@ class BulkActions:
             return trashed
 
     def disk(self) -> DiskUse:
-        """What the disk is used for, measured now."""
+        """The use of the disk, measured now."""
         cached = filter(None, (hub_repository(hub_cache(), spec) for spec in MODELS.values()))
         data = self._settings.data_dir
         return disk_use(data / "library", data / "derived", [self._settings.models_dir, *cached])
 
     def restore_one(self, video_id: str) -> Video:
-        """Bring one video back from the trash, now. Raises NotFound, StudioError."""
+        """Restore one video from the trash now. Raises NotFound, StudioError."""
         return Video.from_document(self._leadership.change(RestoreVideo(video_id)))
 
     def erase_one(self, video_id: str) -> None:
-        """Remove one video from the trash for good, now. Raises NotFound, StudioError."""
+        """Remove one video from the trash for ever, now. Raises NotFound, StudioError."""
         self._leadership.change(EraseVideo(video_id))
 
     def delete_one(self, video_id: str, for_good: bool = False) -> bool:
-        """Move one video into the trash, or remove it when none is kept; whether it is in the trash now.
+        """Move one video into the trash, or remove it if the trash is off; whether it is in the trash now.
 
         Args:
-            for_good: remove it, from the library past the trash, or else from the trash.
+            for_good: remove it for ever: from the library without the trash, or else from the trash.
 
         Raises:
             NotFound, StudioError.
@@ -207,7 +207,7 @@ class BulkActions:
     # Archives
 
     def pack(self, video_ids: Iterable[str]) -> str:
-        """Offer videos as one archive, until many others have been offered since; the name to ask for it by."""
+        """Offer videos as one archive, until `PACKED` others have been offered since; the name to ask for it."""
         chosen = tuple(each for each in video_ids if is_id(each))
         name = hashlib.sha256(" ".join(chosen).encode()).hexdigest()[:32]
         self._packed.pop(name, None)

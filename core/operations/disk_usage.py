@@ -10,8 +10,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DiskUse:
-    """Bytes of the videos with their pictures and settings, of the trash, of what was made of videos (GIFs,
-    comparisons) and of the models; and what is free."""
+    """Bytes on the disk.
+
+    Attributes:
+        library: the videos with their pictures and settings, without the trash.
+        trash: the deleted videos.
+        derived: the files made from videos (GIFs, comparisons).
+        models: the models.
+        free: free space.
+    """
 
     library: int
     trash: int
@@ -24,7 +31,7 @@ def disk_use(library: Path, derived: Path, models: Iterable[Path]) -> DiskUse:
     """Measure: every file is looked at, which takes about a second for 100,000 videos.
 
     Args:
-        library: its folder, with the trash inside. derived: the folder of what was made of its videos.
+        library: its folder, with the trash inside. derived: the folder of the files made from its videos.
         models: folders with models; a file that two of them link to counts once.
     """
     trash = _bytes([library / "trash"])
@@ -41,7 +48,7 @@ def _bytes(folders: Iterable[Path]) -> int:
             try:
                 about = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # removed meanwhile
+                continue  # removed by another process
             if not stat.S_ISREG(about.st_mode) or (about.st_nlink > 1 and (about.st_dev, about.st_ino) in seen):
                 continue
             if about.st_nlink > 1:
@@ -59,4 +66,4 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
                 else:
                     yield entry
     except FileNotFoundError:
-        return  # removed meanwhile
+        return  # removed by another process

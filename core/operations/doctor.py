@@ -1,4 +1,4 @@
-"""What this machine has, what it lacks, and how to mend each."""
+"""The checks of this machine: each finding, and how to mend it."""
 
 import json
 import platform
@@ -22,7 +22,7 @@ FEWEST_RUNS = 3
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: what was found, and, when it is not ok, what to do."""
+    """One thing looked at: the finding, and, when it is not ok, the way to mend it."""
 
     name: str
     ok: bool
@@ -41,7 +41,7 @@ def estimates(errors: dict[str, tuple[float, ...]]) -> list[Check]:
     """How good the estimates of time have been, for each model with enough videos.
 
     Args:
-        errors: by model, what `core.operations.planner.Beforehand.errors` says.
+        errors: by model, the answer of `core.operations.planner.Planner.errors`.
     """
     return [Check(f"Estimates of {model}", True,
                   f"median error {statistics.median(map(abs, found)):.0%} over the last {len(found)} videos")
@@ -106,7 +106,7 @@ def _models(settings: Settings, probe: dict[str, Any]) -> list[Check]:
         if folder is not None:
             problem = probe.get("models", {}).get(key, "")
             checks.append(Check(f"Model {key}", not problem, problem or f"on disk at {folder}",
-                                "Put a whole checkpoint there, or remove the folder."))
+                                "Put a complete model folder there, or remove the folder."))
         elif spec.repo_id is not None:
             checks.append(Check(f"Model {key}", True, "not on disk yet; downloaded at its first use "
                                 f"({spec.download_bytes / 1e9:.1f} GB)"))

@@ -24,7 +24,7 @@ def _quietly(_done: int, _total: int) -> None:
 
 
 class Transfer:
-    """What goes in and out of the library that `leading` leads or reads. Safe in threads."""
+    """Import into and export from the library that `leadership` leads or reads. Safe in threads."""
 
     def __init__(self, leadership: Leadership, derived: DerivedFiles) -> None:
         self._leadership = leadership
@@ -33,7 +33,7 @@ class Transfer:
     # Out
 
     def rendition(self, video_id: str, kind: str, on_frame: OnFrame = _quietly) -> Path:
-        """The video in another form, made now unless it is still there from before.
+        """The video in another form. It is made now unless it still exists.
 
         Args:
             kind: a key of `EXPORT_FORMATS`.
@@ -49,18 +49,18 @@ class Transfer:
                                  lambda path: EXPORT_FORMATS[kind].make(video, mp4, path, on_frame))
 
     def has_rendition(self, video: Video, kind: str) -> bool:
-        """Whether that form is still there from before."""
+        """Whether that form still exists."""
         return self._derived.find(self._name(video, kind)) is not None
 
     def _name(self, video: Video, kind: str) -> str:
         return f"{video.id}-{video.result.mp4_sha256[:16]}{EXPORT_FORMATS[kind].suffix}"
 
     def export(self, query: Query, folder: Path) -> Iterator[TransferStep]:
-        """Copy the videos that match into a folder another studio can open, one a step; it can be begun again.
+        """Copy the videos that match into a folder another studio can open, one a step. It can be repeated.
 
         Raises:
             BadRequest: the folder is not one to export into.
-            DiskFull, ReadOnly, StudioError: the disk said no; what was copied before is whole.
+            DiskFull, ReadOnly, StudioError: the disk refused; the videos copied before are complete.
         """
         return export(self._leadership.library, tuple(self._leadership.library.found(query)), folder)
 
@@ -71,27 +71,27 @@ class Transfer:
 
         Args:
             name: what the person calls the file; the name of `path` when empty.
-            unknown: keep a video of another program too, as one without a recipe, of `owner`.
+            unknown: store a video of another program too, as one without a recipe, of `owner`.
 
         Raises:
-            ClipError: the sentence says why it is refused.
+            ClipError: it is refused; the sentence gives the reason.
         """
         answer: dict[str, Any] = self._leadership.change(
             ImportVideo(str(Path(path).resolve()), name, unknown, owner))
         return ImportResult(Video.from_document(answer["video"]), answer["outcome"])
 
     def import_folder(self, folder: Path, unknown: bool = False) -> Iterator[TransferStep]:
-        """Take in every MP4 below a folder, one a step; a sidecar beside it brings its tags and favourite along.
+        """Import every MP4 below a folder, one a step. A sidecar beside it brings its tags and favourite along.
 
-        A video whose frames are here already, under another id, is not added again; only its tags and favourite
-        are. (Not so for two videos of the folder itself, such as a video and its identical regeneration.)
+        If the frames of a video are here already under another id, only its tags and favourite are added.
+        This does not apply to two videos of the folder itself, such as a video and its identical regeneration.
 
         Args:
-            unknown: keep videos of other programs too, without a recipe.
+            unknown: store videos of other programs too, without a recipe.
 
         Raises:
             BadRequest: there is no such folder.
-            DiskFull, ReadOnly: the library could not keep them; what was taken in before is kept.
+            DiskFull, ReadOnly: the library could not store them; the videos imported before stay.
         """
         found, listed = find(folder), manifest(folder)["videos"]
         missing = sorted({row["id"] for row in listed} - {each.path.stem for each in found})
@@ -111,7 +111,7 @@ class Transfer:
                                "The folder's manifest names it, but its MP4 is not there.")
 
     def import_bytes(self, data: bytes | memoryview, name: str, unknown: bool = False, owner: str = "") -> ImportResult:
-        """The same with a file that was dropped on a page."""
+        """The same for a file that was dropped on a page."""
         with self._derived.passing(data) as path:
             return self.import_mp4(path, name, unknown, owner)
 
@@ -133,7 +133,7 @@ class Transfer:
 
 
 def _batches(found: Sequence[Found]) -> Iterator[list[Found]]:
-    """A few files each, so that the process that leads is never asked for more than a moment of work."""
+    """A few files each, so that the leader never gets more than a moment of work at once."""
     batch: list[Found] = []
     size = 0
     for each in found:

@@ -1,8 +1,8 @@
-"""Who leads a data directory: the one process that writes its library and runs its jobs.
+"""The leader of a data directory: the one process that writes its library and runs its jobs.
 
-An OS file lock decides; it is freed the moment its process ends, however it ends. Every other process reads and
-submits. What it wants changed, the leader does for it (through the ledger), or it owns the library itself for that
-moment when nobody leads. A bulk action takes longer than a moment: a thread of its own does it then.
+An OS file lock decides; it is freed the moment its process ends, also after a crash. Every other process reads and
+submits. It asks the leader for changes (through the ledger). If nobody leads, it owns the library itself for that
+moment. A bulk action takes longer than a moment, so a separate thread does it then.
 """
 
 import threading
@@ -40,10 +40,10 @@ class Leadership:
 
     def __init__(self, settings: Settings, ledger: Ledger, role: str,
                  executor: Callable[[Settings], Executor] = ProcessExecutor) -> None:
-        """Open the library, leading if possible when `role` is "run"; "visit" never keeps the lead.
+        """Open the library. The role "run" leads if possible; "visit" never leads for longer than one change.
 
-        A library that a newer studio wrote is only visited.
-        In the role "run" a process that could not lead stands by, and takes over when the leader ends.
+        A library that a newer studio wrote is only visited. In the role "run" a process that could not lead stands
+        by, and takes over when the leader ends.
 
         Args:
             executor: starts the workers, when this process leads.
@@ -86,7 +86,7 @@ class Leadership:
         return (self.dispatcher.failure or "") if self.dispatcher is not None else ""
 
     def wake(self) -> None:
-        """Have what was just queued or asked for looked at now, where this process leads."""
+        """Look at new jobs and bulk actions now, if this process leads."""
         if self.dispatcher is not None:
             self.dispatcher.wake()
 
@@ -137,7 +137,7 @@ class Leadership:
 
         Raises:
             ReadOnly: the leader did not begin it within `COMMAND_TIMEOUT_S`; it is withdrawn.
-            StudioError: what the change itself raises.
+            StudioError: the error of the change itself.
         """
         with self._changing:
             if self.leads or self._own is not None:
@@ -154,10 +154,10 @@ class Leadership:
                 raise ReadOnly("Another studio owns this library and did not answer, so nothing was changed. "
                                "Close it, or try again.")
             time.sleep(0.05)
-        raise StudioError("The studio that owns this library is still at it. Look again in a while.")
+        raise StudioError("The studio that owns this library is still busy with it. Look again in a while.")
 
     def _change_alone(self, change: LibraryChange) -> Any:
-        """Nobody leads: own the library for the length of one change."""
+        """Own the library for the length of one change, because nobody leads."""
         with self._alone() as library:
             return change.apply(library)
 
@@ -171,7 +171,7 @@ class Leadership:
 
     @contextmanager
     def staying(self) -> Iterator[None]:
-        """For many changes: where nobody leads, the library is opened once for all of them, not for each."""
+        """For many changes: if nobody leads, the library is opened once, not for each change."""
         with ExitStack() as owned:
             with self._changing:
                 if not self.leads and self._own is None and not self.library.newer and self._acquire():
@@ -184,7 +184,7 @@ class Leadership:
                     owned.close()
 
     def work_off(self) -> None:
-        """See to it that the bulk actions are worked off: by whoever leads, else in a thread of this process.
+        """Make sure that the bulk actions run: in the leader, or, if nobody leads, in a thread of this process.
 
         Raises:
             StudioError, OSError: the library could not be opened for it.
@@ -201,10 +201,10 @@ class Leadership:
                 self._bulk_thread.start()
 
     def _work_alone(self, library: Library, owned: ExitStack) -> None:
-        """Work off the bulk actions, a piece at a time, so that a single change never waits for long.
+        """Do the bulk actions, a piece at a time, so that a single change never waits for long.
 
         Args:
-            owned: what is given back at the end.
+            owned: the library and the lock, closed at the end.
         """
         work, pause = BulkRunner(self._ledger.bulk_queue, library, others_read=True), 0.0
         while True:
@@ -220,7 +220,7 @@ class Leadership:
                     return
 
     def close(self) -> None:
-        """Stop the worker, write the index, let go of the data directory. Safe to call twice."""
+        """Stop the worker, write the index, release the data directory. Safe to call twice."""
         self._closing.set()
         if self._bulk_thread is not None:
             self._bulk_thread.join()

@@ -1,4 +1,4 @@
-"""What a studio says of a request before it runs: words, examples, seconds, memory, and what would differ."""
+"""Forecasts about a request before it runs: words, examples, seconds, memory, and differences."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,8 +37,8 @@ class Planner:
 
         Args:
             worker: the worker's last sign of life.
-            library: the videos; another process may lead.
-            device: "cuda" or "cpu", also while the worker has not said.
+            library: the videos; another process may be the leader.
+            device: "cuda" or "cpu", also before the worker has reported it.
         """
         self._settings = settings
         self._worker = worker
@@ -46,10 +46,10 @@ class Planner:
         self._device = device
         self._runs: dict[str, tuple[str, PastRun] | None] = {}
 
-    # What the model knows
+    # About the model
 
     def foresee(self, video: Video) -> Forecast:
-        """What this machine would do differently from the one that made the video, before running it."""
+        """The expected differences between this machine and the one that made the video, before running it."""
         status = self._worker() or WorkerStatus()
         forecast = expected_causes(video.receipt, status.environment, status.warm, self._models())
         extra = extra_step(video.receipt, video.recipe.num_inference_steps) if video.recipe else ()
@@ -67,16 +67,16 @@ class Planner:
         """Whether a folder of the models directory, or the hub's cache, holds the model."""
         return self._folder(find(self._models(), model)) is not None
 
-    # What it will take
+    # Time and memory
 
     def estimate(self, request: VideoRequest, times: int = 1,
                  num_inference_steps: int | None = None) -> Estimate | None:
-        """Time and memory of a request, which need not be accepted yet.
+        """Time and memory of a request. It does not have to be accepted yet.
 
-        None where its numbers are not accepted, or nothing is known of its model.
+        None if its numbers are not accepted, or if nothing is known about its model.
 
         Args:
-            times: how often it is made, one after the other, as by an audition.
+            times: how many videos are made, one after the other, as by an audition.
             num_inference_steps: of each; None: the request's own.
         """
         models = self._models()
@@ -105,7 +105,7 @@ class Planner:
         """Refuse a recipe that cannot fit into the memory of this machine.
 
         Raises:
-            DoesNotFit: with the nearest recipe that does; never while the worker has not said what there is.
+            DoesNotFit: with the nearest recipe that fits. Never raised before the worker has reported its memory.
         """
         limit = self._limit()
         if not limit or not self._is_known(spec):
@@ -146,7 +146,7 @@ class Planner:
         return min(fitting, key=lambda one: 2 * one.num_frames < recipe.num_frames, default=None)
 
     def errors(self, model: str, newest: int = 30) -> tuple[float, ...]:
-        """How far the estimate was off for the last runs of a model, each told only what came before it.
+        """The errors of the estimate for the last runs of a model, each estimated only from the runs before it.
 
         Returns:
             estimated / measured − 1 of each, the newest first; a run without any before it is left out.
@@ -184,15 +184,15 @@ class Planner:
         return memory.needed(chosen)
 
     def _limit(self) -> int:
-        """Bytes a job may use, 0 where unknown: of a GPU what is free, of main memory all of it."""
+        """Bytes a job may use, 0 where unknown: the free memory of a GPU, or all of main memory."""
         status = self._worker()
         found = (status and status.resources) or Resources()
         return found.free_bytes if self._device() == "cuda" else found.total_bytes or main_memory()
 
     def runs(self, model: str | None, count: int = LOOKED_AT) -> tuple[PastRun, ...]:
-        """What this machine took for its last videos, the newest first; of any model with None.
+        """The times this machine took for its last videos, newest first; with None, of any model.
 
-        While the worker has not said which device it has, it is taken to be that of the newest video.
+        Before the worker has reported its device, the device of the newest video is assumed.
         """
         status, library = self._worker(), self._library()
         now = status and status.environment
@@ -202,12 +202,12 @@ class Planner:
         return tuple(run for device, run in known if device == here)
 
     def _run(self, library: Library, video_id: str) -> tuple[str, PastRun] | None:
-        """The device that made a video, and what it took; None where that is not known."""
+        """The device that made a video, and its times; None where they are not known."""
         if video_id not in self._runs:
             try:
                 video = library.get(video_id)
             except StudioError:
-                return None  # it was deleted meanwhile, or is damaged
+                return None  # it was deleted by another process, or is damaged
             self._runs[video_id] = self._past_run(video)
             for oldest in list(self._runs)[:-KNOWN_RUNS]:
                 self._runs.pop(oldest, None)

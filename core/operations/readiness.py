@@ -1,4 +1,4 @@
-"""Whether a studio can take and run jobs now, and what is missing."""
+"""Whether a studio can take and run jobs now, and the problems if not."""
 
 import shutil
 from typing import Any
@@ -8,7 +8,7 @@ from core.settings import Settings
 
 
 def readiness(settings: Settings, leadership: Leadership, counts: dict[str, int]) -> dict[str, Any]:
-    """`{"ready": bool, "problems": [sentence, …], …}`; `counts` says how many jobs are in each state.
+    """`{"ready": bool, "problems": [sentence, …], …}`; `counts`: the number of jobs in each state.
 
     `run`: whether any process runs the jobs.
     """

@@ -1,4 +1,4 @@
-"""Works off bulk actions, a small piece at a time: jobs, single changes and pages never wait for a large one."""
+"""Does bulk actions in small pieces: jobs, single changes and pages never wait for a large one."""
 
 import time
 
@@ -15,8 +15,8 @@ class BulkRunner:
     """Does the bulk actions of a ledger to the library it owns. For one thread.
 
     Args:
-        others_read: the person who asked reads the library's index from its file: it is written before a bulk
-            counts as done.
+        others_read: another process reads the library's index from its file. So the file is written before a
+            bulk action counts as done.
     """
 
     def __init__(self, bulks: BulkQueue, library: Library, others_read: bool = False) -> None:
@@ -26,10 +26,10 @@ class BulkRunner:
         self._videos: tuple[int, list[str]] = (0, [])
 
     def tick(self, seconds: float = PIECE_S) -> bool:
-        """Do a piece of the oldest bulk: at least one video, no new one after `seconds`. Whether there was one.
+        """Do a piece of the oldest bulk action: at least one video, no new one after `seconds`. Whether there was one.
 
         Raises:
-            DiskFull: there is no room to go on; what is done is noted.
+            DiskFull: there is no room to continue; the finished part is noted.
         """
         waiting = self._bulk_queue.unfinished()
         if not waiting:

@@ -1,7 +1,7 @@
 """The dispatcher: the one thread that runs the queue and writes the library.
 
-It looks at each worker ten times a second while something runs, five times a second at the ledger otherwise, and
-at once when it is woken: by a submission in this process, or by a worker that has finished.
+While something runs, it looks at each worker ten times a second. Otherwise it looks at the ledger five times a second.
+A submission in this process wakes it, and so does a worker that has finished: it then looks at once.
 """
 
 import logging
@@ -34,8 +34,8 @@ class Dispatcher:
     """Runs the jobs of one data directory. Exactly one may exist for it: the caller holds the lock.
 
     Attributes:
-        failure: a sentence when the thread has ended by an error nobody foresaw, else None.
-        trouble: a sentence while the ledger or the disk keeps it from working, else "". It keeps trying.
+        failure: a sentence when an unforeseen error has ended the thread, else None.
+        trouble: a sentence while the ledger or the disk stops its work, else "". It tries again.
     """
 
     def __init__(self, ledger: Ledger, library: Library, executor: Executor, settings: Settings,
@@ -69,15 +69,15 @@ class Dispatcher:
         return self._slots[0].status
 
     def start(self) -> None:
-        """Run in a thread of its own until `close`."""
+        """Run in a separate thread until `close`."""
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to do: look at once. From any thread."""
+        """Look at once, because there is something to do. From any thread."""
         self._woken.set()
 
     def close(self) -> None:
-        """Finish the step it is at, end the workers, put running jobs back into the queue. Safe to call twice."""
+        """Finish the current round, end the workers, put running jobs back into the queue. Safe to call twice."""
         self._stopping.set()
         self._woken.set()
         if self._thread.is_alive():
@@ -87,7 +87,7 @@ class Dispatcher:
             slot.release()
 
     def run(self) -> None:
-        """Run in the calling thread until `close`. An error nobody foresaw ends it, loudly."""
+        """Run in the calling thread until `close`. An unforeseen error ends it and is raised."""
         try:
             while not self._stopping.is_set():
                 pause = self.tick()
@@ -100,8 +100,10 @@ class Dispatcher:
                                 f"({type(error).__name__}: {error}). Restart the studio; no job is lost.")
 
     def tick(self) -> float:
-        """One round: recover (the first time), obey one command, look at each worker, do a piece of what is to be
-        done to many videos. Seconds to wait after it."""
+        """One round: recover (the first time), do one command, look at each worker, do a piece of a bulk action.
+
+        Returns: seconds to wait after it.
+        """
         busy = False
         try:
             if not self._recovered:
@@ -121,7 +123,7 @@ class Dispatcher:
         return NEXT_PIECE_S if working else BUSY_S if busy else IDLE_S
 
     def _recover(self) -> None:
-        """What a crash left running is done when its video is whole, else queued again or set aside."""
+        """Handle jobs that a crash left running: done if the result is complete, else queued again or set aside."""
         for job in self._ledger.running():
             if KINDS[job.kind].is_kept(job, self._stores):
                 self._ledger.move(job.id, job.attempt, ACTIVE, DONE)
@@ -131,7 +133,7 @@ class Dispatcher:
         self._recovered = True
 
     def _tidy(self) -> None:
-        """Remove what belongs to jobs that ended without this thread: at a crash, or cancelled while paused."""
+        """Remove the files of jobs that ended without this thread: at a crash, or cancelled while paused."""
         for files in self._files:
             for job_id in files.job_ids():
                 try:
@@ -142,12 +144,12 @@ class Dispatcher:
                     files.forget(job_id)
 
     def _empty_trash(self) -> None:
-        """Remove a few of those that were in the trash for long enough; once a minute look for more."""
+        """Remove a few videos that were in the trash for long enough; once a minute look for more."""
         if time.monotonic() >= self._empty_at and self._library.deleting.expire(EMPTIED) < EMPTIED:
             self._empty_at = time.monotonic() + EMPTY_S
 
     def _obey(self) -> None:
-        """Do one thing that another process asked for, and answer it."""
+        """Do one command of another process, and answer it."""
         command = self._ledger.next_command()
         if command is None:
             return

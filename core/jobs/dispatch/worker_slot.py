@@ -1,7 +1,7 @@
-"""One worker and the job it has: claimed, started, watched, paused, cancelled, published, or given back.
+"""One worker and its job: claimed, started, watched, paused, cancelled, published, or given back.
 
-Every step can be repeated: a lost answer, a full disk or a crash between any two lines leaves a state from which
-the next look goes on. Arithmetic with time uses the monotonic clock of this process.
+Every step can be repeated. A lost answer, a full disk or a crash between any two lines leaves a state from which the
+next look continues. Arithmetic with time uses the monotonic clock of this process.
 """
 
 import logging
@@ -54,7 +54,7 @@ class WorkerSlot:
         self._may_preload = settings.preload
 
     def tick(self) -> bool:
-        """Look at the worker once and do what follows; whether it is worth looking again soon.
+        """Look at the worker once and do the next step; whether it is worth looking again soon.
 
         Raises:
             StudioError, OSError: the ledger or the disk; nothing is lost, the next look tries again.
@@ -76,7 +76,7 @@ class WorkerSlot:
         return self._attempt is not None or (self.status is not None and self.status.state in (STARTING, LOADING))
 
     def release(self) -> None:
-        """The studio closes: the job goes back to its place, as if it had not been begun."""
+        """Put the job back in its place when the studio closes. The attempt does not count."""
         if self._attempt is None:
             return
         job, self._attempt = self._attempt.job, None
@@ -96,7 +96,7 @@ class WorkerSlot:
             status: WorkerStatus = self._executor.call(self._worker, "status",
                                                        timeout=min(POLL_TIMEOUT_S, patience))
         except Silent:
-            if not self._was_ready:  # importing its libraries may keep it from answering
+            if not self._was_ready:  # it may not answer while it imports its libraries
                 patience = max(patience, START_TIMEOUT_S)
             self._silent_since = self._silent_since or asked
             if time.monotonic() - self._silent_since < patience:
@@ -130,10 +130,10 @@ class WorkerSlot:
             self._previews.forget(attempt.job.id)
 
     def _raise_up(self) -> bool:
-        """A worker that died before it was ready gets another chance when a job waits, and not sooner.
+        """Start a worker again that died before it was ready, but only when a job waits.
 
-        The job is claimed at once: if the worker dies again it counts as the job's attempt, so that a machine on
-        which no worker can start ends every job with a reason instead of trying for ever.
+        The job is claimed at once. If the worker dies again, this counts as the job's attempt. So a machine on which
+        no worker can start ends every job with a reason and does not try for ever.
         """
         if self._attempt is not None:  # its worker was lost, and replacing it failed half-way
             job, self._attempt = self._attempt.job, None
@@ -173,12 +173,12 @@ class WorkerSlot:
             self._executor.call(self._worker, "start", *attempt.key, job.task.document(), head.document(),
                                 as_text(self._checkpoints.read(job.id)))
         except Silent:
-            return  # the next look shows whether it was heard
+            return  # the next look shows whether the worker got it
         except BadRequest as error:
             self._end(attempt, FAILED, str(error), "BadRequest")
         except WorkerLost:
             raise
-        except StudioError as error:  # it holds a job we know nothing of
+        except StudioError as error:  # it has a job that we do not know
             raise WorkerLost(str(error)) from error
         reach("jobs:started")
 
@@ -186,14 +186,14 @@ class WorkerSlot:
         if attempt.key in {(job_id, number) for job_id, number, _ in status.finished}:
             self._conclude(attempt)
         elif (status.job_id, status.attempt) != attempt.key:
-            self._start(attempt)  # it was never heard
+            self._start(attempt)  # the worker never got it
         else:
             self._write_down(attempt, status)
             self._keep_checkpoint(attempt, status)
             self._pass_wishes(attempt)
 
     def _write_down(self, attempt: Attempt, status: WorkerStatus) -> None:
-        """Progress into the ledger, a changed preview beside it; a change of phase at once, steps 5 a second."""
+        """Write progress into the ledger and a changed preview to the disk: a new phase at once, steps 5 a second."""
         progress = status.progress
         if progress is None or attempt.told == (progress, status.preview_seq):
             return
@@ -219,7 +219,7 @@ class WorkerSlot:
             reach("jobs:checkpoint")
 
     def _pass_wishes(self, attempt: Attempt) -> None:
-        """Hand a person's wish to cancel or to pause on to the worker, and see that a cancel is met."""
+        """Tell the worker to cancel or pause when a person asks for it. Replace a worker that does not cancel."""
         if attempt.cancelled_at is None:
             job = self._ledger.get(attempt.job.id)
             if job.cancel_requested:
@@ -251,7 +251,7 @@ class WorkerSlot:
         self._executor.call(self._worker, "ack", *attempt.key)
 
     def _set_aside(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Pause the job where it is; back in its place at once, when the wish was withdrawn meanwhile."""
+        """Pause the job where it is, or queue it again at once if the wish to pause was withdrawn."""
         if outcome.checkpoint:
             self._checkpoints.keep(attempt.job.id, outcome.checkpoint)
         begun = outcome if outcome.total else attempt.job
@@ -262,7 +262,7 @@ class WorkerSlot:
         reach("jobs:paused")
 
     def _commit(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Publish: whatever stops this half-way, doing it again from the top is right."""
+        """Publish the result. If something stops this half-way, doing it again from the start is correct."""
         if not self._ledger.move(*attempt.key, ACTIVE, COMMITTING):
             self._attempt = None
             return
@@ -271,10 +271,10 @@ class WorkerSlot:
             note = KINDS[attempt.job.kind].keep(attempt.job, outcome, self._stores)
         except (StudioError, OSError) as error:
             if not KINDS[attempt.job.kind].is_kept(attempt.job, self._stores):
-                reason = str(error) if isinstance(error, StudioError) else f"What was made could not be kept: {error}."
+                reason = str(error) if isinstance(error, StudioError) else f"The result could not be stored: {error}."
                 self._end(attempt, FAILED, reason, type(error).__name__)
                 return
-            note = ""  # it is whole; what failed came after, and is made again at the next start
+            note = ""  # it is complete; the error came later, and that part is made again at the next start
         reach("jobs:published")
         job = self._ledger.get(attempt.job.id)
         for wish, asked in (("cancel", job.cancel_requested), ("pause", job.pause_requested)):

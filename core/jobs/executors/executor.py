@@ -1,7 +1,6 @@
-"""Where workers run. The dispatcher knows only `Executor`: an engine of another kind is one more file beside this.
+"""Where workers run. The dispatcher knows only `Executor`: another way to run workers is one more file here.
 
-An executor never decides anything about jobs: it carries calls, says when a worker is lost, and replaces it when
-told to.
+An executor never decides anything about jobs. It carries calls, reports a lost worker, and replaces it when told to.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +28,14 @@ class Executor(Protocol):
         Raises:
             Silent: no answer within `timeout` seconds.
             WorkerLost: the worker is gone; it stays so until `kill`.
-            StudioError: what the method itself raised.
+            StudioError: the error of the method itself.
         """
 
     def kill(self, worker: str) -> None:
         """End a worker, whatever it does, and put a fresh one in its place."""
 
     def listen(self, on_news: Callable[[], None]) -> None:
-        """Have `on_news` called, from any thread, when something ended. A courtesy: looking is enough."""
+        """Call `on_news`, from any thread, when something ended. It only saves time: looking is enough."""
 
     def close(self) -> None:
         """End every worker."""

@@ -1,4 +1,4 @@
-"""One worker in a thread of this process, for tests and tools that need no process of their own."""
+"""One worker in a thread of this process, for tests and tools that need no separate process."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from core.jobs.worker.host import WorkerHost
 
 
 class InlineExecutor:
-    """One worker in a thread of this process. It cannot be killed, only asked to stop and left behind."""
+    """One worker in a thread of this process. It cannot be killed, only asked to stop and replaced."""
 
     def __init__(self, make: Callable[[Callable[[], None]], WorkerHost]) -> None:
         """Start the worker; `make(on_news)` makes one, again for each replacement."""

@@ -22,7 +22,7 @@ COMMAND = (sys.executable, "-m", "core.jobs.worker")
 
 
 class ProcessExecutor:
-    """One worker in a child process, which ends when this process does, however it does."""
+    """One worker in a child process. It ends when this process ends, also after a crash."""
 
     def __init__(self, settings: Settings, command: Sequence[str] = COMMAND) -> None:
         """Start the worker; returns at once, while it imports its libraries."""
@@ -77,7 +77,7 @@ class ProcessExecutor:
 
 
 class _Line:
-    """The two pipes to one process: questions out, answers in, each answer handed to who waits for it."""
+    """The two pipes to one process: questions out, answers in. Each answer goes to the thread that asked."""
 
     def __init__(self, process: subprocess.Popen[bytes], on_news: Callable[[], None]) -> None:
         assert process.stdin is not None and process.stdout is not None, "both are pipes"
@@ -113,7 +113,7 @@ class _Line:
         return answer.document["result"]
 
     def end(self, at_once: bool) -> None:
-        """End the process: politely, or, when that does not help or must not wait, by SIGKILL."""
+        """End the process: by SIGTERM, or by SIGKILL when that does not help or `at_once` is set."""
         if at_once:
             self.process.kill()
         else:
@@ -129,14 +129,14 @@ class _Line:
         self._stdout.close()
 
     def _write(self) -> None:
-        """In a thread of its own, because a frozen process takes nothing once its pipe is full."""
+        """Write in a separate thread, because a frozen process reads nothing once its pipe is full."""
         try:
             with self._stdin as pipe:
                 while (question := self._questions.get()) is not None:
                     pipe.write(question)
                     pipe.flush()
         except (OSError, ValueError):
-            pass  # the pipe is broken or closed: the reader notices the same, and says so
+            pass  # the pipe is broken or closed: the reader notices the same, and reports it
 
     def _read(self) -> None:
         for line in self._stdout:
@@ -178,7 +178,7 @@ def _how(code: int) -> str:
 
 
 def _log_file(path: Path) -> Path:
-    """The log, the one before kept beside it once it has grown."""
+    """The log file. A log that has grown too large is renamed first, and stays beside it."""
     if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
         path.replace(path.with_name(path.name + ".1"))
     return path

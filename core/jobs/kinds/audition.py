@@ -35,11 +35,11 @@ FEWEST_STEPS = 4
 
 @dataclass(frozen=True)
 class Audition:
-    """What an audition tries.
+    """The task of an audition: a recipe, the seeds to try, and the steps of each run.
 
     Attributes:
-        recipe: of the finished video; its seed is the first that is tried.
-        seeds: in the order of the tiles: that of the recipe, and those after it.
+        recipe: of the finished video; its seed is tried first.
+        seeds: in the order of the tiles: the seed of the recipe, and the seeds after it.
         num_inference_steps: of each short run.
         noise_sha256: of the initial noise of each seed, as in a receipt; empty until they have been made.
     """
@@ -63,7 +63,7 @@ class Audition:
         return self.recipe.prompt
 
     def tried(self) -> dict[str, Any]:
-        """What it tries, as a JSON object, without the recipe."""
+        """The seeds, steps and noise as a JSON object, without the recipe."""
         return {"seeds": list(self.seeds), "num_inference_steps": self.num_inference_steps,
                 "noise_sha256": list(self.noise_sha256)}
 
@@ -89,7 +89,7 @@ class _Tried:
 
 
 def short_steps(num_inference_steps: int) -> int:
-    """How many steps a short run has where nobody chose: a third, at least `FEWEST_STEPS`, never more than all."""
+    """The steps of a short run where nobody chose: a third, at least `FEWEST_STEPS`, never more than all."""
     return min(num_inference_steps, max(FEWEST_STEPS, math.ceil(num_inference_steps / 3)))
 
 
@@ -107,7 +107,7 @@ class AuditionWords(Words[Audition]):
         return "job", job_id
 
     def label(self, task: Audition) -> str:
-        """What it is."""
+        """The kind of work, in words."""
         return "Trying seeds"
 
     def icon(self, task: Audition) -> str:
@@ -171,8 +171,8 @@ class AuditionKind(Kind[AskedAudition, Audition]):
     def run(self, task: Audition, head: Head, tools: Tools) -> Rendered:
         """Try every seed, one short run after another in the warm model, and put them on one sheet.
 
-        Progress tells the steps of all runs together. A checkpoint holds the tiles so far, and the engine's own
-        checkpoint of the seed after them; it is not used unless everything is the same.
+        Progress counts the steps of all runs together. A checkpoint holds the finished tiles, and the engine's own
+        checkpoint of the next seed. It is not used unless everything is the same.
 
         Raises:
             InvalidFrames: no seed at all became a picture.
@@ -183,16 +183,16 @@ class AuditionKind(Kind[AskedAudition, Audition]):
     # keep
 
     def keep(self, job: Job, outcome: Outcome, stores: Stores) -> str:
-        """Store the contact sheet, and in the job what it tried."""
+        """Store the contact sheet, and write the finished task into the job."""
         made = self.read(outcome.document)
         if replace(made, noise_sha256=()) != replace(_of(job), noise_sha256=()) or not outcome.file:
-            raise ClipError("The worker tried other seeds than those that were asked for; nothing was kept.")
+            raise ClipError("The worker tried other seeds than those that were asked for; nothing was stored.")
         ContactSheets(stores.data_dir).keep(job.id, outcome.file)
         stores.note(job, made)
         return outcome.reason
 
     def is_kept(self, job: Job, stores: Stores) -> bool:
-        """Whether the sheet is stored: the job learns of its noise after that."""
+        """Whether the sheet is stored: the noise is written into the job only after that."""
         return bool(_of(job).noise_sha256)
 
 
@@ -203,7 +203,7 @@ def _of(job: Job) -> Audition:
 
 @dataclass(frozen=True)
 class Tiles:
-    """What has been made so far: for each seed the hash of its noise and its small frames.
+    """The tiles made so far: for each seed the hash of its noise and its small frames.
 
     Attributes:
         noise_sha256: "" where the model made no picture.
@@ -214,12 +214,12 @@ class Tiles:
     clips: tuple[np.ndarray | None, ...] = ()
 
     def and_one(self, noise_sha256: str, clip: np.ndarray | None) -> "Tiles":
-        """These and one more."""
+        """These tiles and one more."""
         return Tiles((*self.noise_sha256, noise_sha256), (*self.clips, clip))
 
 
 def try_seeds(task: Audition, tools: Tools) -> tuple[Tiles, bytes, str]:
-    """Make the tiles, and the contact sheet (animated WebP); a sentence for the person or "".
+    """Make the tiles and the contact sheet (animated WebP), with a sentence for the person or "".
 
     Raises:
         InvalidFrames: no seed at all became a picture. StudioError; Cancelled and Paused from the callbacks.
@@ -265,14 +265,14 @@ def _so_far(tiles: Tiles, task: Audition) -> bytes | None:
 
 
 def _origin(engine: Engine, task: Audition) -> str:
-    """What decides the tiles, as a hash: tiles of two origins are never mixed."""
+    """A hash of everything that decides the tiles. Tiles of two origins are never mixed."""
     warm = asdict(engine.warm) if engine.warm else {}
     document = [task.recipe.document(), task.tried(), warm, asdict(engine.environment())]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _pack(tiles: Tiles, origin: str, inside: bytes) -> bytes:
-    """Tiles, and the engine's own checkpoint of the seed after them."""
+    """Tiles, and the engine's own checkpoint of the next seed."""
     arrays = {f"clip_{number}": clip for number, clip in enumerate(tiles.clips) if clip is not None}
     out = io.BytesIO()
     arrays |= {"about": np.array(json.dumps([origin, tiles.noise_sha256])), "inside": np.frombuffer(inside, np.uint8)}
@@ -281,7 +281,7 @@ def _pack(tiles: Tiles, origin: str, inside: bytes) -> bytes:
 
 
 def _unpack(checkpoint: bytes, origin: str) -> tuple[Tiles, bytes]:
-    """What `_pack` packed; nothing where it is damaged, or of anything else than this audition."""
+    """Read the bytes of `_pack`. Nothing if they are damaged or belong to something else than this audition."""
     if not checkpoint:
         return Tiles(), b""
     try:

@@ -1,4 +1,4 @@
-"""Generate: a recipe becomes a video. Also again, by the recipe of another video, and then the two are compared."""
+"""Generate: a recipe becomes a video. A regeneration uses the recipe of its parent, and the two are compared."""
 
 import time
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Generate:
     """A video to be made.
 
     Attributes:
-        parent: id of the video it regenerates or remixes, or None; origin: what it remembers of that one.
+        parent: id of the video it regenerates or remixes, or None; origin: the facts it stores about its parent.
     """
 
     recipe: Recipe
@@ -76,7 +76,7 @@ class GenerateWords(Words[Generate]):
     """See `Words`."""
 
     def label(self, task: Generate) -> str:
-        """What it is."""
+        """The kind of work, in words."""
         return {REGENERATE: "Regenerating", REMIX: "Remix"}.get(task.relation, "")
 
     def icon(self, task: Generate) -> str:
@@ -125,7 +125,7 @@ class GenerateKind(Kind[AskedVideo, Generate]):
     # run
 
     def run(self, task: Generate, head: Head, tools: Tools) -> Rendered:
-        """Make the video, its own settings inside."""
+        """Make the video, with its settings inside."""
         recipe = task.recipe
         with Encoding(recipe.fps) as encoding:  # works while the model still decodes
             made = tools.engine.generate(recipe, tools.on_progress, tools.checkpoint, tools.on_checkpoint, encoding.add)
@@ -168,7 +168,7 @@ def _of(job: Job) -> Generate:
 
 
 def compare(library: Library, task: Generate, video: Video, mp4: bytes) -> tuple[Verdict | None, str]:
-    """How a regeneration compares with its parent; None, and why, when it cannot be compared."""
+    """The verdict on a regeneration and its parent; None, and the reason, when it cannot be compared."""
     if task.relation != REGENERATE or task.parent is None:
         return None, ""
     try:
@@ -196,13 +196,13 @@ def _checked(job: Job, task: Generate, outcome: Outcome) -> Video:
     try:
         video = video_of(outcome.document)
     except StudioError as error:
-        raise ClipError(f"The worker described its video wrongly; it was not kept. {error}") from error
+        raise ClipError(f"The worker described its video wrongly; it was not stored. {error}") from error
     recipe, result = task.recipe, video.result
     shape: tuple[float, ...] = (result.num_frames, result.width, result.height, result.fps)
     asked: tuple[float, ...] = (recipe.num_frames, recipe.width, recipe.height, recipe.fps)
     if video.id != job.id or video.recipe != recipe:
-        raise ClipError("The worker made another video than the one that was asked for; it was not kept.")
+        raise ClipError("The worker made another video than the one that was asked for; it was not stored.")
     if shape != asked:
         raise ClipError(f"The worker made {result.num_frames} frames of {result.width}×{result.height} at "
-                        f"{result.fps} fps, which was not asked for; the video was not kept.")
+                        f"{result.fps} fps, which was not asked for; the video was not stored.")
     return video

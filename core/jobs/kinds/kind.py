@@ -1,9 +1,9 @@
-"""What a kind of work is: all that it does at its four stations stands in one file beside this one.
+"""The definition of a kind of work. Each kind has four stations, all in one file beside this one.
 
-    check   before acceptance: what is asked becomes a complete task, or is refused
+    check   before acceptance: the input becomes a complete task, or is refused
     run     in the worker: the task becomes the bytes of a file
     keep    in the dispatcher: the file is stored
-    words   on screens and the command line: what is said of it
+    words   on screens and the command line: the texts about it
 
 A new kind is a new file here and one row in `core.jobs.kinds.registry`.
 """
@@ -31,13 +31,13 @@ T = TypeVar("T", bound=Task)
 
 
 class Checks(Protocol):
-    """What a kind may ask of the studio before it accepts something."""
+    """The questions a kind may ask the studio before it accepts something."""
 
     def recipe(self, request: VideoRequest) -> Recipe:
         """The complete recipe. Raises BadRequest: it cannot be made here."""
 
     def origin(self, parent: str | None, relation: str) -> Origin | None:
-        """What a video made from `parent` is to remember of it."""
+        """The facts about `parent` that a video made from it stores."""
 
     def video(self, video_id: str) -> Video:
         """A video of the library. Raises NotFound, DamagedVideo, ReadOnly: nothing can be made of it."""
@@ -45,11 +45,11 @@ class Checks(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """What a worker hands to a running task.
+    """The things a worker gives to a running task.
 
     Attributes:
-        checkpoint: from where to resume; empty: begin.
-        data_dir: holds the library, to read from; None: there is none.
+        checkpoint: the state to resume from; empty: begin at the first step.
+        data_dir: the folder with the library, to read from; None: there is none.
     """
 
     engine: Engine
@@ -67,10 +67,10 @@ class Tools:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a task became; it is not stored yet.
+    """The result of a task, not stored yet.
 
     Attributes:
-        document: what the dispatcher must know of it, as JSON.
+        document: the facts about it that the dispatcher needs, as JSON.
         file: the bytes of the file.
         notes: sentences to show.
     """
@@ -82,10 +82,10 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Stores:
-    """Where the dispatcher stores what was made.
+    """The places where the dispatcher stores results.
 
     Attributes:
-        note: writes a task that has learnt something back into its job, while that is being committed.
+        note: writes a changed task back into its job while the job is being committed.
     """
 
     library: Library
@@ -94,17 +94,17 @@ class Stores:
 
 
 class Words(ABC, Generic[T]):
-    """What screens and the command line say of a task. It is text, not Markdown.
+    """The texts about a task on screens and the command line. They are text, not Markdown.
 
     Attributes:
-        writing: what is said while the file is written.
+        writing: the text while the file is written.
     """
 
     writing: str = "Writing the video"
 
     @abstractmethod
     def label(self, task: T) -> str:
-        """What it is, in a word or two; "" where that goes without saying."""
+        """The kind of work in a word or two; "" where that is obvious."""
 
     def icon(self, task: T) -> str:
         """The name of a Material icon beside the label, or ""."""
@@ -112,30 +112,30 @@ class Words(ABC, Generic[T]):
 
     @abstractmethod
     def made_of(self, task: T) -> str:
-        """What tells it from another of the same title, for a caption: `seed 42`."""
+        """A caption that tells it from another of the same title: `seed 42`."""
 
     def picture(self, task: T, job_id: str) -> str:
-        """Where its picture is, once it is done: a route of the media and a name, `poster/<id>`."""
+        """The place of its picture once it is done: a route of the media and a name, `poster/<id>`."""
         return f"poster/{job_id}"
 
     def opens(self, task: T, job_id: str) -> tuple[str, str]:
-        """Where what was made is shown: "video" and its id (the gallery), or "job" and the job's id (Generate)."""
+        """The place that shows the result: "video" and its id (the gallery), or "job" and the job's id (Generate)."""
         return "video", job_id
 
     @abstractmethod
     def canvas(self, task: T) -> tuple[int, int]:
-        """Width and height of the picture it becomes, for the place that is held for it."""
+        """Width and height of the resulting picture, to reserve a place for it."""
 
     def step(self, task: T, done: int, total: int) -> str:
-        """How far its steps are: `Step 12 of 20`."""
+        """The progress in steps: `Step 12 of 20`."""
         return f"Step {done} of {total}"
 
     def steps_of(self, task: T) -> str:
-        """What the steps are of, behind a space, where that is not one video: ` steps of 6 seeds`."""
+        """The words after the number of steps, with a space before, if not for one video: ` steps of 6 seeds`."""
         return ""
 
     def after_steps(self, task: T) -> float:
-        """What follows the last step, in parts of the time of all steps."""
+        """The time after the last step, as a fraction of the time of all steps."""
         return 0.0
 
 
@@ -144,7 +144,7 @@ class Kind(ABC, Generic[Asked, T]):
 
     Attributes:
         key: its name in jobs and documents.
-        words: what is said of it.
+        words: the texts about it.
     """
 
     key: str
@@ -160,7 +160,7 @@ class Kind(ABC, Generic[Asked, T]):
 
     @abstractmethod
     def asked(self, task: T) -> Asked:
-        """What asks for exactly this task."""
+        """The input that asks for exactly this task."""
 
     @abstractmethod
     def run(self, task: T, head: Head, tools: Tools) -> Rendered:
@@ -168,7 +168,7 @@ class Kind(ABC, Generic[Asked, T]):
 
     @abstractmethod
     def keep(self, job: Job, outcome: Outcome, stores: Stores) -> str:
-        """Store what was made; a sentence for the person, or "". May be repeated after a crash.
+        """Store the result. Returns a sentence for the person, or "". May be repeated after a crash.
 
         Raises:
             ClipError: the worker made something else than was asked for.
@@ -177,8 +177,8 @@ class Kind(ABC, Generic[Asked, T]):
 
     @abstractmethod
     def is_kept(self, job: Job, stores: Stores) -> bool:
-        """Whether what that job was to make is stored, complete."""
+        """Whether the result of that job is stored and complete."""
 
     def with_recipe(self, task: T, recipe: Recipe) -> Asked:
-        """What asks for the same with another recipe, for tasks that have one."""
+        """The input that asks for the same with another recipe, for tasks that have one."""
         raise NotImplementedError(f"{self.key} is not made by a recipe")

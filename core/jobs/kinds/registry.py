@@ -23,7 +23,7 @@ def read_task(document: Any) -> Task:
 
 
 def task_in(written: str) -> Task:
-    """The task of a row of the ledger; what cannot be read here is one too, of the kind `Unknown`."""
+    """The task of a row of the ledger. A text that cannot be read here becomes a task of the kind `Unknown`."""
     try:
         return read_task(json.loads(written))
     except ValueError:

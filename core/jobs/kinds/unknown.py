@@ -1,6 +1,6 @@
 """A task that this studio cannot read: a newer one left it in the queue, or its row is damaged.
 
-It is shown, keeps what is written in it, and fails when its turn comes, so that it holds up no other job.
+It is shown, and its text stays as it is. It fails when its turn comes, so that no other job waits for it.
 """
 
 import json
@@ -19,7 +19,7 @@ _SENTENCE = "is of a kind that this studio does not know. Update the studio, the
 
 @dataclass(frozen=True)
 class Unknown:
-    """What stands in the row, as text."""
+    """The text of the row."""
 
     written: str
     kind: ClassVar[str] = "unknown"
@@ -30,7 +30,7 @@ class Unknown:
     title: ClassVar[str] = "A job of another version"
 
     def document(self) -> dict[str, Any]:
-        """What is written there, where that is a JSON object."""
+        """The text as a JSON object; empty if it is none."""
         try:
             found = json.loads(self.written)
         except ValueError:
@@ -61,7 +61,7 @@ class UnknownKind(Kind[object, Unknown]):
     words = UnknownWords()
 
     def read(self, document: dict[str, Any]) -> Unknown:
-        """Raises ValueError: a task says what it is."""
+        """Raises ValueError: no document names this kind."""
         raise ValueError("it does not say what it is")
 
     def check(self, asked: object, checks: Checks) -> NoReturn:

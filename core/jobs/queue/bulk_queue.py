@@ -1,7 +1,7 @@
-"""Bulk actions: one change of many videos. Each is accepted whole; who owns the library works it off in small pieces.
+"""Bulk actions: one change of many videos. Each is accepted as one; the owner of the library does it in small pieces.
 
 Each change can be made twice without harm, so a piece that a crash cut short is simply done again. The list of
-videos is written once; what is noted after each piece is a number.
+videos is written once; after each piece only a number is noted.
 """
 
 import json
@@ -16,7 +16,7 @@ from core.jobs.queue.job import now
 from core.library.changes import CHANGES, OneVideo, read_change
 
 ACTIONS = tuple(kind for kind, change in CHANGES.items() if issubclass(change, OneVideo))
-SHOWN = 100  # refusals that are kept word for word
+SHOWN = 100  # refusals that are stored word for word
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class BulkAction:
 
     Attributes:
         action, args: a change of `core.library.changes`, one of `ACTIONS`, without the id.
-        total, done: how many videos it is about, and how many of them it has been tried on.
-        refusals: how many videos refused; refused: the first of them, as (id, sentence).
+        total, done: the number of its videos, and the number of those it was tried on.
+        refusals: the number of videos that refused; refused: the first of these, as (id, sentence).
         created, ended: UTC, ISO 8601; ended is None while there is something left to do.
-        stop_requested: somebody asked to leave it at what is done.
+        stop_requested: somebody asked to stop it; the finished part stays.
     """
 
     id: int
@@ -44,7 +44,7 @@ class BulkAction:
 
     @property
     def stopped(self) -> bool:
-        """Whether it ended before it was through."""
+        """Whether it ended before all its videos were done."""
         return self.ended is not None and self.done < self.total
 
 
@@ -75,14 +75,14 @@ class BulkQueue:
         return self.get(written)
 
     def get(self, bulk_id: int) -> BulkAction:
-        """One bulk. Raises NotFound: there is none, or it ended more than a day ago."""
+        """One bulk action. Raises NotFound: there is none, or it ended more than a day ago."""
         rows = self._database.read("SELECT * FROM bulks WHERE id = ?", (bulk_id,))
         if not rows:
             raise NotFound(f"There is no bulk {bulk_id}.")
         return _bulk(rows[0])
 
     def unfinished(self) -> tuple[BulkAction, ...]:
-        """Those that have something left to do, in the order in which it is done."""
+        """The bulk actions with something left to do, in the order in which they run."""
         return tuple(map(_bulk, self._database.read("SELECT * FROM bulks WHERE ended IS NULL ORDER BY id")))
 
     def videos(self, bulk_id: int) -> list[str]:
@@ -91,7 +91,7 @@ class BulkQueue:
         return rows[0]["videos"].split(" ") if rows else []
 
     def note(self, bulk: BulkAction, done: int, refused: Sequence[tuple[str, str]]) -> None:
-        """Note that it has been tried on the first `done` of its videos; `refused` since the last time."""
+        """Note that it was tried on the first `done` of its videos; `refused`: the refusals since the last note."""
         kept = [*bulk.refused, *refused][:SHOWN]
         self._database.write(
             "UPDATE bulks SET done = ?, refusals = refusals + ?, refused = ?, "
@@ -99,15 +99,15 @@ class BulkQueue:
             (done, len(refused), json.dumps(kept), done, now(), bulk.id, bulk.done))
 
     def request_stop(self, bulk_id: int) -> None:
-        """Ask to leave it at what is done."""
+        """Ask to stop it; the finished part stays."""
         self._database.write("UPDATE bulks SET stop_requested = 1 WHERE id = ? AND ended IS NULL", (bulk_id,))
 
     def end(self, bulk_id: int) -> None:
-        """Leave it at what is done."""
+        """Stop it now; the finished part stays."""
         self._database.write("UPDATE bulks SET ended = ? WHERE id = ? AND ended IS NULL", (now(), bulk_id))
 
     def forget(self, before: str) -> None:
-        """Forget those that ended before a moment (UTC, ISO 8601)."""
+        """Forget the bulk actions that ended before a moment (UTC, ISO 8601)."""
         self._database.write("DELETE FROM bulks WHERE ended < ?", (before,))
         self._database.write("DELETE FROM bulk_videos WHERE id NOT IN (SELECT id FROM bulks) "
                              "AND id < (SELECT coalesce(max(id), 0) FROM bulk_videos)")

@@ -1,4 +1,4 @@
-"""A change of the library that one process asks of the one that owns it, through the ledger."""
+"""A change of the library that one process asks of the owner of the library, through the ledger."""
 
 import json
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Command:
-    """Something a process that does not own the library asks of the one that does.
+    """A change that a process asks of the owner of the library.
 
     Attributes:
         kind, args: as `core.library.changes.read_change` takes them.
-        attempt: how often it was begun.
+        attempt: the number of times it was begun.
     """
 
     id: int
@@ -22,5 +22,5 @@ class Command:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Command":
-        """A command as it stands in the ledger."""
+        """The command of a row of the ledger."""
         return cls(row["id"], row["kind"], json.loads(row["args"]), row["attempt"])

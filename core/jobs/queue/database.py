@@ -1,6 +1,6 @@
 """The SQLite file under the ledger: opened, checked, set aside when damaged, and its errors put into words.
 
-Write-ahead log with `synchronous=FULL`: what was committed survives a crash, a kill -9 and a power cut. One
+Write-ahead log with `synchronous=FULL`: committed data survives a crash, a kill -9 and a power cut. One
 connection writes and one reads, each behind its own lock, so that a page never waits for another's fsync.
 The file needs a local disk: the log's shared memory does not work over a network file system.
 """
@@ -74,7 +74,7 @@ class Database:
 
 @contextmanager
 def spoken() -> Iterator[None]:
-    """Turn what SQLite reports into an error with a sentence for the person."""
+    """Turn an error of SQLite into one with a sentence for the person."""
     try:
         yield
     except sqlite3.Error as error:
@@ -157,7 +157,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def readable_rows(path: Path, table: str) -> list[dict[str, Any]]:
-    """What can still be read of a table of a damaged file: from its front, then from its back."""
+    """The rows of a damaged file's table that can still be read: from its front, then from its back."""
     found: dict[int, dict[str, Any]] = {}
     for order in ("ASC", "DESC"):
         try:
@@ -169,7 +169,7 @@ def readable_rows(path: Path, table: str) -> list[dict[str, Any]]:
             for row in connection.execute(f"SELECT rowid AS place, * FROM {table} ORDER BY rowid {order}"):
                 found.setdefault(row["place"], dict(row))
         except sqlite3.Error:
-            pass  # the damage begins here; what came before it is kept
+            pass  # the damage begins here; the rows before it stay
         finally:
             connection.close()
     return [found[place] for place in sorted(found)]

@@ -1,4 +1,4 @@
-"""A job: a task that was accepted, and how far it is. Its id is the id of what it becomes."""
+"""A job: an accepted task, and its progress. Its id is the id of its result."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,17 +21,17 @@ class Job:
     """One accepted task.
 
     Attributes:
-        id: also the id of what it becomes.
-        task: what it is to do, completely (`core.jobs.kinds`).
+        id: also the id of its result.
+        task: the complete description of the work (`core.jobs.kinds`).
         owner: a user's name; "" when nobody signs in.
         state: one of `STATES`.
-        attempt: how often it was begun; 0 while it waits for the first time.
-        reason: a sentence, when there is something to say about the state; error: the name of its class.
-        phase, done, total: of `core.domain.progress.Progress`, as last heard; of a paused job: where it was paused.
-        phase_from: what `done` was when that phase was first heard of; large when a checkpoint was resumed.
+        attempt: the number of times it was begun; 0 while it waits for the first time.
+        reason: a sentence about the state, or ""; error: the class name of the error.
+        phase, done, total: of `core.domain.progress.Progress`, as last reported; of a paused job: where it was paused.
+        phase_from: the value of `done` when that phase was first reported; large after a resume from a checkpoint.
         preview: counts the previews received; 0: none yet.
         created, started, phase_started, ended: UTC, ISO 8601, for display only; None until it happens.
-        cancel_requested, pause_requested: somebody asked to stop it, for good or for a while.
+        cancel_requested, pause_requested: somebody asked to stop it, for ever or for a while.
         position: 1 for the next to run; 0 when it does not wait.
     """
 
@@ -67,7 +67,7 @@ class Job:
 
     @property
     def ended_well(self) -> bool:
-        """Whether what it was asked for has been made and kept."""
+        """Whether its result has been made and stored."""
         return self.state == DONE
 
     @property

@@ -1,8 +1,8 @@
-"""What a job has on the disk until it has ended: its moving preview, its checkpoint. One file a job and folder.
+"""The files of a job until it has ended: its moving preview, its checkpoint. One file a job and folder.
 
-A file is written beside its name and renamed, so that whoever reads it finds the old one or the new one. It is not
-forced to the disk: a checkpoint that a power cut tears is found out by its hash, and costs some steps. A file that
-cannot be kept or removed is a line in the log and nothing more: the video matters.
+A file is written under another name and then renamed, so that a reader finds the old one or the new one. It is not
+forced to the disk: its hash shows when a power cut has damaged a checkpoint, and this costs some steps. A file that
+cannot be stored or removed is only a line in the log: the video matters more.
 """
 
 import logging
@@ -22,7 +22,7 @@ class JobFiles:
         self._suffix = suffix
 
     def keep(self, job_id: str, data: bytes) -> bool:
-        """Put a file in the place of the one before; whether that worked."""
+        """Replace the file of a job; whether that worked."""
         path = self._path(job_id)
         part = path.with_name(path.name + ".part")
         try:
@@ -30,12 +30,12 @@ class JobFiles:
             part.write_bytes(data)
             part.replace(path)
         except OSError as error:
-            _LOG.warning("%s could not be kept: %s", path.name, error)
+            _LOG.warning("%s could not be stored: %s", path.name, error)
             return False
         return True
 
     def read(self, job_id: str) -> bytes:
-        """What was kept last for a job, or b"" when there is nothing that can be read."""
+        """The latest file of a job, or b"" when there is none that can be read."""
         try:
             return self._path(job_id).read_bytes()
         except FileNotFoundError:
@@ -45,14 +45,14 @@ class JobFiles:
             return b""
 
     def path(self, job_id: str) -> Path:
-        """Where the file of a job is. Raises NotFound: not an id, or it has none."""
+        """The path of the file of a job. Raises NotFound: not an id, or it has none."""
         path = self._path(job_id)
         if not is_id(job_id) or not path.is_file():
             raise NotFound(f"The job {job_id!r} has no file in {path.parent.name}.")
         return path
 
     def forget(self, job_id: str) -> None:
-        """Remove the file of a job, whole or half written, if there is one."""
+        """Remove the file of a job, complete or half written, if there is one."""
         path = self._path(job_id)
         for name in (path.name, f"{path.name}.part"):
             self._remove(path.with_name(name))
@@ -75,10 +75,10 @@ class JobFiles:
 
 
 def previews(data_dir: Path) -> JobFiles:
-    """How running and paused jobs look now: animated WebPs, which the media routes serve."""
+    """The previews of running and paused jobs: animated WebPs, which the media routes serve."""
     return JobFiles(data_dir / "previews", ".webp")
 
 
 def checkpoints(data_dir: Path) -> JobFiles:
-    """From where unfinished jobs can go on."""
+    """The checkpoints from which unfinished jobs can resume."""
     return JobFiles(data_dir / "checkpoints", ".ckpt")

@@ -5,8 +5,8 @@
        |                   running → failed | cancelled | interrupted | queued (again) | paused
        └→ cancelled | paused → queued | cancelled
 
-Each transition is one guarded UPDATE, so that two processes can never both make it; a job runs in the order
-of its row, not of any clock. `docs/queue.md` says what this promises.
+Each transition is one guarded UPDATE, so that two processes can never both make it. Jobs run in the order of their
+rows, not of any clock. `docs/queue.md` has the promises of the queue.
 """
 
 import json
@@ -61,7 +61,7 @@ class Ledger:
         self._database.close()
 
     def add(self, task: Task, owner: str = "", max_queued: int | None = None) -> Job:
-        """Accept a task; when this returns, the job is on the disk. The job as it stands there.
+        """Accept a task. When this returns, the job is on the disk; it is returned as stored.
 
         Raises:
             BadRequest: `max_queued` jobs wait already; nothing was added.
@@ -122,7 +122,7 @@ class Ledger:
         return job_of(rows[0]) if rows else None
 
     def progress(self, job_id: str, attempt: int, progress: Progress, preview: int = 0) -> bool:
-        """Note how far a running job is; `preview` counts the previews so far. Whether it was still running."""
+        """Note the progress of a running job; `preview` counts its previews. Whether it was still running."""
         return bool(self._database.write(
             "UPDATE jobs SET phase_started = CASE WHEN phase = ? THEN phase_started ELSE ? END, "
             "phase_from = CASE WHEN phase = ? THEN phase_from ELSE ? END, "
@@ -142,7 +142,7 @@ class Ledger:
              *(("publishing", moment) if after == COMMITTING else (None, None)), job_id, attempt, *before)))
 
     def note(self, job: Job, task: Task) -> None:
-        """Write a task that has learnt something back into its job, while that is being committed."""
+        """Write a changed task back into its job while the job is being committed."""
         self._database.write("UPDATE jobs SET task = ? WHERE id = ? AND attempt = ? AND state = 'committing'",
                              (json.dumps(task.document()), job.id, job.attempt))
 
@@ -153,11 +153,11 @@ class Ledger:
 
     def requeue(self, job_id: str, attempt: int, reason: str, counts: bool = True, done: int = 0,
                 total: int = 0, preview: int = 0) -> bool:
-        """Put a running job back in its place in the queue; cancelled or paused, if that was asked meanwhile.
+        """Put a running job back in its place in the queue, or cancel or pause it, if somebody asked for that.
 
         Args:
-            counts: False gives the attempt back, because the job was not to blame.
-            done, total, preview: how far it is, where it will go on from there.
+            counts: False does not count the attempt, because the job was not the cause.
+            done, total, preview: its progress, if it will resume from there.
         """
         return bool(self._database.write(
             "UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'cancelled' "
@@ -170,7 +170,7 @@ class Ledger:
             (now(), reason, 0 if counts else 1, done, total, preview, job_id, attempt)))
 
     def request_pause(self, job_id: str) -> Job:
-        """Ask a job to wait: one that waits is paused at once, one that runs gets the wish noted.
+        """Ask a job to pause. A waiting job is paused at once; for a running job the wish is noted.
 
         A job that has ended, or whose frames are made, stays as it is. Raises NotFound.
         """
@@ -182,7 +182,7 @@ class Ledger:
     def resume(self, job_id: str) -> Job:
         """Put a paused job back in its place: before every job that was accepted after it.
 
-        A wish to pause that was not met yet is withdrawn; any other job stays as it is. Raises NotFound.
+        If a job still runs after a wish to pause, the wish is withdrawn. Any other job stays as it is. Raises NotFound.
         """
         self._database.write(
             "UPDATE jobs SET pause_requested = 0, state = CASE state WHEN 'paused' THEN 'queued' ELSE state END "
@@ -190,9 +190,9 @@ class Ledger:
         return self.get(job_id)
 
     def request_cancel(self, job_id: str) -> Job:
-        """Ask a job to stop: one that waits or is paused is cancelled at once, one that runs gets the wish noted.
+        """Ask a job to stop. A waiting or paused job is cancelled at once; for a running job the wish is noted.
 
-        A job that has ended stays as it is; one that is being committed will end as done, and say so.
+        A job that has ended stays as it is. A job that is being committed ends as done, with a note.
 
         Raises:
             NotFound: there is no such job.
@@ -242,7 +242,7 @@ class Ledger:
              type(error).__name__ if error else "", str(error or ""), command_id))
 
     def command_result(self, command_id: int) -> Any:
-        """What came of a command: a JSON value, or None while it is not done.
+        """The answer to a command: a JSON value, or None while it is not done.
 
         Raises:
             NotFound: there is no such command.
@@ -262,15 +262,14 @@ class Ledger:
             "UPDATE commands SET state = 'withdrawn' WHERE id = ? AND state = 'queued'", (command_id,)))
 
     def requeue_commands(self) -> None:
-        """Put back the commands that a crash of their owner left half done (each can be done twice); forget old
-        answers."""
+        """Queue again the commands that a crash left half done (each can be done twice). Forget old answers."""
         self._database.write("UPDATE commands SET state = 'queued' WHERE state = 'running'")
         yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="milliseconds")
         self._database.write("DELETE FROM commands WHERE state != 'queued' AND created < ?", (yesterday,))
         self.bulk_queue.forget(yesterday)
 
     def _read_back(self, damaged: Path) -> str:
-        """Save the jobs that had not ended from a damaged file; the sentence to show."""
+        """Save the unfinished jobs of a damaged file; the sentence to show."""
         saved = 0
         for row in readable_rows(damaged, "jobs"):
             try:

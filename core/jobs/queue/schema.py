@@ -104,7 +104,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _keep_a_copy(path: Path, version: int) -> None:
-    """Copy the file as it is. Nobody else writes meanwhile: the caller has begun its transaction."""
+    """Copy the file as it is. Nobody else can write now: the caller has begun its transaction."""
     copy = path.with_name(f"{path.stem}.schema-{version}{path.suffix}")
     if copy.exists():
         return

@@ -1,4 +1,4 @@
-"""When the checkpoint of a running job is made, and the latest one."""
+"""The times at which a running job makes checkpoints, and the latest checkpoint."""
 
 import time
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Cadence:
     """How often: not before this many steps and this many seconds have passed since the last one.
 
-    A lost worker then costs two seconds or one step, whichever is longer, and a checkpoint (some milliseconds to
-    make, send and write) stays below two thousandths of the time.
+    A lost worker then costs two seconds or one step, whichever is longer. A checkpoint takes some milliseconds to make,
+    send and write; this stays below two thousandths of the time.
     """
 
     steps: int = 1
@@ -18,7 +18,7 @@ class Cadence:
 
 
 class LatestCheckpoint:
-    """The checkpoints of one job. Not thread-safe by itself.
+    """The checkpoints of one job. Not thread-safe.
 
     Attributes:
         latest: the last checkpoint, or b"".
@@ -41,7 +41,7 @@ class LatestCheckpoint:
                 and time.monotonic() - self._made_at >= self._cadence.seconds)
 
     def keep(self, step: int, make: Callable[[], bytes]) -> None:
-        """Make one and keep it instead of the one before."""
+        """Make one; it replaces the one before."""
         self.latest = make()
         self.seq += 1
         self._step, self._made_at = step, time.monotonic()

@@ -2,9 +2,9 @@
 
     python -m core.jobs.worker        JSON lines on stdin and stdout, messages on stderr
 
-`core.jobs.worker.json_lines` says what the lines are. The main thread answers within milliseconds while the render
-thread works; the render thread alone imports torch, so that a worker answers as soon as its process is up. When stdin
-ends, so does the worker, at once: whoever started it is gone, and nothing may keep the GPU.
+`core.jobs.worker.json_lines` defines the lines. The main thread answers within milliseconds while the render thread
+works. Only the render thread imports torch, so that a worker answers as soon as its process is up. When stdin ends, the
+worker ends at once: its studio is gone, and the GPU must be free.
 """
 
 import logging
@@ -30,7 +30,7 @@ _UNFORESEEN = ("Something unforeseen went wrong while making this video ({}). "
 
 @dataclass(frozen=True)
 class _Order:
-    """What the render thread is to do: a job, or (job_id "") to load a model."""
+    """The work for the render thread: a job, or (job_id "") to load a model."""
 
     model: str
     job_id: str = ""
@@ -43,7 +43,7 @@ class _Order:
 class WorkerHost:
     """One engine behind one render thread, looked at and steered from outside.
 
-    Every method returns at once and is safe to call twice: `start` of a job it has, `ack` of one it has not.
+    Every method returns at once and is safe to call twice: `start` of a job it has, `ack` of a job it does not have.
     Outcomes stay until acknowledged, so that a lost answer costs nothing.
     """
 
@@ -53,7 +53,7 @@ class WorkerHost:
 
         Args:
             build: makes the renderer; called in the render thread, again for each job until it succeeds.
-            on_news: called from the render thread when it got ready, finished a job, or loaded a model.
+            on_news: called from the render thread when it is ready, has finished a job, or has loaded a model.
             cadence: how often checkpoints are made.
         """
         self._build = build
@@ -61,7 +61,7 @@ class WorkerHost:
         self._changed = threading.Condition()
         self._orders: deque[_Order] = deque()
         self._current: _Order | None = None
-        self._stop = False  # what the render thread does now is not wanted any more
+        self._stop = False  # the present work of the render thread is not wanted any more
         self._pause = False  # it is wanted later
         self._closed = False
         self._renderer: Renderer | None = None
@@ -73,7 +73,7 @@ class WorkerHost:
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._thread.start()
 
-    # What may be called from outside
+    # Calls from outside
 
     def status(self) -> WorkerStatus:
         """One look at the worker."""
@@ -83,10 +83,10 @@ class WorkerHost:
 
     def start(self, job_id: str, attempt: int, task: dict[str, Any], head: dict[str, Any],
               checkpoint: str = "") -> None:
-        """Begin a job; a model that is being loaded for nobody makes way.
+        """Begin a job. It stops the loading of another model that no job needs.
 
         Args:
-            checkpoint: go on from there (`core.jobs.protocol.as_text`), where that is possible.
+            checkpoint: resume from it (`core.jobs.protocol.as_text`), where that is possible.
 
         Raises:
             StudioError: another job is running.
@@ -115,12 +115,12 @@ class WorkerHost:
             self._stop = self._interrupt(job_id, attempt, Outcome("cancelled")) or self._stop
 
     def pause(self, job_id: str, attempt: int) -> None:
-        """Stop that job after the step it is at, with a fresh checkpoint; a job past its last step goes on."""
+        """Stop that job after its present step, with a fresh checkpoint. A job past its last step continues."""
         with self._changed:
             self._pause = self._interrupt(job_id, attempt, Outcome("paused")) or self._pause
 
     def _interrupt(self, job_id: str, attempt: int, outcome: Outcome) -> bool:
-        """Take a job that waits here out with that outcome; whether it runs instead."""
+        """End a job that waits here, with that outcome; whether it runs instead."""
         for order in [order for order in self._orders if (order.job_id, order.attempt) == (job_id, attempt)]:
             self._orders.remove(order)
             self._finish(order, outcome)
@@ -128,12 +128,12 @@ class WorkerHost:
         return current is not None and (current.job_id, current.attempt) == (job_id, attempt)
 
     def take(self, job_id: str, attempt: int) -> Outcome | None:
-        """What came of that attempt, or None; it stays here until `ack`."""
+        """The outcome of that attempt, or None. It stays here until `ack`."""
         with self._changed:
             return self._outbox.get((job_id, attempt))
 
     def ack(self, job_id: str, attempt: int) -> None:
-        """Forget that outcome: it is safe elsewhere."""
+        """Forget that outcome: it is stored elsewhere."""
         with self._changed:
             self._outbox.pop((job_id, attempt), None)
 
@@ -155,7 +155,7 @@ class WorkerHost:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Ask the render thread to end after the step it is at; does not wait for it."""
+        """Ask the render thread to end after its present step; does not wait for it."""
         with self._changed:
             self._closed = self._stop = True
             self._changed.notify_all()
@@ -176,7 +176,7 @@ class WorkerHost:
                 outcome = Outcome("lost", "WorkerLost", str(error))
             except StudioError as error:
                 outcome = Outcome("failed", type(error).__name__, str(error))
-            except Exception as error:  # noqa: BLE001 - whatever a model's code may raise, the worker lives on
+            except Exception as error:  # noqa: BLE001 - whatever a model's code may raise, the worker continues
                 _LOG.exception("Unforeseen")
                 outcome = Outcome("failed", type(error).__name__, _UNFORESEEN.format(type(error).__name__))
             order = self._next(order, outcome)
@@ -198,7 +198,7 @@ class WorkerHost:
                     self._status = replace(self._status, state=LOADING, progress=Progress("loading"), error="")
             renderer.load(order.model, self._on_progress)
             with self._changed:
-                self._finish(order, Outcome("done"))  # it can be had now; nobody waits for what follows
+                self._finish(order, Outcome("done"))  # the model can be used now; nobody waits for the rest
             self._on_news()
             renderer.prepare(self._make_way)
             return Outcome("done")
@@ -209,7 +209,7 @@ class WorkerHost:
                        file=rendered.file)
 
     def _next(self, order: _Order | None, outcome: Outcome | None) -> _Order | None:
-        """Put the outcome away and wait for the next order."""
+        """Store the outcome and wait for the next order."""
         if outcome is not None:
             with self._changed:
                 self._finish(order, outcome)
@@ -255,7 +255,7 @@ class WorkerHost:
                                    preview_seq=seq, progress=replace(progress, preview=None))
 
     def _make_way(self) -> None:
-        """A job that came meanwhile goes first."""
+        """Stop preparing when a job waits: the job goes first."""
         if self._orders or self._closed:
             raise Cancelled
 
@@ -270,7 +270,7 @@ class WorkerHost:
             raise Paused
 
     def _paused(self) -> Outcome:
-        """After the step it was at; before the first, without anything."""
+        """The outcome of a pause: with a checkpoint after a step, empty before the first step."""
         progress = self._status.progress
         if progress is None or progress.phase != "denoising":
             return Outcome("paused")

@@ -1,7 +1,7 @@
 """A worker's side of the pipes: one JSON document a line in, one a line out.
 
-A line `{"n": 1, "method": "status", "args": []}` is answered by `{"n": 1, "result": …}` or
-`{"n": 1, "error": …}` (`core.errors.written`); `{"news": true}` comes unasked when something ended.
+The answer to a line `{"n": 1, "method": "status", "args": []}` is `{"n": 1, "result": …}` or `{"n": 1, "error": …}`
+(`core.errors.written`). A line `{"news": true}` comes without a question when something ended.
 """
 
 import json
@@ -20,7 +20,7 @@ from core.jobs.protocol import METHODS
 def answer_lines(make: Callable[[Callable[[], None]], object]) -> NoReturn:
     """Answer for the `WorkerHost` that `make(on_news)` makes, until stdin ends. Takes stdout for itself."""
     answers = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints goes to the log
+    os.dup2(2, 1)  # the output of libraries goes to the log
     sys.stdout = sys.stderr
     writing = threading.Lock()
 

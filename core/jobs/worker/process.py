@@ -18,8 +18,8 @@ def serve(build: "Callable[[], Renderer]", cadence: Cadence = Cadence()) -> NoRe
 
 
 def build_renderer() -> "Renderer":
-    """The real engine, as the settings of the environment ask for it."""
-    # Imported here, in the render thread: torch takes seconds, and the worker answers meanwhile.
+    """The real engine, with the settings of the environment."""
+    # Imported here, in the render thread: torch takes seconds, and the worker must answer during this time.
     from core.diffusion.engine import Engine
     from core.jobs.worker.renderer import Renderer
 

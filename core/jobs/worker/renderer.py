@@ -19,7 +19,7 @@ class Renderer:
     """One engine, for one task after another. Used by one thread.
 
     Args:
-        data_dir: holds the library whose videos a task may read; None: there is none.
+        data_dir: the folder with the library that a task may read; None: there is none.
     """
 
     def __init__(self, engine: Engine, data_dir: Path | None = None) -> None:
@@ -34,11 +34,11 @@ class Renderer:
 
     @property
     def warm(self) -> LoadedModel | None:
-        """What the warm model puts into receipts."""
+        """The facts about the warm model that receipts store."""
         return self._engine.warm
 
     def resources(self) -> Resources:
-        """What the device has to offer now; nothing where it does not answer, as the next job then says better."""
+        """The memory and speed the device offers now. Empty if it does not answer: the next job explains better."""
         try:
             return self._engine.resources()
         except RuntimeError:  # a GPU is full, or lost
@@ -46,11 +46,11 @@ class Renderer:
             return Resources()
 
     def load(self, key: str, on_progress: OnProgress) -> None:
-        """Make a model warm; raises what the engine raises."""
+        """Make a model warm. Raises the errors of the engine."""
         self._engine.load(key, on_progress)
 
     def prepare(self, alive: Callable[[], None]) -> None:
-        """Make the first video of the warm model quicker; what `alive`, asked now and then, raises ends it."""
+        """Make the first video of the warm model quicker. `alive` is called from time to time; its error ends this."""
         self._engine.prepare(alive)
 
     def render(self, document: dict[str, Any], head: Head, on_progress: OnProgress, checkpoint: bytes,
@@ -59,7 +59,7 @@ class Renderer:
 
         Raises:
             BadRequest: not a task.
-            StudioError: what the engine or the encoder has to say.
+            StudioError: the error of the engine or the encoder.
             Cancelled, Paused: from the callbacks.
         """
         try:
