@@ -1,4 +1,4 @@
-"""A real server and a real Chromium: what the browser tests drive the studio with."""
+"""A real server and a real Chromium, with which the browser tests drive the studio."""
 
 import os
 import re
@@ -26,7 +26,7 @@ HARMLESS = "The play() request was interrupted because the media was removed"
 
 
 def listen(page: Page) -> list[str]:
-    """What goes wrong in the scripts of a page from now on; the list grows."""
+    """The errors in the scripts of a page from now on; the list grows."""
     broken: list[str] = []
     page.on("pageerror", lambda error: None if HARMLESS in str(error) else broken.append(str(error)))
     return broken
@@ -41,7 +41,7 @@ class Server:
     log: Path
 
     def warnings(self) -> list[str]:
-        """What Streamlit has complained of: an element drawn where it may not be, a field with two values."""
+        """The complaints of Streamlit: an element drawn where it may not be, a field with two values."""
         lines = self.log.read_text(encoding="utf-8").splitlines()
         return [line for line in lines if "not officially supported" in line or "with a default value" in line]
 
@@ -89,7 +89,7 @@ def _wait_until_healthy(server: Server) -> None:
 
 
 class Screen:
-    """One tab of a person: what they see and press."""
+    """One tab of a person, to look at and press."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -156,7 +156,7 @@ class Screen:
         return self
 
     def box(self, element: Locator) -> dict:
-        """Where an element stands once it is drawn and no longer drawn anew."""
+        """Where an element stands once it is drawn and no longer drawn again."""
         before, deadline = None, time.monotonic() + PATIENCE_MS / 1000
         while (now := element.bounding_box()) is None or now != before:
             assert time.monotonic() < deadline, (element, before, now)
@@ -199,7 +199,7 @@ class Screen:
         return re.search(r"\d{8}-\d{6}-[0-9a-f]{6}", self.playing()["source"]).group()
 
     def playing(self, video_id: str = "") -> dict:
-        """What the player says of itself, once it has begun to play, and plays that video."""
+        """The state of the player, once it has begun to play that video."""
         begun = (f"(v => v && v.currentSrc.includes('{video_id}') && (v.error || v.currentTime > 0.05))"
                  "(document.querySelector('video'))")
         state = "(v => v && [v.paused, v.readyState, v.currentSrc])(document.querySelector('video'))"

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a models folder with a real, tiny checkpoint in it."""
+"""The shared fixtures: a models folder with a real, tiny model in it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors, except what the pinned libraries do and we cannot mend."""
+    """Warnings are errors, except those of the pinned libraries that we cannot mend."""
     # diffusers' schedulers call np.array(tensor), and torch's __array__ does not know NumPy 2's copy keyword
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
 

@@ -33,7 +33,7 @@ TASK = Generate(RECIPE)
 
 @dataclass(frozen=True)
 class Drawing:
-    """What an engine hands over."""
+    """The result of an engine."""
 
     frames: np.ndarray
     receipt: Receipt
@@ -70,7 +70,7 @@ class DrawnEngine:
         self.loaded = key
 
     def prepare(self, alive: Callable[[], None]) -> None:
-        """There is nothing to prepare; it takes as long as somebody says."""
+        """There is nothing to prepare. With the model "prepared" it lasts until `alive` raises."""
         while self.loaded == "prepared":
             alive()
             (self._folder / "preparing").touch()
@@ -110,7 +110,7 @@ class DrawnEngine:
         return int(step), (f"Continued after step {step}.",)
 
     def _count(self, recipe: Recipe, step: int) -> None:
-        """Every step ever made, in the order they were made, whoever made it."""
+        """Every step ever made, in the order they were made, by any process."""
         if self._folder.is_dir():
             with (self._folder / f"steps of {recipe.seed}").open("a") as file:
                 file.write(f"{step}\n")
@@ -156,12 +156,12 @@ def command() -> tuple[str, ...]:
 
 
 def video_of(recipe: Recipe, parent: str | None = None, relation: str = REMIX) -> Generate:
-    """The task of a video; of its parent it remembers only what it is to it."""
+    """The task of a video; of its parent it stores only the relation."""
     return Generate(recipe, parent, Origin(relation) if parent else None)
 
 
 def head(task: Task = TASK, **changes: object) -> dict[str, object]:
-    """What `start` wants to know besides the task."""
+    """The head that `start` needs beside the task."""
     return replace(Head(new_id(), "2026-11-22T08:13:01.000+00:00", model=task.model), **changes).document()
 
 

@@ -61,7 +61,7 @@ def video(prompt: str = "a red ball", *, id: str | None = None, created: str = "
 
 
 def found(opened: Library | Studio, query: Query | None = None) -> tuple[Video, ...]:
-    """The whole videos of a page of an answer, by default of everything."""
+    """The complete videos of a page of an answer, by default of everything."""
     library = opened.library if isinstance(opened, Studio) else opened
     page = library.search(query or Query())
     assert all(Entry.of(library.get(entry.id), abs(entry.sidecar_ns)) == entry for entry in page.entries), \
@@ -70,7 +70,7 @@ def found(opened: Library | Studio, query: Query | None = None) -> tuple[Video, 
 
 
 def with_recipe(plain: Video, frames: np.ndarray | None = None) -> tuple[Video, bytes]:
-    """The video with an MP4 of its own that carries its settings, as a worker makes it."""
+    """The video with its own MP4 that carries its settings, as a worker makes it."""
     frames = moving() if frames is None else frames
     count, height, width, _ = frames.shape
     before = replace(plain, result=Result(count, width, height, plain.recipe.fps,
@@ -83,7 +83,7 @@ IDENTICAL = Verdict("identical", None, ())
 
 
 def publish(studio: Studio, video: Video, data: bytes) -> Video:
-    """Keep a video in the library of a studio that does not lead, as the process that leads would."""
+    """Store a video in the library of a studio that does not lead, as the leader would."""
     library = Library(studio.settings.data_dir, writable=True)
     try:
         return library.publish(video, data)

@@ -1,4 +1,4 @@
-"""The house, as folder rules: who may import whom, who owns what, how large a room may grow."""
+"""The folder rules of the code: allowed imports, one owner for each outside thing, and the size of modules."""
 
 import ast
 import graphlib
@@ -175,7 +175,7 @@ def test_user_text_never_becomes_html():
 
 
 def test_a_page_reaches_the_studio_in_one_way_and_nothing_behind_it():
-    """Whoever needs the studio asks `current_studio()`; nobody hands it on, and its library and ledger are its own."""
+    """A page gets the studio from `current_studio()`. It is not passed on, and its library and ledger stay private."""
     for path in MODULES:
         module, tree = name_of(path), ast.parse(path.read_text(encoding="utf-8"))
         if room_of(module) == "pages":

@@ -53,7 +53,7 @@ def test_more_files_than_a_plain_zip_can_count_are_all_there(tmp_path):
         assert len(opened.namelist()) == 2**16 + 2 and opened.read("65537.json") == member.path.read_bytes()
 
 
-def test_what_is_missing_is_named_and_the_rest_is_there(tmp_path):
+def test_missing_files_are_named_and_the_rest_is_there(tmp_path):
     first, second = made(tmp_path, [10, 20])
     first.path.unlink()
     with zipfile.ZipFile(io.BytesIO(b"".join(archive([first, second, Member("x.json", None, NOON)])))) as opened:

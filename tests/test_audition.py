@@ -41,13 +41,13 @@ def pictures(sheet: bytes) -> list[np.ndarray]:
 
 
 def audition_of(recipe, seeds, steps=None):
-    """What is accepted where the recipe has been accepted."""
+    """The audition that is accepted for an accepted recipe."""
     return AuditionKind().check(AskedAudition(recipe.request(), seeds, steps), Accepted(recipe))
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The answer of a studio that has already said yes."""
+    """The answer of a studio that has accepted the recipe."""
 
     known: Recipe
 
@@ -65,7 +65,7 @@ def steps_made(home, seed):
     return path.read_text().split() if path.exists() else []
 
 
-# What is asked
+# The request
 
 
 def test_an_audition_tries_the_seed_of_the_request_and_those_after_it_in_a_third_of_the_steps():
@@ -155,7 +155,7 @@ def test_an_audition_says_how_far_it_is_over_all_its_seeds(house):  # noqa: F811
         ContactSheets(house.folder).path(job.id)
 
 
-def test_a_paused_audition_goes_on_with_the_step_it_was_at_and_makes_none_twice(house):  # noqa: F811
+def test_a_paused_audition_resumes_at_its_next_step_and_makes_none_twice(house):  # noqa: F811
     job = add(house, 3, 10, prompt="slowly", num_inference_steps=10)
     house.await_progress(job, 13)
     house.ledger.request_pause(job.id)
@@ -328,8 +328,8 @@ def test_a_refused_audition_leaves_nothing_behind(studio):
     assert studio.jobs() == before
 
 
-def test_tiles_of_other_weights_are_not_gone_on_with(tmp_path):
-    """What decides the tiles is part of the checkpoint: another model of the same name begins again."""
+def test_tiles_of_other_weights_are_not_used(tmp_path):
+    """The checkpoint holds everything that decides the tiles: another model of the same name begins again."""
     from core.errors import Paused
 
     engine, kept, task = drawn.DrawnEngine(tmp_path), [], audition_of(RECIPE, 3, 2)

@@ -50,7 +50,7 @@ def test_when_the_time_is_over_nothing_more_is_begun(tmp_path):
     assert rows and {row["remark"] for row in rows} == {"not measured: the time was over"}
 
 
-def test_what_was_measured_before_an_interruption_is_kept(tmp_path):
+def test_measurements_before_an_interruption_are_kept(tmp_path):
     path = tmp_path / "figures.json"
     running = subprocess.Popen([*SCRIPT, "--tiny", "--json", str(path)], cwd=REPOSITORY, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)

@@ -29,7 +29,7 @@ def says(row: Entry, text: str, place: str) -> bool:
 
 
 def plainly(rows: list[Entry], query: Query) -> list[Entry]:
-    """Every row looked at by itself. An excluded word may stand in the negative prompt."""
+    """Check every row alone. An excluded word may be in the negative prompt."""
     found = []
     for row in sorted(rows, key=lambda row: (row.created, row.id), reverse=True):
         right = query.seed in (None, row.seed)

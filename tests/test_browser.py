@@ -42,7 +42,7 @@ def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
 
 @pytest.fixture(scope="module")
 def made(server: Server, chromium: Browser) -> str:
-    """The id of a video that was made in the browser, from a prompt of its own."""
+    """The id of a video that was made in the browser, from its own prompt."""
     page = chromium.new_page()
     found = Screen(page, server.url).go().generate("a lighthouse in the fog")
     page.close()
@@ -88,7 +88,7 @@ def test_a_video_is_found_in_the_gallery_opened_and_made_again_identically(scree
     screen.press("back").press("open_child").sees("This video")
 
 
-def test_what_is_pressed_beside_a_moving_job_is_answered_in_passing(screen, made):
+def test_a_press_beside_a_moving_job_is_answered_with_a_short_message(screen, made):
     screen.go(f"/?job={made}").press("regenerate_stage").sees("Regenerating with the same seed.")
 
 
@@ -233,7 +233,7 @@ def test_nothing_hangs_over_the_edge_of_a_desk_or_a_phone(screen, made):
 
 
 @pytest.mark.parametrize(("width", "here"), [(320, True), (390, True), (767, True), (768, False), (1280, False)])
-def test_the_pages_are_in_sight_at_every_width(screen, made, width, here):
+def test_the_pages_are_visible_at_every_width(screen, made, width, here):
     """Streamlit hides them behind a sign on a narrow screen; there they stand in the header, once."""
     screen.page.set_viewport_size({"width": width, "height": 844})
     screen.go(f"/gallery?video={made}").playing(made)
@@ -274,7 +274,7 @@ def test_on_a_phone_the_video_comes_before_the_form_and_on_a_desk_beside_it(serv
     assert prompt["x"] + prompt["width"] <= stage["x"] and abs(stage["y"] - prompt["y"]) < 100
 
 
-def test_on_a_phone_who_asks_for_a_video_is_led_up_to_it(server, chromium):
+def test_on_a_phone_the_page_scrolls_to_the_stage_after_a_submission(server, chromium):
     page = chromium.new_page(viewport={"width": 390, "height": 600}, reduced_motion="reduce")
     screen = Screen(page, server.url).go()
     for button in ("generate", "audition"):

@@ -35,7 +35,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A studio that shows and keeps videos, and makes none."""
+    """A studio that shows and stores videos, and makes none."""
     with served(data_dir, tmp_path_factory.mktemp("models"), model="demo", DISPATCH=0) as running:
         yield running
 
@@ -88,7 +88,7 @@ def downloaded(screen: Screen, title: str) -> bytes:
 
 
 def check_forms(forms: dict[str, bytes], shape: tuple[int, int]) -> None:
-    """What other programs make of them: eight frames of that height and width each."""
+    """Check them with other programs: eight frames of that height and width each."""
     height, width = shape
     with Image.open(io.BytesIO(forms["GIF"])) as image:
         assert (image.format, image.size, image.n_frames) == ("GIF", (width, height), 8)

@@ -1,4 +1,4 @@
-"""The gallery of ten thousand videos in a real Chromium: found, ordered, looked through, kept as a search."""
+"""The gallery of ten thousand videos in a real Chromium: found, ordered, looked through, saved as a search."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.browser,
 
 @pytest.fixture(scope="module")
 def videos() -> list[Video]:
-    """What the library holds, newest first."""
+    """The videos of the library, newest first."""
     _, result = shared_clip()
     return [synthetic(number, result) for number in reversed(range(COUNT))]
 
@@ -81,7 +81,7 @@ def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):  # n
     assert "g_favorite=true" in screen.page.url and "g_q=" not in screen.page.url
 
 
-def test_the_keyboard_goes_from_a_poster_to_its_deeds_and_long_prompts_end_in_dots(screen, videos):  # noqa: F811
+def test_the_keyboard_goes_from_a_poster_to_its_actions_and_long_prompts_end_in_dots(screen, videos):  # noqa: F811
     screen.go("/gallery")
     whole(screen)
     screen.at(f"open_{videos[0].id}").locator("button").focus()
@@ -103,7 +103,7 @@ def test_the_keyboard_walks_down_the_table_and_opens_with_a_step_to_the_picture(
     screen.page.wait_for_url(re.compile(f"video={videos[2].id}"))
 
 
-def test_what_is_chosen_is_read_in_the_dark(server, chromium):  # noqa: F811
+def test_a_chosen_option_is_readable_in_the_dark_theme(server, chromium):  # noqa: F811
     context = chromium.new_context(color_scheme="dark")
     chosen = Screen(context.new_page(), server.url).go("/gallery").at("g_view").get_by_text("Grid", exact=True)
     expect(chosen).to_have_css("color", "rgb(92, 198, 218)")  # 8 to 1 on its ground; the accent has 4 to 1
@@ -195,7 +195,7 @@ def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # n
 
 
 def whole(screen: Screen) -> None:  # noqa: F811
-    """Wait until everything on the page is drawn: each kind of element loads a script of its own."""
+    """Wait until everything on the page is drawn: each kind of element loads its own script."""
     drawn = ("document.querySelector('.st-key-pick, .st-key-next') &&"
              " !document.querySelector('[data-testid=stSkeleton]')")
     screen.page.wait_for_function(drawn, timeout=PATIENCE_MS)

@@ -1,4 +1,4 @@
-"""Many videos at once: accepted whole, done in pieces, stopped, undone, and finished after a crash."""
+"""Bulk actions: accepted as one, done in pieces, stopped, undone, and finished after a crash."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def fill(folder: Path, count: int) -> list[str]:
 
 @pytest.fixture
 def studio(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    """A studio with a library of five videos, and nobody who leads: what is asked of it, it does itself."""
+    """A studio with a library of five videos and no leader: it does all changes itself."""
     fill(tmp_path, 5)
     monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 60.0)  # of a person, who need not see all at once
     settings = Settings.from_env({}, data_dir=tmp_path, models_dir=models_dir, model="tiny", device="cpu",
@@ -65,14 +65,14 @@ def test_tags_and_favourites_are_changed_and_what_else_is_there_stays(studio):
     assert studio.video(an_id(0)).tags == ("new", "ü")
 
 
-def test_what_is_found_comes_in_order_with_its_bytes(studio):
+def test_found_videos_come_in_order_with_their_bytes(studio):
     each = mp4()[1].bytes
     assert studio.bulk_actions.found(Query("ball", page_size=2, sort="oldest")) == {an_id(n): each for n in range(5)}
     assert list(studio.bulk_actions.found(Query())) == [an_id(n) for n in reversed(range(5))]
 
 
 @pytest.mark.parametrize("wrong", [[], ["../../etc/passwd"], [an_id(0), "x"]])
-def test_what_cannot_be_is_refused_before_anything_is_done(studio, wrong):
+def test_impossible_bulk_actions_are_refused_before_anything_is_done(studio, wrong):
     for action in (studio.bulk_actions.delete, studio.bulk_actions.restore, studio.bulk_actions.erase,
                    lambda ids: studio.bulk_actions.change(ids, favorite=True)):
         with pytest.raises(BadRequest):
@@ -125,7 +125,7 @@ def test_undoing_what_was_stopped_brings_back_what_it_deleted_and_counts_no_more
     assert (undone.total, undone.refusals, studio.search(Query()).total) == (1, 0, 5)
 
 
-def test_what_is_being_deleted_is_not_called_damaged(tmp_path):
+def test_videos_that_are_being_deleted_are_not_called_damaged(tmp_path):
     ids, damaged = fill(tmp_path, 60), []
     library = Library(tmp_path, writable=True)
     with library.together(), ThreadPoolExecutor(1) as beside:
@@ -189,7 +189,7 @@ def test_the_disk_is_measured_and_a_file_with_two_names_counts_once(studio, tmp_
     assert (used.library, used.derived, used.models) == (0, 1000, 1000)
 
 
-def test_where_nobody_leads_a_bulk_action_runs_beside_a_single_change_and_goes_on_after_a_restart(studio, monkeypatch):
+def test_where_nobody_leads_a_bulk_action_runs_beside_a_single_change_and_resumes_after_a_restart(studio, monkeypatch):
     monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 0.0)
     with FileLock(studio.settings.data_dir / "studio.lock"):  # somebody leads, and ends before it begins
         bulk = studio.bulk_actions.delete([an_id(n) for n in range(4)])
@@ -228,7 +228,7 @@ def test_a_piece_is_one_video_when_time_is_up_and_each_is_noted(work):
     assert ledger.bulk_queue.get(bulk.id).ended and ledger.bulk_queue.unfinished() == ()
 
 
-def test_a_stopped_bulk_is_left_at_what_is_done_and_the_next_one_begins(work):
+def test_a_stopped_bulk_action_leaves_the_rest_undone_and_the_next_one_begins(work):
     ledger, library, working = work
     first = ledger.bulk_queue.add("delete", [an_id(n) for n in range(4)], {})
     second = ledger.bulk_queue.add("change", [an_id(5)], {"add": ["after"]})

@@ -65,7 +65,7 @@ def test_every_change_is_among_these():
      MergeVideos((FoundFile("/a.mp4", "/a.json"),))),
     ("reindex", {}, Reindex()),
 ])
-def test_what_version_0_1_0_left_in_the_ledger_is_understood(kind, arguments, change):
+def test_changes_that_version_0_1_0_left_in_the_ledger_are_understood(kind, arguments, change):
     assert read_change(kind, arguments) == change
 
 
@@ -81,7 +81,7 @@ def test_what_version_0_1_0_left_in_the_ledger_is_understood(kind, arguments, ch
     ("import", {"path": "/a.mp4", "unknown": 1}, "unknown is 1"),
     ("merge", {"videos": {}}, "videos is {}"), ("merge", {"videos": [{"beside": "/a.json"}]}, "path is missing"),
 ])
-def test_what_is_wrong_with_a_change_is_said_and_nothing_is_done(kind, arguments, sentence):
+def test_a_wrong_change_is_refused_with_the_reason_and_nothing_is_done(kind, arguments, sentence):
     with pytest.raises(BadRequest, match=sentence) as refused:
         read_change(kind, arguments)
     assert refused.value.field == "request"

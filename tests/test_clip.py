@@ -1,4 +1,4 @@
-"""Frames become a file that plays everywhere and says what it is, or no file at all."""
+"""Frames become a file that plays everywhere and carries its settings, or no file at all."""
 
 import hashlib
 import io
@@ -72,13 +72,13 @@ def test_the_same_frames_give_the_same_bytes():
 
 
 def checkerboard(one: tuple[int, ...], other: tuple[int, ...]) -> np.ndarray:
-    """Pixels of two colours in turn, changing places with each frame: 4:2:0 keeps none of their colour."""
+    """Pixels of two colours in turn, changing places with each frame: 4:2:0 loses all of their colour."""
     t, y, x = np.meshgrid(np.arange(3), np.arange(30), np.arange(34), indexing="ij")
     return np.where(((t + x + y) % 2)[..., None] == 1, np.uint8(one), np.uint8(other))
 
 
 def noise(seed: int, levels: int, *shape: int) -> np.ndarray:
-    """Every value one of so many levels from 0 to 255, at random; a last side of 1 means grey."""
+    """Random values, each one of `levels` levels from 0 to 255; a last side of 1 means grey."""
     values = np.random.default_rng(seed).integers(0, levels, shape) * 255 // (levels - 1)
     return np.broadcast_to(values, (*shape[:3], 3)).astype(np.uint8)
 
@@ -147,7 +147,7 @@ def test_a_file_name_is_only_a_name(tmp_path, name):
     (moving(2), 8, "a\0b"), (moving(2), 8, "\ud800"), (moving(2), 8, "x" * 200_000),
     (np.zeros((1, 5000, 2, 3), np.uint8), 8, ""), (np.zeros((601, 2, 2, 3), np.uint8), 1, ""),
 ])
-def test_what_cannot_be_kept_is_refused_before_anything_is_written(tmp_path, frames, fps, comment):
+def test_frames_that_cannot_be_stored_are_refused_before_anything_is_written(tmp_path, frames, fps, comment):
     with pytest.raises(ClipError):
         clip.write(frames, fps, tmp_path / "clip.mp4", comment)
     assert list(tmp_path.iterdir()) == []

@@ -179,7 +179,7 @@ def test_bad_input_exits_with_2_and_says_why_on_stderr(core, arguments, tmp_path
     ("show", "20260101-000000-000000"), ("show", "../../etc/passwd"), ("delete", "20260101-000000-000000"),
     ("regenerate", "20260101-000000-000000"), ("import", "no-such-file.mp4"), ("import", str(ROOT / "README.md")),
 ])
-def test_what_is_not_there_exits_with_1_and_a_sentence(core, arguments, tmp_path):
+def test_a_missing_thing_exits_with_1_and_a_sentence(core, arguments, tmp_path):
     done = core(*arguments, "--json", data_dir=tmp_path)
     assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
     assert len(done.stderr.strip()) > 20

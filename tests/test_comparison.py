@@ -153,7 +153,7 @@ def test_videos_too_wide_for_a_browser_side_by_side_stand_below_one_another(libr
     assert metrics.psnr(pictures(comparisons, found)["b"], moving(2, 16, 1400)) > 30
 
 
-def test_what_was_compared_is_kept_and_made_again_when_a_half_is_gone_or_damaged(library, comparisons, tmp_path):
+def test_a_comparison_is_stored_and_made_again_when_a_half_is_gone_or_damaged(library, comparisons, tmp_path):
     a, b = keep(library, moving()), keep(library, noisy(moving(), 20))
     first, made = comparisons.of(a.id, b.id), []
     assert comparisons.of(a.id, b.id, lambda done, _: made.append(done)) == first and made == []
@@ -203,7 +203,7 @@ def test_a_comparison_of_a_deleted_video_is_not_given(library, comparisons):
         comparisons.clip_path(a.id, b.id)
 
 
-def test_what_cannot_be_compared_is_a_sentence(library, comparisons):
+def test_a_pair_that_cannot_be_compared_is_a_sentence(library, comparisons):
     a, b = keep(library, moving()), keep(library, moving())
     with pytest.raises(BadRequest, match="two different videos"):
         comparisons.of(a.id, a.id)
@@ -223,7 +223,7 @@ def test_what_cannot_be_compared_is_a_sentence(library, comparisons):
         comparisons.of(a.id, b.id)
 
 
-def test_what_differs_in_the_settings_is_the_label_where_there_is_room(library):
+def test_different_settings_are_the_label_where_there_is_room(library):
     a = keep(library, moving(2, 16, 400), seed=1)
     b = replace(a, id="20261122-081301-bbbbbb", recipe=replace(a.recipe, seed=2, prompt="secret words"))
     assert comparison.lay_out(a, b, True).paper[:20].max() > 150

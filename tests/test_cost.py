@@ -1,4 +1,4 @@
-"""What a video costs, from the configuration alone, against what the libraries really do."""
+"""The cost of a video, from the configuration alone, compared with the real work of the libraries."""
 
 import json
 import weakref
@@ -111,7 +111,7 @@ class Live(TorchDispatchMode):
         self._seen = {parameter.untyped_storage()._cdata for parameter in known}
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """Run the operation and look at what is new."""
+        """Run the operation and look at the new tensors."""
         result = function(*args, **(kwargs or {}))
         for tensor in torch.utils._pytree.tree_leaves(result):
             if isinstance(tensor, torch.Tensor) and tensor.untyped_storage()._cdata not in self._seen:
@@ -220,7 +220,7 @@ def test_modelscope_runs_on_small_cards_by_leaving_weights_outside():
 
 
 @pytest.mark.parametrize("free_gib", [2.2, 3.0, 4.0, 6.0])
-def test_what_is_offered_instead_fits_and_one_more_frame_or_size_would_not(free_gib):
+def test_the_offered_recipe_fits_and_one_more_frame_or_size_would_not(free_gib):
     free, asked = int(free_gib * GIB), Size(64, 576, 1024)
     found = nearest_that_fits(asked, MODELSCOPE.pixels_per_latent, needs_of_modelscope, "cuda", free)
     assert found

@@ -1,7 +1,7 @@
 """kill -9 of the studio's process at every point between accepting a job and its end: the promises hold.
 
-The points are data (core/faults.py). At each, a process with two jobs in its queue kills itself there; then the
-studio is opened again, finishes what is left, and everything is counted.
+The points are data (core/faults.py). At each point, a process with two jobs in its queue kills itself.
+Then the studio is opened again and finishes the rest, and everything is counted.
 """
 
 import json
@@ -106,8 +106,9 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def folder(template, tmp_path):
-    """A data folder with that video, a fresh queue, and two jobs in it: a regeneration, and another video, which
-    takes long enough to be watched.
+    """A data folder with that video, and a fresh queue of two jobs.
+
+    The jobs are a regeneration, and another video that takes long enough to be watched.
     """
     shutil.copytree(template[0] / "library", tmp_path / "library")
     shutil.copy(template[0] / "index.json", tmp_path)

@@ -27,7 +27,7 @@ def fill(library: Library, count: int) -> list[str]:
 
 
 class Look:
-    """Asks again and again, at a time of its own."""
+    """Asks again and again, at a time that the test sets."""
 
     def __init__(self, library: Library) -> None:
         self.library, self.video_files, self.now = library, VideoFiles(library.data_dir / "library"), 0.0

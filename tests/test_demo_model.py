@@ -152,7 +152,7 @@ class CutBatches(Batches):
 
 
 def toy_set(work):
-    """A toy's accelerator and batches, in a working folder of its own."""
+    """A toy's accelerator and batches, in a separate working folder."""
     work.mkdir(exist_ok=True)
     accelerator = Accelerator(cpu=True, mixed_precision="no")
     frames = frames_on_disk(TOY, work)
@@ -236,7 +236,7 @@ def test_readers_are_asked_about_single_shapes_whose_prompt_is_there():
 
 
 @pytest.mark.parametrize("again", ["snow", "pair"])
-def test_what_is_to_be_caught_up_on_is_in_every_fourth_sample(again):
+def test_clips_to_catch_up_on_are_in_every_fourth_sample(again):
     recipe = replace(TOY, taught_clips=200, clip_batch=16, again=again)
     clips = clip_list(recipe)
     latents = np.zeros((200, 4, 4, 4, 4), np.float16)
@@ -247,7 +247,7 @@ def test_what_is_to_be_caught_up_on_is_in_every_fourth_sample(again):
     assert 4 <= int((clean > 40).sum()) <= 8
 
 
-def test_going_on_from_a_checkpoint_keeps_all_but_what_looks_across_frames():
+def test_continuing_from_a_checkpoint_keeps_all_but_the_layers_across_frames():
     tokenizer = tokenizer_for(CPU_128)
     weights = weights_of(CHECKPOINT, CPU_128, tokenizer, temporal=False)
     shipped = load_file(CHECKPOINT / "unet" / "diffusion_pytorch_model.safetensors")
@@ -300,7 +300,7 @@ def test_a_training_that_cannot_be_is_refused_before_it_begins(tmp_path, monkeyp
     assert says in capsys.readouterr().err and not (tmp_path / "w").exists()
 
 
-def test_what_is_retouched_stays_where_it_is_and_more_so_with_less_noise():
+def test_a_retouched_clip_stays_near_the_original_and_nearer_with_less_noise():
     recipe = CPU_128
     drawn = (world.draw_clip(np.random.default_rng([1, number])) for number in range(40))
     clips = [clip for clip in drawn if not clip.scene][:4]
@@ -351,7 +351,7 @@ def test_nothing_grows_out_of_other_channels():
 
 
 @pytest.mark.parametrize("name", ["cpu128", "gpu128"])
-def test_what_a_recipe_makes_is_at_most_40_mib_and_20_gflop_a_step_with_guidance(name):
+def test_the_model_of_a_recipe_has_at_most_40_mib_and_20_gflop_a_step_with_guidance(name):
     recipe = RECIPES[name]
     vae, model = build_autoencoder(recipe), Denoiser(recipe, tokenizer_for(recipe))
     half = 2 * sum(value.numel() for part in (vae, model.text, model.unet) for value in part.parameters())

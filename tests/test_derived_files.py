@@ -1,4 +1,4 @@
-"""The folder of derived files: each is made once, appears whole, and the folder stays bounded."""
+"""The folder of derived files: each is made once, appears complete, and the folder stays bounded."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ def test_many_threads_make_it_once(tmp_path):
     assert calls == ["x"] and names(tmp_path / "derived") == ["a.gif"]
 
 
-def test_what_was_not_used_for_longest_goes_and_the_newest_stays_however_large(tmp_path):
+def test_the_file_unused_for_longest_goes_and_the_newest_stays_however_large(tmp_path):
     derived = DerivedFiles(tmp_path / "derived", max_bytes=10)
     for age, name in ((300, "old.gif"), (200, "older.gif"), (100, "recent.gif")):
         path = derived.get(name, writing("xxx"))
@@ -63,7 +63,7 @@ def test_what_was_not_used_for_longest_goes_and_the_newest_stays_however_large(t
 
 
 @pytest.mark.parametrize("failure", [Cancelled(), DiskFull("full")])
-def test_what_fails_half_way_leaves_nothing(tmp_path, failure):
+def test_a_failure_half_way_leaves_nothing(tmp_path, failure):
     derived = DerivedFiles(tmp_path / "derived")
 
     def make(path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_fails_half_way_leaves_nothing(tmp_path, failure):
     assert names(tmp_path / "derived") == [] and derived.find("a.gif") is None
 
 
-def test_what_a_dead_process_left_is_cleared_away_and_what_another_one_makes_is_not(tmp_path):
+def test_files_of_a_dead_process_are_cleared_away_and_files_of_a_live_one_are_not(tmp_path):
     derived = DerivedFiles(tmp_path / "derived")
     derived.get("a.gif", writing("x"))
     dead, alive = tmp_path / "derived" / "b.gif.1-1.part", tmp_path / "derived" / "c.gif.2-2.part"

@@ -1,4 +1,4 @@
-"""What can be said of models and videos before anything runs, and model folders that are not what they seem."""
+"""Forecasts about models and videos before anything runs, and misleading model folders."""
 
 import json
 from dataclasses import replace

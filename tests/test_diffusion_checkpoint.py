@@ -1,4 +1,4 @@
-"""Model folders: what is refused before anything in it is loaded, and in which words."""
+"""Model folders: bad ones are refused, with a reason, before anything in them is loaded."""
 
 import json
 import os

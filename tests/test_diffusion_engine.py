@@ -1,4 +1,4 @@
-"""The engine: progress, cancel, warmth, repetition, and what it says when it cannot."""
+"""The engine: progress, cancel, warm models, repetition, and its errors."""
 
 import hashlib
 import json
@@ -178,7 +178,7 @@ def test_frames_have_the_size_asked_for_also_where_the_configuration_is_odd(tmp_
     assert np.array_equal(engine.generate(recipe, lambda _: None).frames, before.frames)
 
 
-def test_what_the_model_does_not_read_of_a_prompt_is_said(engine, models_dir):
+def test_the_unread_part_of_a_prompt_is_named(engine, models_dir):
     long = asked(models_dir, prompt="ball " * 89, negative_prompt="cat " * 200)
     notes = engine.generate(long, lambda _: None).notes
     assert notes[1] == "The prompt has 91 tokens; the model reads the first 77."
@@ -239,7 +239,7 @@ def test_frames_that_do_not_fit_into_memory_end_in_a_sentence_and_leave_the_engi
     assert engine.generate(recipe, lambda _: None).frames.shape[0] == 4
 
 
-def test_what_torch_says_becomes_what_a_person_understands():
+def test_errors_of_torch_become_sentences_for_a_person():
     assert isinstance(meaning(torch.OutOfMemoryError("CUDA out of memory."), "x"), OutOfMemory)
     assert isinstance(meaning(MemoryError(), "x"), OutOfMemory)
     assert isinstance(meaning(RuntimeError("CUDA error: device-side assert triggered"), "x"), WorkerLost)

@@ -34,7 +34,7 @@ class HubServer(ThreadingHTTPServer):
         requests: (method, path, Range header) of everything asked for.
         cut_after: path → bytes after which its answers break off, as a lost connection does.
         status: when set, every answer is this error.
-        empty, longer: paths whose answers are whole as HTTP goes, and have no bytes, or some too many.
+        empty, longer: paths whose answers are complete for HTTP, but have no bytes, or some too many.
     """
 
     daemon_threads = True
@@ -179,7 +179,7 @@ def test_a_connection_that_breaks_is_taken_up_again_where_it_broke(server, place
     assert len(set(starts)) == 4, "four pieces, none fetched twice"
 
 
-def test_a_cancelled_download_goes_on_later_with_the_bytes_it_has(server, place, repository, monkeypatch):
+def test_a_cancelled_download_resumes_later_with_the_bytes_it_has(server, place, repository, monkeypatch):
     monkeypatch.setattr(hub, "REPORT_INTERVAL_S", 0.0)
     size = (repository / UNET).stat().st_size
     partial = place.repository(SPEC) / "blobs"

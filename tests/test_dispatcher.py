@@ -90,7 +90,7 @@ def house(tmp_path):
 
 @pytest.fixture
 def process_house(tmp_path):
-    """With a worker in a process of its own, which the small engine makes quick to start."""
+    """With a worker in a separate process; the small engine makes it quick to start."""
     settings = settings_for(tmp_path, worker_timeout_s=2)
     house = House(tmp_path, settings, ProcessExecutor(settings, drawn.command()), cancel_grace_s=0.3)
     house.turn(lambda: house.dispatcher.status and house.dispatcher.status.state == "idle")
@@ -158,7 +158,7 @@ def test_a_regeneration_is_compared_with_its_parent(house):
     assert (house.library.get(remix.id).verdict, remix.reason) == (None, "")
 
 
-def test_what_was_known_of_a_parent_when_it_was_asked_is_kept_though_it_is_erased_while_the_child_waits(house):
+def test_the_facts_about_a_parent_are_stored_though_it_is_erased_while_the_child_waits(house):
     parent = house.library.get(house.finish(house.add()).id)
     origin = origin_of(house.library, parent.id, "remix")
     child = house.ledger.add(Generate(replace(RECIPE, seed=9), parent.id, origin))
@@ -402,7 +402,7 @@ def test_after_a_crash_a_job_is_made_again_once_and_then_set_aside(tmp_path):
     house.close()
 
 
-def test_a_video_that_was_whole_when_the_studio_stopped_is_not_made_again(house, tmp_path):
+def test_a_video_that_was_complete_when_the_studio_stopped_is_not_made_again(house, tmp_path):
     job = house.finish(house.add())
     house.close()
     database = sqlite3.connect(tmp_path / "jobs.sqlite")
@@ -517,7 +517,7 @@ def test_an_idle_worker_loads_the_default_model_that_is_on_this_machine(tmp_path
 
 
 class Unwilling(InlineExecutor):
-    """A worker's way of being wrong that nobody foresaw."""
+    """An unforeseen error of a worker."""
 
     def call(self, worker, method, *args, timeout=5.0):
         raise TypeError("unheard of")

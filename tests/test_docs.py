@@ -1,4 +1,4 @@
-"""What is promised in words stands in the code, and the other way round."""
+"""The promises of the documents are in the code, and the other way round."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A JSON object becomes a frozen value: what is taken, what is filled in, and what is refused in which words."""
+"""A JSON object becomes a frozen value: fields are taken, filled in, or refused with a sentence."""
 
 import json
 from dataclasses import MISSING, asdict, dataclass, field
@@ -57,7 +57,7 @@ def test_keys_that_a_newer_studio_writes_are_ignored_at_every_depth():
     assert read(Tree, changed(colour="green", leaf={"name": "a", "share": 0.25, "veins": 7})) == read(Tree, WHOLE)
 
 
-def test_what_a_value_works_out_for_itself_is_not_read():
+def test_a_computed_field_is_not_read():
     assert read(Tree, changed(grown=9.0)).grown == 0.0
 
 
@@ -99,5 +99,5 @@ MACHINE = Environment("cpu", "a processor", "float32", "sdpa", "resident", 2, {"
     Recipe("a red ball", "", "demo", 8, 20, 5.0, 8, 2**63 - 1, 32, 64, "ddim", "exact"), MACHINE,
     Receipt("n", "f", "demo", "folder", "", "w", {"order": 2, "betas": [0.1]}, MACHINE, ({"name": "x"},)),
     Result(8, 32, 64, 7.995, 1.0, 12345, "0" * 64), Runtime(total_s=1.5)], ids=lambda value: type(value).__name__)
-def test_what_the_studio_writes_is_read_back(value):
+def test_the_documents_of_the_studio_are_read_back(value):
     assert read(type(value), json.loads(json.dumps(asdict(value)))) == value

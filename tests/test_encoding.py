@@ -1,4 +1,4 @@
-"""A video is encoded while it is still being decoded: the same file, and nothing left of one that nobody wants."""
+"""A video is encoded while it is still being decoded: the same file, and an unwanted one leaves nothing."""
 
 import io
 import os
@@ -29,7 +29,7 @@ from core.settings import Settings
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where temporary files go, and nothing else."""
+    """The folder for temporary files only."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -67,7 +67,7 @@ def test_the_encoder_is_up_before_there_is_a_frame_and_encodes_before_there_are_
     assert clip.probe(data).num_frames == 200
 
 
-def test_what_nobody_wants_any_more_ends_at_once_and_leaves_nothing(folder):
+def test_an_unwanted_encoding_ends_at_once_and_leaves_nothing(folder):
     with pytest.raises(Cancelled), Encoding(8) as encoding:
         encoding.add(moving(64, 256, 256))
         until(ffmpegs)
@@ -140,7 +140,7 @@ def test_while_frames_are_decoded_the_preview_shows_those_that_are(engine, model
         (2, 5, False), (4, 5, False), (5, 5, True)]
 
     def apart(now, number):
-        """How far frame `number` of a preview is from the finished one."""
+        """The difference between frame `number` of a preview and the finished one."""
         image = Image.open(io.BytesIO(now.preview))
         assert image.n_frames == 5
         image.seek(number)
@@ -153,7 +153,7 @@ def test_while_frames_are_decoded_the_preview_shows_those_that_are(engine, model
 
 
 @pytest.mark.parametrize("good", [0, 1, 2, 3])
-def test_what_the_receiver_raises_ends_decoding_and_the_engine_stays_usable(engine, models_dir, by_two, good):
+def test_an_error_of_the_receiver_ends_decoding_and_the_engine_stays_usable(engine, models_dir, by_two, good):
     calm, received = engine.generate(asked(models_dir), lambda _: None), []
 
     def refuse(frames):

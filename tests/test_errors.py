@@ -1,4 +1,4 @@
-"""An error that crosses to another process stays what it was: its class, its sentence, what it says besides."""
+"""An error that crosses to another process stays the same: its class, its sentence, its other values."""
 
 import json
 import sys
@@ -49,7 +49,7 @@ def test_an_error_survives_json(error):
     assert same(revive(json.loads(json.dumps(written(error)))), error)
 
 
-def test_what_an_error_says_besides_its_sentence_survives_too():
+def test_the_other_values_of_an_error_survive_too():
     refused = revive(json.loads(json.dumps(written(BadRequest("seed", "-1 is outside.")))))
     assert isinstance(refused, BadRequest)
     assert (refused.field, refused.reason, str(refused)) == ("seed", "-1 is outside.", "seed: -1 is outside.")
@@ -71,7 +71,7 @@ def test_a_class_that_is_not_of_the_tree_becomes_the_nearest_that_is():
     {"error": "NotFound", "sentence": "Of a newer studio.", "arguments": [1, 2]},
     {"error": "KeyboardInterrupt", "sentence": "Of a newer studio."},
 ])
-def test_what_another_version_wrote_keeps_its_sentence(document):
+def test_an_error_of_another_version_keeps_its_sentence(document):
     assert same(revive(document), StudioError("Of a newer studio."))
 
 
@@ -134,7 +134,7 @@ def complaining(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", range(len(EVERY)), ids=lambda number: named(EVERY[number]))
-def test_what_a_worker_raises_is_raised_here(complaining, number):
+def test_an_error_of_a_worker_is_raised_here(complaining, number):
     with pytest.raises(StudioError) as raised:
         complaining.call("worker", "load", str(number))
     assert same(raised.value, EVERY[number])

@@ -1,4 +1,4 @@
-"""What a video will take, said before: from runs of this machine, of any size, and from none at all."""
+"""The time and memory of a video, estimated before: from runs of this machine, of any size, and without any."""
 
 from dataclasses import replace
 from pathlib import Path

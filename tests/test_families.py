@@ -65,7 +65,7 @@ def names_of_libraries():
 
 
 def is_of_a_model(kind):
-    """Whether a class of the libraries is a network, a pipeline of them, or what turns text into its numbers."""
+    """Whether a class of the libraries is a network, a pipeline of networks, or turns text into the numbers for one."""
     return isinstance(kind, type) and issubclass(
         kind, (torch.nn.Module, diffusers.DiffusionPipeline, transformers.PreTrainedTokenizerBase))
 
@@ -94,7 +94,7 @@ def test_such_a_name_would_be_found():
 
 
 def used_of(library, tree):
-    """What a module uses of a library that it imports under its own name; "library" alone: it escapes this look."""
+    """The names a module uses of a library that it imports. "library" alone: this check cannot see them."""
     seen, used = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == library:
@@ -147,7 +147,7 @@ SIDE = 8
 
 @dataclass(frozen=True)
 class DrawnShape:
-    """Two frames but for the first, and eight pixels along a side, are one latent."""
+    """Two frames (the first: one), and eight pixels along a side, are one latent."""
 
     pixels_per_latent: int = SIDE
     tokens: int = 16
@@ -188,7 +188,7 @@ class Brush(torch.nn.Module):
 
 
 class Strokes:
-    """What the model predicts: less and less of what is there."""
+    """The prediction of the model: less and less of its input."""
 
     def __init__(self, brush, strength):
         self.brush, self.strength = brush, strength
@@ -298,7 +298,7 @@ def test_a_new_family_makes_videos_and_its_receipt_says_how_it_works(house):
     assert all(now.preview for now in seen if now.phase == "denoising" and now.done in (1, 3))
 
 
-def test_what_decides_the_frames_of_a_new_family_is_in_the_receipt_too(house):
+def test_everything_that_decides_the_frames_of_a_new_family_is_in_the_receipt_too(house):
     engine = engine_on(house)
     first = made(engine, asked(house)).receipt
     assert made(engine, asked(house)).receipt == first == made(engine_on(house), asked(house)).receipt
@@ -347,7 +347,7 @@ def test_a_step_of_a_new_family_is_tried_beforehand(house):
     assert engine.resources().step_flops_per_s == 5 * 32 * 32 / 0.001
 
 
-def test_what_does_not_fit_is_refused_beforehand_or_offered_less_afterwards(house):
+def test_a_video_that_does_not_fit_is_refused_beforehand_or_offered_smaller_afterwards(house):
     with pytest.raises(OutOfMemory, match=r"GB are free; .* should fit\."):
         made(engine_on(house), replace(asked(house), width=1 << 20, height=1 << 20, num_frames=33))
     planner = planner_on(house)
@@ -382,7 +382,7 @@ def test_a_folder_of_no_family_is_refused_when_it_is_loaded(house):
         made(engine_on(house), asked(house, model="strange", num_frames=2, guidance_scale=6.0))
 
 
-def test_what_a_family_offers_is_what_a_request_may_ask_for(house):
+def test_a_request_may_ask_only_for_the_offers_of_a_family(house):
     for field, value in (("scheduler", "dpmsolver++"), ("mode", "fast"), ("num_frames", 4), ("width", 36)):
         with pytest.raises(BadRequest) as refused:
             asked(house, **{field: value})
@@ -429,7 +429,7 @@ def reads(tmp_path, models_dir, monkeypatch):
 
 
 def plan_everything(models_dir):
-    """What a page asks while a person fills in the form."""
+    """The questions of a page while a person fills in the form."""
     for key in ("one", "two"):
         spec = catalog(models_dir)[key]
         shape = family_of(spec).shape(models_dir / key)
@@ -473,7 +473,7 @@ def test_a_change_that_leaves_the_size_is_seen_by_the_time(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"x"'])
-def test_what_is_no_object_is_as_good_as_absent_and_read_when_it_is_one(tmp_path, text):
+def test_a_text_that_is_no_object_counts_as_absent_and_is_read_when_it_is_one(tmp_path, text):
     path = tmp_path / "config.json"
     assert read_configuration(path) is None
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""A library goes into a folder and comes out of it in another studio: whole, once, with tags and favourites."""
+"""A library goes into a folder and comes out of it in another studio: complete, once, with tags and favourites."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def keep(studio: Studio, *videos: tuple[Video, bytes]) -> list[Video]:
 
 
 def made(prompt: str, shift: int = 0, **changes: object) -> tuple[Video, bytes]:
-    """A video with frames of its own, and a receipt that says so."""
+    """A video with its own frames, and a receipt of them."""
     frames = moving(8 + shift)
     plain = video(prompt, num_frames=8 + shift, **changes)
     receipt = replace(plain.receipt, frames_sha256=f"{shift:064x}")
@@ -63,7 +63,7 @@ def listed(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_library_arrives_whole_in_another_studio_and_only_once(studio, other, tmp_path):
+def test_a_library_arrives_complete_in_another_studio_and_only_once(studio, other, tmp_path):
     first, second = keep(studio, made("a red ball", 1, tags=("mine",)), made("snow", 2, favorite=True))
     child, = keep(studio, (replace(second, id="20261123-000000-abcdef", parent=second.id, verdict=IDENTICAL),
                            studio.library.mp4_path(second.id).read_bytes()))
@@ -121,7 +121,7 @@ def test_the_same_frames_under_another_id_are_not_added_again(studio, other, tmp
     assert {each.id for each in samples.found(other)} == {here.id, different.id}
 
 
-def test_what_is_damaged_is_refused_with_its_reason_and_the_rest_goes_on(studio, other, tmp_path):
+def test_a_damaged_file_is_refused_with_its_reason_and_the_rest_is_imported(studio, other, tmp_path):
     good, flipped, gone, lost = keep(studio, *(made(f"number {n}", n) for n in range(1, 5)))
     path = studio.library.mp4_path(flipped.id)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
@@ -253,7 +253,7 @@ def test_an_mp4_without_settings_inside_is_known_by_its_sidecar(studio, other, t
     assert steps == [TransferStep(1, 1, f"{kept.id}.mp4", "added")]
 
 
-def test_what_lies_in_the_trash_of_a_library_is_not_taken_in(studio, other):
+def test_videos_in_the_trash_of_a_library_are_not_imported(studio, other):
     kept, gone = keep(other, made("kept"), made("deleted", 1))
     other.delete(gone.id)
     assert [found.video for found in exchange.find(other.settings.data_dir)] == [kept]

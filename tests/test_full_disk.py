@@ -90,7 +90,7 @@ print("whole")
 
 
 @pytest.mark.skipif(UNSHARE is None, reason="unshare is not installed")
-def test_a_disk_that_is_full_loses_and_halves_nothing_and_goes_on_when_there_is_room(tmp_path):
+def test_a_full_disk_loses_and_halves_nothing_and_work_continues_when_there_is_room(tmp_path):
     disk, aside = tmp_path / "disk", tmp_path / "aside"
     disk.mkdir()
     aside.mkdir()
@@ -106,7 +106,7 @@ def test_a_disk_that_is_full_loses_and_halves_nothing_and_goes_on_when_there_is_
     assert done.stdout == "whole\n"
 
 
-def test_a_slow_disk_holds_up_who_writes_and_nobody_who_looks(tmp_path, monkeypatch):
+def test_a_slow_disk_delays_writers_and_no_readers(tmp_path, monkeypatch):
     library = Library(tmp_path, writable=True)
     first = library.publish(video("there already", id="20261122-000001-abcdef"), mp4()[0])
     slow, fsync = video("slow", id="20261122-000002-abcdef"), os.fsync

@@ -1,4 +1,4 @@
-"""What only a CUDA GPU can show. Run with `./scripts/test -m gpu` on a machine that has one."""
+"""Tests that need a CUDA GPU. Run with `./scripts/test -m gpu` on a machine that has one."""
 
 from dataclasses import replace
 from functools import partial

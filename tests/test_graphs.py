@@ -1,4 +1,4 @@
-"""Recorded calls: what is copied in and out, which calls share a recording, and what happens where none is made.
+"""Recorded calls: copies in and out, calls that share a recording, and calls without a recording.
 
 There is no GPU here: a recording is made again by calling, and writes its results where the first call did.
 """
@@ -93,7 +93,7 @@ def test_each_kind_of_call_of_each_size_has_a_recording_and_a_size_has_one_pool(
     assert list(graphed.kinds().values()) == [True] * 3 and graphed.nbytes > 0
 
 
-def test_when_there_are_too_many_sizes_the_one_used_longest_ago_is_recorded_anew(network):
+def test_when_there_are_too_many_sizes_the_one_used_longest_ago_is_recorded_again(network):
     recorder = Recorder()
     graphed = Graphed(network, recorder, most=2)
     with torch.inference_mode():
@@ -146,7 +146,7 @@ def plain(models_dir):
     return engine_of(models_dir)
 
 
-def test_recorded_videos_are_those_made_as_ever_whatever_ran_before(plain, models_dir):
+def test_recorded_videos_equal_unrecorded_ones_whatever_ran_before(plain, models_dir):
     recorder = Recorder()
     engine = engine_of(models_dir, recorder)
     order = [asked(models_dir, **changes) for changes in (
@@ -191,7 +191,7 @@ def test_a_step_is_tried_where_nothing_is_recorded_too_and_says_how_fast_the_mod
     assert engine.resources().step_flops_per_s == 0
 
 
-def test_preparing_ends_when_something_else_is_wanted_and_the_engine_goes_on(plain, models_dir):
+def test_preparing_ends_when_something_else_is_wanted_and_the_engine_continues(plain, models_dir):
     recorder, asks = Recorder(), []
 
     def alive():
@@ -208,7 +208,7 @@ def test_preparing_ends_when_something_else_is_wanted_and_the_engine_goes_on(pla
     assert engine.generate(recipe, lambda _: None).receipt == plain.generate(recipe, lambda _: None).receipt
 
 
-def test_what_cannot_be_recorded_beforehand_is_a_line_in_the_log_and_videos_are_made(plain, models_dir, caplog):
+def test_a_failed_recording_beforehand_is_a_line_in_the_log_and_videos_are_made(plain, models_dir, caplog):
     def refuse(call, pool):
         raise RuntimeError("CUDA error: operation not permitted")
 

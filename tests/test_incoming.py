@@ -1,4 +1,4 @@
-"""What comes from outside: taken in, refused with a reason, or kept as what it is: a video without a recipe."""
+"""Files from outside: imported, refused with a reason, or stored as a video without a recipe."""
 
 import json
 import os
@@ -140,7 +140,7 @@ def test_an_edited_video_of_ours_can_be_kept_without_its_recipe(library, tmp_pat
     b"", b"text", b"ffconcat version 1.0\nfile /etc/passwd\n", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
     b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2", b"\x1aE\xdf\xa3webm",
 ])
-def test_what_is_no_video_is_refused_also_when_it_is_wanted(library, tmp_path, content):
+def test_a_file_that_is_no_video_is_refused_also_when_it_is_wanted(library, tmp_path, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     for unknown in (False, True):
@@ -152,7 +152,7 @@ def test_what_is_no_video_is_refused_also_when_it_is_wanted(library, tmp_path, c
 
 @pytest.mark.parametrize(("options", "words"), [
     (("-c:v", "mpeg4"), "mpeg4"), (("-pix_fmt", "yuv444p"), "yuv444p"), (("-pix_fmt", "yuv420p10le"), "10le")])
-def test_what_not_every_browser_plays_is_refused_with_what_to_do(library, tmp_path, options, words):
+def test_a_video_that_not_every_browser_plays_is_refused_with_the_way_to_mend_it(library, tmp_path, options, words):
     path = foreign(tmp_path / "a.mp4", *options)
     with pytest.raises(ClipError, match=words):
         library.import_mp4(path, unknown=True)

@@ -1,4 +1,4 @@
-"""The index finds what was put in, survives what happens to its file, and stays a TinyDB file."""
+"""The index finds all entries, survives damage to its file, and stays a TinyDB file."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def ids(entries: object) -> list[str]:
 # The file
 
 
-def test_what_is_put_is_there_newest_first_also_after_opening_again(tmp_path):
+def test_entries_are_there_newest_first_also_after_opening_again(tmp_path):
     rows = [entry(number) for number in range(50)]
     shuffled = random.Random(0).sample(rows, 50)
     index = open_index(tmp_path)
@@ -103,7 +103,7 @@ def damages(good: bytes) -> dict[str, bytes]:
     }
 
 
-def test_a_file_of_an_earlier_studio_is_made_anew_and_not_called_damaged(tmp_path):
+def test_a_file_of_an_earlier_studio_is_made_again_and_not_called_damaged(tmp_path):
     index = open_index(tmp_path)
     index.put(entry(1))
     index.close()
@@ -268,7 +268,7 @@ index.close()
 """
 
 
-def test_a_full_disk_keeps_the_old_file_whole_and_the_rows_in_memory(tmp_path):
+def test_a_full_disk_leaves_the_old_file_complete_and_the_rows_in_memory(tmp_path):
     done = subprocess.run([sys.executable, "-W", "error", "-c", FULL, str(tmp_path)], cwd=ROOT, text=True,
                           capture_output=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr
@@ -347,7 +347,7 @@ def test_a_prompt_is_found_by_each_of_its_own_words(prompt):
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["put", "take"])), max_size=30))
-def test_values_that_come_and_go_are_counted_as_if_counted_anew(steps):
+def test_values_that_come_and_go_are_counted_as_in_a_new_count(steps):
     rows = [entry(number, tags=("a", "b")[: number % 3], seed=number, fps=number % 2 + 1, model="m" * (number % 3))
             for number in range(6)]
     held: dict[str, Entry] = {}

@@ -1,7 +1,7 @@
-"""A third kind of work, defined here and nowhere else: it goes the whole line, and no other room knows of it.
+"""A third kind of work, defined only here: it goes the full line, and no other module knows it.
 
-It makes the poster of a video again, from its MP4. That is small, but unlike both kinds that ship: it has no recipe
-and no model, its task names a video, and what it makes is no file of the job's own.
+It makes the poster of a video again, from its MP4. That is small, but differs from both kinds that ship.
+It has no recipe and no model, its task names a video, and its result is not a file of the job.
 """
 
 import io
@@ -167,7 +167,7 @@ def test_it_goes_the_line_and_its_file_is_kept(studio, works):  # noqa: F811
 
 
 @pytest.mark.parametrize(("asked", "error"), [("20200101-000000-abcdef", NotFound), ("../../etc/passwd", BadRequest)])
-def test_what_it_refuses_leaves_nothing_behind(studio, works, asked, error):  # noqa: F811
+def test_its_refusals_leave_nothing_behind(studio, works, asked, error):  # noqa: F811
     with pytest.raises(error):
         ask(studio, asked)
     assert studio.jobs() == ()

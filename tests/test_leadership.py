@@ -1,4 +1,4 @@
-"""Who leads a data directory: one process does, others have it do their changes, and one of them takes over."""
+"""The leader of a data directory: one process leads, others ask it for changes, and one of these takes over."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def worker_in_a_thread(settings: Settings) -> InlineExecutor:
 
 
 class Process:
-    """One process of the studio as far as leading goes: a ledger, and its place on the data directory."""
+    """The part of a studio's process that leads: a ledger, and its place on the data directory."""
 
     def __init__(self, folder: Path, role: str = "run") -> None:
         self.ledger = Ledger(folder / "jobs.sqlite")
@@ -74,7 +74,7 @@ class Process:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data directory with some videos, and processes that are less patient than in life."""
+    """A data directory with some videos, and processes with shorter waits than in use."""
     monkeypatch.setattr(rules, "STAND_BY_S", 0.05)
     library = Library(tmp_path, writable=True)
     for number in range(COUNT):
@@ -129,7 +129,7 @@ def test_a_leader_runs_the_jobs_of_others(folder):
         assert visitor.library.get(job.id).recipe == drawn.RECIPE == leader.library.get(job.id).recipe
 
 
-def test_what_cannot_be_opened_leaves_nothing_locked(folder):
+def test_a_failed_opening_leaves_nothing_locked(folder):
     (folder / "library").rename(folder / "elsewhere")
     (folder / "library").write_text("a file where a folder must be", encoding="utf-8")
     with pytest.raises((StudioError, OSError)):
@@ -160,7 +160,7 @@ def test_a_library_of_a_newer_studio_is_looked_at_and_nobody_stands_by_for_it(fo
 # Taking over
 
 
-def test_another_takes_over_when_the_leader_ends_and_goes_on_with_its_jobs(folder):
+def test_another_takes_over_when_the_leader_ends_and_resumes_its_jobs(folder):
     with Process(folder) as first, Process(folder) as second, Process(folder, "visit") as visitor:
         job = first.ledger.add(video_of(drawn.RECIPE))
         until(lambda: first.ledger.get(job.id).has_ended)
@@ -173,7 +173,7 @@ def test_another_takes_over_when_the_leader_ends_and_goes_on_with_its_jobs(folde
 
 
 def lead_until_killed(folder: Path) -> None:
-    """What the process does that is killed below."""
+    """The work of the process that is killed below."""
     with Process(folder) as process:
         print("leads" if process.place.leads else "does not lead", flush=True)
         threading.Event().wait()
@@ -276,7 +276,7 @@ def test_a_change_that_the_leader_has_begun_and_not_ended_is_said_to_be_so(folde
         assert [command.kind for command in taken] == ["delete"]
 
 
-def test_a_change_goes_to_whoever_leads_at_that_moment(folder):
+def test_a_change_goes_to_the_leader_of_that_moment(folder):
     with Process(folder, "visit") as visitor:
         for number in range(3):
             with Process(folder):
@@ -303,7 +303,7 @@ def test_while_it_stays_a_visitor_owns_the_library_and_afterwards_nobody(folder)
         assert is_free(folder)
 
 
-def test_who_leads_or_has_a_leader_stays_without_owning_anything_more(folder):
+def test_a_leader_or_a_process_with_a_leader_owns_nothing_more_while_it_stays(folder):
     with Process(folder) as leader, Process(folder, "visit") as visitor:
         with leader.place.staying(), visitor.place.staying():
             assert visitor.place.change(ChangeVideo(an_id(0), favorite=True))["favorite"]
@@ -311,7 +311,7 @@ def test_who_leads_or_has_a_leader_stays_without_owning_anything_more(folder):
         assert leader.place.leads and leader.library.writable and not is_free(folder)
 
 
-def test_who_stands_by_does_not_take_over_in_the_middle_of_its_own_changes(folder):
+def test_a_process_that_stands_by_does_not_take_over_in_the_middle_of_its_own_changes(folder):
     with FileLock(folder / "studio.lock"):
         second = Process(folder)
     with second:
@@ -354,7 +354,7 @@ def test_where_nobody_leads_any_process_finishes_what_another_left(folder):
         assert second.library.search(Query()).total == 0 and len(second.library.trash.content()) == COUNT
 
 
-def test_a_bulk_action_that_meets_trouble_says_so_and_goes_on_when_it_is_over(folder):
+def test_a_bulk_action_that_meets_trouble_reports_it_and_continues_when_it_is_over(folder):
     with Process(folder, "visit") as visitor, closing(sqlite3.connect(folder / "jobs.sqlite",
                                                                       isolation_level=None)) as other:
         bulk = visitor.ledger.bulk_queue.add("change", [an_id(n) for n in range(COUNT)], {"favorite": True})
@@ -381,7 +381,7 @@ def test_closing_twice_is_once_and_leaves_nothing_behind(folder, role):
         assert threads("dispatcher", "stand-by", "bulks") == []
 
 
-def test_who_stands_by_and_is_closed_never_takes_over(folder):
+def test_a_process_that_stands_by_and_is_closed_never_takes_over(folder):
     with Process(folder) as first, Process(folder) as second:
         for _ in range(2):
             second.place.close()

@@ -1,4 +1,4 @@
-"""The ledger: nothing accepted is lost, nothing runs twice, everything refused says why."""
+"""The ledger: nothing accepted is lost, nothing runs twice, every refusal has a reason."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""The library keeps what it is given, finds it again, and says what is wrong with a file."""
+"""The library stores videos, finds them again, and names the fault of a damaged file."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def files(folder: Path) -> list[str]:
 # Keeping
 
 
-def test_a_published_video_is_there_whole_and_is_found(library, tmp_path):
+def test_a_published_video_is_complete_and_is_found(library, tmp_path):
     kept = library.publish(video("a red ball", tags=("first",), verdict=IDENTICAL), mp4()[0])
     month = f"library/{kept.id[:4]}-{kept.id[4:6]}/{kept.id}"
     assert files(tmp_path) == sorted(["index.json", *(month + suffix for suffix in
@@ -188,7 +188,7 @@ def test_deleting_without_a_trash_removes_every_file(tmp_path):
     "", "..", "../../etc/passwd", "20261122-081301-a1b2c3/../x", "20261122-081301-A1B2C3", None, 7,
     "20261122-081301-a1b2c3\n", "C:\\x", "%2e%2e", "20261122-081301-a1b2c3.mp4", "٢٠٢٦١١٢٢-081301-a1b2c3",
 ])
-def test_what_is_not_an_id_never_becomes_a_path(library, id):
+def test_a_text_that_is_not_an_id_never_becomes_a_path(library, id):
     for asking in (library.mp4_path, library.sidecar_path, library.poster_path, library.animation_path,
                    library.get, library.delete, library.change, library.deleting.restore, library.deleting.erase):
         with pytest.raises(NotFound, match="not the id"):
@@ -292,7 +292,7 @@ def test_a_sidecar_that_another_hand_has_written_is_shown_as_it_is_now(library):
     assert library.search(Query()).damaged == (kept[0].id,)
 
 
-def test_what_a_page_shows_is_read_from_no_sidecar(library, monkeypatch):
+def test_a_page_reads_no_sidecar(library, monkeypatch):
     kept = fill(library, 3)
     reader = Library(library.data_dir, writable=False)
     monkeypatch.setattr(type(library._video_files), "read", None)  # reading one would raise
@@ -318,7 +318,7 @@ def test_a_missing_or_damaged_file_is_shown_as_such_and_breaks_no_page(library):
 # Verifying
 
 
-def test_verify_names_each_thing_amiss_and_what_to_do(library):
+def test_verify_names_each_fault_and_what_to_do(library):
     kept = fill(library, 8)
     rng = np.random.default_rng(0)
     flipped = library.mp4_path(kept[0].id)
@@ -418,7 +418,7 @@ def test_an_index_behind_the_files_catches_up(library):
     opened.close()
 
 
-def test_what_a_crash_leaves_is_cleared_and_nothing_else(library):
+def test_the_leftovers_of_a_crash_are_cleared_and_nothing_else(library):
     kept = fill(library, 2)
     folder = library.mp4_path(kept[0].id).parent
     sample = library.sidecar_path(kept[0].id).read_text(encoding="utf-8")
@@ -447,7 +447,7 @@ def test_a_sidecar_that_disappeared_comes_back_from_the_mp4(library):
     opened.close()
 
 
-def test_a_video_whose_settings_are_in_neither_file_stays_in_sight_as_damaged(library):
+def test_a_video_whose_settings_are_in_neither_file_is_shown_as_damaged(library):
     kept = fill(library, 2)
     library.sidecar_path(kept[0].id).unlink()
     opened = again(library)
@@ -558,7 +558,7 @@ def broken_sidecars(good: dict) -> dict[str, bytes]:
     }
 
 
-def test_what_comes_in_asks_the_storage_once_what_is_there_of_its_id(library, monkeypatch):
+def test_publishing_asks_the_storage_once_for_the_state_of_its_id(library, monkeypatch):
     asked, state_of = [], VideoFiles.state_of
     monkeypatch.setattr(VideoFiles, "state_of", lambda files, id: asked.append(id) or state_of(files, id))
     monkeypatch.setattr(VideoFiles, "has", None)  # asking for more would raise

@@ -1,5 +1,6 @@
-"""kill -9 at every point of publish, change, delete, restore and erase: a video is whole in one place or absent,
-and the next try succeeds."""
+"""kill -9 at every point of publish, change, delete, restore and erase.
+
+A video is complete in one place or absent, and the next try succeeds."""
 
 import json
 import os
@@ -66,8 +67,10 @@ def run(folder: Path, action: str, fault: str) -> int:
 
 
 def promises_hold(library: Library) -> list[Video]:
-    """No MP4 without a sidecar, no row without a playable file, nothing half-written, also in the trash, and no
-    video in both; the videos of the library, newest first."""
+    """No MP4 without a sidecar, no row without a playable file, nothing half-written; also in the trash.
+
+    No video is in both. Returns the videos of the library, newest first.
+    """
     def whole(names: list[str]) -> set[str]:
         ids = {name.partition(".")[0] for name in names}
         suffixes = (".mp4", ".json", ".poster.webp", ".animation.webp")
@@ -94,7 +97,7 @@ def opened(folder: Path) -> Library:
 
 
 @pytest.mark.parametrize("point", faults.LIBRARY_POINTS)
-def test_a_process_killed_at_any_point_leaves_a_whole_library(before, tmp_path, point):
+def test_a_process_killed_at_any_point_leaves_a_complete_library(before, tmp_path, point):
     folder = tmp_path / "copy"
     shutil.copytree(before, folder)
     action = point.partition(":")[0]
@@ -181,7 +184,7 @@ def test_a_second_deletion_cut_short_leaves_one_copy_in_the_trash(before, tmp_pa
     library.close()
 
 
-def test_a_process_that_is_not_told_to_die_does_the_deed(before, tmp_path):
+def test_a_process_that_is_not_told_to_die_finishes_the_change(before, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(before, folder)
     assert run(folder, "publish", "") == 0 and run(folder, "change", "publish:mp4") == 0

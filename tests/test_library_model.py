@@ -35,7 +35,7 @@ Videos = dict[str, Video]
 
 @cache
 def made(id: str) -> tuple[Video, bytes]:
-    """A video of that id with frames, settings and a file of its own; the child has the frames of its parent."""
+    """A video of that id with its own frames, settings and file; the child has the frames of its parent."""
     number = IDS.index(id) if id in IDS else len(IDS) - 1
     plain = video(f"prompt {number}", id=id, seed=number, num_frames=4 + number,
                   created=f"{id[:4]}-{id[4:6]}-{id[6:8]}T00:00:00+00:00", parent=IDS[-1] if id == CHILD else None)
@@ -61,7 +61,7 @@ def joined(here: Video, there: Video) -> Video:
 
 
 class LibraryAgainstDictionary(RuleBasedStateMachine):
-    """`self.kept` is what the library must hold, `self.trashed` what its trash must, `self.others` what another
+    """`self.kept` is the content the library must hold, `self.trashed` that of its trash, `self.others` what another
     library must: id → Video."""
 
     @initialize()
@@ -195,7 +195,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
 
     @rule(id=some_id, point=st.sampled_from(sorted({*faults.LIBRARY_POINTS} - {*faults.DELETE})))
     def crash(self, id: str, point: str) -> None:
-        """A process dies at `point` of a deed: it is done, or nothing has happened."""
+        """A process dies at `point` of a change: it is done, or nothing has happened."""
         self.remember_the_index()
         action = {"trash": "delete"}.get(point.partition(":")[0], point.partition(":")[0])
         child = os.fork()
@@ -206,7 +206,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
             except StudioError:
                 pass
             finally:
-                os._exit(0)  # not told to die there: the deed was refused, or had nothing to do
+                os._exit(0)  # not told to die there: the change was refused, or had nothing to do
         killed = os.waitpid(child, 0)[1] == signal.SIGKILL
         before = self.kept, self.trashed
         after = self.expected(action, id)

@@ -1,4 +1,4 @@
-"""The line, whole and real: a prompt becomes a video in the gallery, and the same video again."""
+"""The complete line, with the real parts: a prompt becomes a video in the gallery, and the same video again."""
 
 import json
 import shutil
@@ -176,7 +176,7 @@ def test_before_the_first_video_the_estimate_rests_on_a_step_of_the_warm_model(t
 
 
 @pytest.mark.parametrize(("device", "there"), [("cpu", "this machine has"), ("cuda", "this GPU has")])
-def test_what_cannot_fit_is_refused_with_the_nearest_that_does(studio, video_id, device, there):
+def test_a_request_that_cannot_fit_is_refused_with_the_nearest_that_fits(studio, video_id, device, there):
     have = Resources(*[1_500_000_000] * 2)
     planner = Planner(studio.settings, lambda: replace(studio.worker(), resources=have),
                       lambda: studio.library, lambda: device)

@@ -1,4 +1,4 @@
-"""The story of a video: told along the tree, and still told where a part of the tree is gone or damaged."""
+"""The story of a video along its tree, also where a part of the tree is gone or damaged."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def library(tmp_path: Path):
 
 def born(library: Library, number: int, parent: Video | None = None, kind: str = "remix",
          **changes: object) -> Video:
-    """Keep a video made from `parent` as the studio does."""
+    """Store a video made from `parent` as the studio does."""
     request = {} if parent is None else {name: value for name, value in parent.recipe.document().items()
                                          if name != "prompt"}
     prompt = changes.pop("prompt", parent.recipe.prompt if parent else "a red ball")
@@ -80,7 +80,7 @@ def test_a_deleted_parent_is_still_told_of_and_its_own_parent_found(library):
     assert found.itself.kind == "remix"
 
 
-def test_a_parent_in_the_trash_is_told_of_whole_and_remembered_by_who_is_made_meanwhile(tmp_path):
+def test_a_parent_in_the_trash_is_shown_in_full_and_a_new_child_remembers_it(tmp_path):
     library = Library(tmp_path, writable=True, trash_days=30)
     root = born(library, 1)
     parent = born(library, 2, root, seed=2)
@@ -115,7 +115,7 @@ def test_one_that_cannot_be_read_says_why_as_a_parent_and_as_a_child(library, st
         ([] if state == GONE else [(parent.id, state, "a green ball")])
 
 
-def test_the_story_goes_on_over_several_that_are_gone(library):
+def test_the_story_continues_over_several_that_are_gone(library):
     line = [born(library, 1)]
     for number in range(2, 6):
         line.append(born(library, number, line[-1], seed=number))

@@ -1,4 +1,4 @@
-"""A job that is interrupted after any step goes on as if nothing had been: bit for bit, for every scheduler."""
+"""A job that is interrupted after any step resumes to the same result: bit for bit, for every scheduler."""
 
 import json
 import subprocess
@@ -135,7 +135,7 @@ for path in sorted(folder.glob("*.json")):
 """
 
 
-def test_a_fresh_process_goes_on_where_another_stopped_for_every_scheduler(engine, models_dir, tmp_path):
+def test_a_fresh_process_resumes_where_another_stopped_for_every_scheduler(engine, models_dir, tmp_path):
     calm, left = {}, {}
     for number, key in enumerate(SCHEDULERS, start=2):
         recipe = asked(models_dir, scheduler=key)
@@ -302,7 +302,7 @@ def test_its_size_and_cost_at_the_size_of_modelscope(engine, models_dir, key):
     assert min(times) < 0.02
 
 
-def test_what_cannot_be_kept_is_found_by_its_type(engine, models_dir):
+def test_a_value_that_cannot_be_packed_is_found_by_its_type(engine, models_dir):
     state, origin = loop(engine, models_dir)
     with pytest.raises(TypeError, match="holds a Generator"):
         pack(replace(state, scheduler={"generator": torch.Generator()}), origin)

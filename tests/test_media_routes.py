@@ -1,4 +1,4 @@
-"""Media and readiness over HTTP: whole files, parts of files, and nothing that is not a video's."""
+"""Media and readiness over HTTP: complete files, parts of files, and nothing that is not a video's."""
 
 import hashlib
 import io
@@ -78,7 +78,7 @@ def test_the_head_of_a_video_has_its_size_and_no_body(client, studio, video):
     assert int(answer.headers["content-length"]) == studio.library.mp4_path(video.id).stat().st_size
 
 
-def test_what_a_browser_has_is_not_sent_again(client, video):
+def test_a_file_that_a_browser_has_is_not_sent_again(client, video):
     url = f"/app/static/video/{video.id}.mp4"
     etag = client.get(url).headers["etag"]
     again = client.get(url, headers={"If-None-Match": etag})

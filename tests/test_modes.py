@@ -1,4 +1,4 @@
-"""The modes: what each promises about its frames, on one machine, for every scheduler."""
+"""The modes: the promises of each about its frames, on one machine, for every scheduler."""
 
 import numpy as np
 import pytest
@@ -136,7 +136,7 @@ def test_laying_the_weights_out_and_back_leaves_the_reference_as_it_was(engine, 
     assert np.array_equal(frames_of(engine, asked(models_dir, mode=REFERENCE)), before)
 
 
-def test_a_plan_makes_every_third_step_whole_and_whatever_lacks_a_prompt():
+def test_a_plan_makes_every_third_step_in_full_and_the_first_with_guidance():
     def shown(mode, steps, guidance_scale=5.0):
         return "".join(("W" if step.whole else "-") + ("g" if step.guided else " ")
                        for step in plan(mode, steps, guidance_scale))
@@ -155,7 +155,7 @@ def test_a_silent_request_is_made_exactly_and_an_unknown_mode_is_refused():
         resolve(VideoRequest("a", mode="turbo"), catalog(MODELS_DIR))
 
 
-def test_what_is_older_than_modes_was_made_by_the_reference():
+def test_videos_older_than_modes_were_made_by_the_reference():
     import json
 
     path = next((REPOSITORY / "data" / "examples").glob("*.json"))

@@ -1,4 +1,4 @@
-"""What our own forward promises to do once, and in which layout: counted on the real modules while they work."""
+"""Our own forward does some work only once, and in a fixed layout: counted on the real modules while they work."""
 
 from collections import Counter
 
@@ -49,7 +49,7 @@ def reference(model):
 
 
 def called(modules, prediction, model):
-    """Of each call of `modules` while a video is made: which one, and the first side of what it was given."""
+    """Each call of `modules` while a video is made: the module, and the first dimension of its input."""
     calls = []
     hooks = [module.register_forward_hook(
         lambda module, given, _, name=name: calls.append((name, given[0].shape[0])))
@@ -79,7 +79,7 @@ def test_the_time_embedding_is_made_once_a_video(model):
     assert len(called(modules, reference, model)) == 2 * STEPS
 
 
-def test_what_comes_before_the_first_prompt_is_read_is_made_once_for_both(model):
+def test_the_layers_before_the_first_use_of_the_prompt_run_once_for_both(model):
     block = model.unet.down_blocks[0]
     inner = block.attentions[0].transformer_blocks[0]
     before = {"conv_in": model.unet.conv_in, "resnet": block.resnets[0].conv1,
@@ -94,7 +94,7 @@ CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.conv2d.defaul
 
 
 class Seen(TorchDispatchMode):
-    """Notes what every convolution and every copy is given."""
+    """Notes the input of every convolution and every copy."""
 
     def __init__(self):
         super().__init__()

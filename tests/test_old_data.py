@@ -1,6 +1,6 @@
-"""A data folder that version 0.1.0 left opens: nothing in it is lost, and what was begun there is finished here.
+"""A data folder of version 0.1.0 opens: nothing in it is lost, and its unfinished jobs are finished here.
 
-`old_data/0.1.0.zip` is that folder, `old_data/0.1.0.json` what version 0.1.0 itself said was in it. Both were made
+`old_data/0.1.0.zip` is that folder, `old_data/0.1.0.json` the content as version 0.1.0 reported it. Both were made
 by `old_data/make.py`.
 """
 
@@ -34,7 +34,7 @@ ALIKE = ("identical", "equivalent")  # the second: 40 dB or more, in another mac
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job in the words in which version 0.1.0 told of it, but for its wishes and its phase."""
+    """A job in the words of version 0.1.0, without its wishes and its phase."""
     names = ("id", "state", "owner", "attempt", "reason", "error", "done", "total", "created", "started", "ended",
              "position")
     task = json.loads(json.dumps(job.task.document()))
@@ -45,7 +45,7 @@ def job_document(job: Job) -> dict[str, Any]:
 
 
 def differences(before: Any, now: Any, place: str = "") -> list[str]:
-    """What was said before and is not said now; that more is said is no difference."""
+    """The facts reported before and not now. More facts are no difference."""
     if isinstance(before, dict) and isinstance(now, dict):
         return [each for name in before for each in differences(before[name], now.get(name), f"{place}.{name}")]
     return [] if before == now else [f"{place}: {before!r} → {now!r}"]
@@ -92,7 +92,7 @@ def made(studio: Studio, job: Job) -> Video:
 
 
 def checkpoint_state(data: bytes) -> dict[str, Any]:
-    """What a checkpoint says of itself."""
+    """The description inside a checkpoint."""
     (length,) = struct.unpack_from("<Q", data, 32)
     return json.loads(json.loads(data[40:40 + length])["__metadata__"]["state"])
 
@@ -112,7 +112,7 @@ def as_made_with(data: bytes, receipt: Receipt) -> bytes:
 
 
 def is_of_this_machine(before: dict[str, Any], receipt: Receipt) -> bool:
-    """Whether an environment of the fixture is the one of a video made here, but for the version of the studio."""
+    """Whether an environment of the fixture is the one of a video made here, except the version of the studio."""
     machine = {**before, "versions": {name: text for name, text in before["versions"].items() if name != "studio"}}
     return not differences(machine, asdict(receipt.environment))
 
@@ -122,7 +122,7 @@ def is_of_this_machine(before: dict[str, Any], receipt: Receipt) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """What the first look found, before anything ran."""
+    """The findings of the first look, before anything ran."""
 
     jobs: tuple[Job, ...]
     waiting: tuple[Job, ...]
@@ -262,7 +262,7 @@ def test_the_action_on_many_videos_that_was_accepted_is_done(studio, found):
     assert {entry.id for entry in studio.search(Query(tags=("seen",))).entries} == {ID["first"], ID["outside"]}
 
 
-def test_the_paused_job_goes_on_where_it_was_and_makes_the_frames_of_one_that_never_stopped(studio, folder, again):
+def test_the_paused_job_resumes_where_it_was_and_makes_the_frames_of_one_that_never_stopped(studio, folder, again):
     path = folder / "checkpoints" / f"{ID['paused']}.ckpt"
     checkpoint = path.read_bytes()
     assert checkpoint == zipped(f"checkpoints/{path.name}")

@@ -1,4 +1,4 @@
-"""Memory that really runs out, in a real worker whose address space is limited, and what a person is offered."""
+"""Memory that really runs out, in a real worker with limited address space, and the offer to the person."""
 
 import resource
 from dataclasses import replace
@@ -20,7 +20,7 @@ LARGE = replace(RECIPE, num_frames=48, width=512, height=512, num_inference_step
 
 @pytest.fixture
 def tight(tmp_path, models_dir):
-    """A house whose worker has made one video and may have only 240 MB more than it took then."""
+    """A studio whose worker has made one video and may use only 240 MB more than for that."""
     settings = settings_for(tmp_path, models_dir)
     house = House(tmp_path, settings, ProcessExecutor(settings))
     made = house.finish(house.ledger.add(Generate(RECIPE)), 180)

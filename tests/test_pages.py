@@ -1,4 +1,4 @@
-"""The screens, run without a browser: what a person reads and presses on each, and what it does."""
+"""The screens, run without a browser: the texts and buttons of each, and their effects."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def keep(studio: Studio, prompt: str = "a red ball", **changes: object):
 
 
 def run(studio: Studio, job: Job, *progress: Progress) -> Job:
-    """Take a job as the dispatcher does, and let it say how far it is."""
+    """Take a job as the dispatcher does, and report its progress."""
     claimed = studio.ledger.claim("test")
     assert claimed is not None and claimed.id == job.id
     for number, step in enumerate(progress, start=1):
@@ -585,7 +585,7 @@ def test_a_verdict_is_said_in_words_on_the_child_and_on_its_parent(studio, verdi
     assert "Regenerated" in said(page("gallery", video=parent.id))
 
 
-def test_what_is_not_known_of_this_machine_is_not_promised(studio):
+def test_pixels_are_not_promised_while_this_machine_is_unknown(studio):
     plain = samples.video("of this machine, as far as its versions tell")
     there = replace(plain, receipt=replace(plain.receipt, environment=replace(
         plain.receipt.environment, versions={})))
@@ -613,7 +613,7 @@ def test_time_and_memory_are_said_before_generating_for_what_the_form_says(studi
     assert "on this machine" not in said(healthy(at.run()))
 
 
-def test_what_will_differ_is_said_before_regenerating(studio):
+def test_the_differences_are_shown_before_regenerating(studio):
     machine = Environment("cuda", "RTX 4090", "float16", "math", "resident", 0, {"torch": "2.5.0"})
     plain = samples.video("from elsewhere")
     there = replace(plain, receipt=replace(plain.receipt, environment=machine))
@@ -624,7 +624,7 @@ def test_what_will_differ_is_said_before_regenerating(studio):
 
 @pytest.fixture
 def no_trash(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """The studio of the pages, keeping no trash."""
+    """The studio of the pages, without a trash."""
     monkeypatch.setenv("T2V_TRASH_DAYS", "0")
     shell.current_studio.clear()
     return shell.current_studio()
@@ -643,7 +643,7 @@ def test_a_deleted_video_is_one_press_away_from_being_back(studio):
     assert press(at, "restore_here").get("video") and studio.video(video.id) == video
 
 
-def test_deleting_what_is_in_the_trash_already_goes_on_as_if_it_were_done_now(studio):
+def test_deleting_a_video_that_is_in_the_trash_already_looks_like_deleting_it_now(studio):
     older, video = keep(studio, "older"), keep(studio, "newer")
     at = page("gallery", video=video.id)
     studio.delete(video.id)
@@ -706,7 +706,7 @@ def test_after_a_deletion_for_good_the_neighbour_is_opened_and_not_asked_about(n
     assert at.get("video")[0].url.endswith(f"{newest}.mp4") and "1 of 1" in said(at)
 
 
-def test_what_the_keyboard_does_on_an_opened_video(no_trash):
+def test_the_keyboard_works_on_an_opened_video(no_trash):
     video = keep(no_trash)
     at = press(page("gallery", video=video.id), "delete")
     keys = {button.key: button.proto.shortcut for button in at.button if button.proto.shortcut}
@@ -849,7 +849,7 @@ def test_a_remark_about_a_finished_video_is_shown_with_it(studio: Studio):
     assert words.plain(remark) in said(page("queue"))
 
 
-def test_what_a_remix_cannot_take_over_is_named(studio: Studio):
+def test_settings_that_a_remix_cannot_take_over_are_named(studio: Studio):
     strange = keep(studio, "from another studio", model="vanished", scheduler="heun")
     told = said(page("generate", **{"from": strange.id}))
     assert "Its model vanished is not offered here" in told and "Its scheduler heun is not offered here" in told

@@ -1,4 +1,4 @@
-"""Many videos at once, on the screens: chosen over pages and filters, then changed, deleted, brought back."""
+"""Bulk actions on the screens: chosen over pages and filters, then changed, deleted, brought back."""
 
 import re
 
@@ -38,7 +38,7 @@ def chosen(at: AppTest) -> str:
 
 
 def in_address(at: AppTest) -> str:
-    """What the address says is chosen."""
+    """The selection in the address."""
     said = at.query_params["g_pick"]
     return said if isinstance(said, str) else said[0]
 
@@ -133,7 +133,7 @@ def test_where_no_trash_is_kept_many_are_deleted_only_after_a_question(no_trash)
     assert no_trash.search(Query()).total == 2
 
 
-def test_what_is_refused_is_told_video_by_video(studio):  # noqa: F811
+def test_refusals_are_listed_video_by_video(studio):  # noqa: F811
     ids = fill(studio, 3)
     studio.library.sidecar_path(ids[1]).write_bytes(b"half of a side")
     at = press(press(choosing(), "pick_page"), "bulk_star")
@@ -168,7 +168,7 @@ def test_exactly_two_can_be_compared_and_the_archive_has_an_address(studio):  # 
     assert at.query_params["compare"] in (f"{ids[0]},{ids[2]}", [f"{ids[0]},{ids[2]}"])
 
 
-def test_what_is_being_done_says_how_far_it_is_and_can_be_stopped(studio, monkeypatch):  # noqa: F811
+def test_a_running_bulk_action_shows_its_progress_and_can_be_stopped(studio, monkeypatch):  # noqa: F811
     ids = fill(studio, 4)
     bulk = studio.ledger.bulk_queue.add("delete", ids, {})
     studio.ledger.bulk_queue.note(bulk, 1, ())

@@ -1,4 +1,4 @@
-"""What is damaged, missing or newer is shown as such, once, with what can be done."""
+"""Damaged, missing and newer videos are shown as such, once, with the possible actions."""
 
 import json
 
@@ -118,7 +118,7 @@ def test_settings_that_are_not_in_the_mp4_are_not_made_up(studio):  # noqa: F811
     assert "is another video" in at.warning[-1].value and studio.video(exchanged[0].id).recipe.seed == 7
 
 
-def test_what_opening_mended_is_one_line_until_it_is_unfolded_and_gone_once_it_was_read(studio):  # noqa: F811
+def test_repairs_at_opening_are_one_line_until_it_is_unfolded_and_gone_once_they_were_read(studio):  # noqa: F811
     assert not page("gallery").expander
     data = studio.settings.data_dir
     shell.current_studio.clear()

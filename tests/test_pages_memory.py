@@ -1,4 +1,4 @@
-"""Memory on the screens: refused with what would fit, before the queue, and mended by one click afterwards."""
+"""Memory on the screens: a refusal with a smaller video that fits, before the queue, or one click afterwards."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def generic(studio):  # noqa: F811
 
 
 @pytest.mark.skipif(not 0 < main_memory() < NEEDS, reason="this machine has too much memory to be refused")
-def test_what_cannot_fit_is_refused_and_one_click_asks_for_what_does(generic):
+def test_a_request_that_cannot_fit_is_refused_and_one_click_asks_for_one_that_fits(generic):
     at = page()
     at.selectbox(key="f_model").select("generic").run()
     at.number_input(key="f_num_frames").set_value(64)

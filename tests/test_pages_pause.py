@@ -61,7 +61,7 @@ def test_the_queue_has_a_list_of_its_own_for_paused_jobs_and_counts_them(studio)
     assert "Nothing is waiting." not in everything
 
 
-def test_on_the_stage_paused_jobs_stand_behind_those_that_go_on(studio):  # noqa: F811
+def test_on_the_stage_paused_jobs_stand_behind_waiting_ones(studio):  # noqa: F811
     held = paused_at(studio)
     waiting = studio.submit(VideoRequest("will be made"))
     keys = [button.key for button in page().button]

@@ -1,4 +1,4 @@
-"""Pause, resume, survive: a job goes on from where it was, whatever stopped it, and makes the same frames."""
+"""Pause, resume, survive: a job resumes where it stopped, for any reason, and makes the same frames."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def inline(folder, cadence=AT_ONCE):
 
 
 def real_worker():
-    """The real engine in a process of its own, which makes a checkpoint after every second step."""
+    """The real engine in a separate process, which makes a checkpoint after every second step."""
     code = ("from core.jobs.worker.checkpoint_cadence import Cadence; "
             "from core.jobs.worker.process import build_renderer, serve; "
             "serve(build_renderer, Cadence(steps=2, seconds=0.0))")
@@ -74,7 +74,7 @@ def paused(house, job):
 # Pausing
 
 
-def test_a_paused_job_frees_the_worker_for_the_next_one_and_goes_on_where_it_was(house, tmp_path):
+def test_a_paused_job_frees_the_worker_for_the_next_one_and_resumes_where_it_was(house, tmp_path):
     job, next_one = house.ledger.add(SLOW), house.add(seed=8)
     house.await_progress(job, 3)
     began = time.monotonic()
@@ -152,7 +152,7 @@ def test_a_wish_to_pause_that_is_withdrawn_in_time_costs_nothing(house, tmp_path
     assert steps_made(tmp_path) == list(range(1, STEPS + 1))
 
 
-def test_a_wish_that_is_withdrawn_when_the_worker_has_it_puts_the_job_back_and_it_goes_on(house, tmp_path):
+def test_a_wish_that_is_withdrawn_when_the_worker_has_it_puts_the_job_back_and_it_resumes(house, tmp_path):
     job = house.ledger.add(SLOW)
     house.await_progress(job)
     house.ledger.request_pause(job.id)
@@ -211,7 +211,7 @@ def test_a_job_paused_again_while_its_model_loads_keeps_its_place(tmp_path):
 # Surviving
 
 
-def test_a_paused_job_is_still_paused_after_a_restart_and_then_goes_on(tmp_path):
+def test_a_paused_job_is_still_paused_after_a_restart_and_then_resumes(tmp_path):
     house = House(tmp_path, executor=inline(tmp_path))
     job = house.ledger.add(SLOW)
     house.await_progress(job, 3)
@@ -228,7 +228,7 @@ def test_a_paused_job_is_still_paused_after_a_restart_and_then_goes_on(tmp_path)
     again.close()
 
 
-def test_a_studio_that_is_closed_in_mid_job_goes_on_from_the_last_checkpoint(tmp_path):
+def test_a_studio_that_is_closed_in_mid_job_resumes_from_the_last_checkpoint(tmp_path):
     house = House(tmp_path, executor=inline(tmp_path))
     job = house.ledger.add(SLOW)
     house.await_progress(job, 3)
@@ -280,7 +280,7 @@ def kill_and_compare(house, recipe):
 
 
 @pytest.mark.parametrize("damage", ["cut", "zeros", "of another job"])
-def test_a_damaged_checkpoint_is_discarded_and_the_job_begins_anew(house, tmp_path, damage):
+def test_a_damaged_checkpoint_is_discarded_and_the_job_begins_again(house, tmp_path, damage):
     job = house.ledger.add(SLOW)
     house.await_progress(job, 3)
     held = paused(house, job)
@@ -292,7 +292,7 @@ def test_a_damaged_checkpoint_is_discarded_and_the_job_begins_anew(house, tmp_pa
     assert steps_made(tmp_path) == [*range(1, held.done + 1), *range(1, STEPS + 1)]
 
 
-def test_a_checkpoint_that_is_gone_means_beginning_anew(house, tmp_path):
+def test_without_its_checkpoint_a_job_begins_again(house, tmp_path):
     job = house.ledger.add(SLOW)
     house.await_progress(job, 3)
     held = paused(house, job)
@@ -377,7 +377,7 @@ def test_a_worker_that_is_lost_before_it_could_pause_leaves_the_job_paused_at_it
 def test_a_checkpoint_is_due_after_some_steps_and_some_seconds_whichever_is_later():
     quick, slow = LatestCheckpoint(Cadence(steps=3, seconds=0.0)), LatestCheckpoint(Cadence(steps=1, seconds=60.0))
     due = []
-    for step in range(11, 21):  # it went on after step 10
+    for step in range(11, 21):  # it resumed after step 10
         if quick.is_due(step):
             quick.keep(step, lambda step=step: b"%d" % step)
             due.append(step)
@@ -423,7 +423,7 @@ def test_a_large_checkpoint_for_a_frozen_worker_does_not_hang_the_studio(tmp_pat
         executor.close()
 
 
-def test_job_files_are_whole_or_not_there(tmp_path, caplog):
+def test_job_files_are_complete_or_not_there(tmp_path, caplog):
     files = JobFiles(tmp_path / "checkpoints", ".ckpt")
     assert (files.read("a"), files.job_ids()) == (b"", set())
     assert files.keep("a", b"1")
@@ -462,7 +462,7 @@ def test_pausing_gives_the_attempt_back_and_keeps_how_far_the_job_is(ledger):
         assert (again.state, again.position, again.pause_requested, again.done) == ("queued", 1, False, 2)
 
 
-def test_the_pace_of_a_job_that_goes_on_is_measured_from_where_it_went_on(ledger):
+def test_the_pace_of_a_resumed_job_is_measured_from_its_first_new_step(ledger):
     job = ledger.add(drawn.TASK)
     ledger.claim("worker")
     for done in (12, 13, 14):

@@ -1,4 +1,4 @@
-"""Where the weights are changes no frame: every memory mode, in every mode, for every scheduler."""
+"""The place of the weights changes no frame: every memory mode, in every mode, for every scheduler."""
 
 from dataclasses import replace
 
@@ -102,7 +102,7 @@ def test_weights_come_back_when_a_job_is_cancelled_in_the_middle(engines, models
     assert engine.generate(asked(models_dir), lambda _: None).receipt == calm.receipt
 
 
-def test_a_job_left_in_one_memory_mode_is_begun_anew_in_another_and_makes_the_same_frames(engines, models_dir):
+def test_a_job_left_in_one_memory_mode_begins_again_in_another_and_makes_the_same_frames(engines, models_dir):
     recipe, kept = asked(models_dir), []
     calm = engines[cost.RESIDENT].generate(recipe, lambda _: None,
                                            on_checkpoint=lambda step, make: kept.append(make()))
@@ -112,7 +112,7 @@ def test_a_job_left_in_one_memory_mode_is_begun_anew_in_another_and_makes_the_sa
 
 
 @pytest.mark.parametrize("mode", [EXACT, FAST])
-def test_what_does_not_fit_names_what_would(engines, models_dir, mode):
+def test_a_recipe_that_does_not_fit_fails_with_advice(engines, models_dir, mode):
     engine = engines["auto"]
     recipe = replace(asked(models_dir, mode=mode), num_frames=64, width=8 << 20, height=8 << 20)
     with pytest.raises(OutOfMemory) as failed:

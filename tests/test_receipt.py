@@ -1,4 +1,4 @@
-"""How two runs compare, and that a sidecar is read as it was written."""
+"""Two runs are compared, and a sidecar is read as it was written."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a person may ask for, and what is refused before the queue."""
+"""Allowed requests, and refusals before the queue."""
 
 import math
 from dataclasses import replace
@@ -34,7 +34,7 @@ def test_an_empty_negative_prompt_is_kept_empty():
     assert resolve(VideoRequest("a red ball", negative_prompt=""), MODELS).negative_prompt == ""
 
 
-def test_what_was_asked_is_never_changed():
+def test_a_request_is_never_changed():
     asked = VideoRequest("x", "y", "modelscope-1.7b", 24, 30, 7.5, 6, 0, 320, 256, "ddim", "fast")
     assert resolve(asked, MODELS).request() == asked
 

@@ -1,4 +1,4 @@
-"""A search with a name stays until it is deleted, in every process, and survives what happens to its file."""
+"""A search with a name stays until it is deleted, in every process, and survives damage to its file."""
 
 import json
 import threading
@@ -53,7 +53,7 @@ def test_a_name_that_cannot_be_is_refused_with_a_sentence(searches, name, tmp_pa
     assert names(searches) == ["good"]
 
 
-def test_what_is_not_there_or_taken_or_empty_is_refused(searches):
+def test_a_search_that_is_missing_or_taken_or_empty_is_refused(searches):
     searches.save("one", NIGHT)
     searches.save("two", NIGHT)
     for action in (lambda: searches.delete("three"), lambda: searches.rename("three", "four")):

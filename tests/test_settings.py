@@ -27,7 +27,7 @@ def test_a_wrong_value_is_refused_by_its_name(name, value):
     assert refused.value.field == name and repr(value) in str(refused.value)
 
 
-def test_what_is_no_number_is_said_to_be_none():
+def test_a_text_that_is_no_number_is_refused_as_such():
     with pytest.raises(BadRequest, match="'many' is not a whole number"):
         Settings.from_env({"T2V_MAX_QUEUED": "many"})
     assert Settings.from_env({"T2V_MAX_QUEUED": " 7 "}).max_queued == 7

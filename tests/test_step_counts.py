@@ -1,4 +1,4 @@
-"""As many steps are made as were asked for, whatever the scheduler makes of the count."""
+"""The requested number of steps is made, for every scheduler."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The trash: what is deleted lies there whole, comes back whole, and goes when its time is up."""
+"""The trash: deleted videos stay complete, come back complete, and go when their time is up."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_restoring_twice_is_restoring_once_and_what_is_nowhere_is_a_sentence(lib
         library.deleting.erase(WHOLE.id)
 
 
-def test_what_is_deleted_together_lies_together_and_the_last_deletion_comes_first(library):
+def test_videos_deleted_together_stay_together_and_the_last_deletion_comes_first(library):
     kept = [library.publish(video(id=f"20261122-00000{n}-abcdef"), mp4()[0]) for n in range(5)]
     for number, each in enumerate(kept):
         library.delete(each.id, NOON + timedelta(minutes=number // 2))
@@ -68,7 +68,7 @@ def test_what_is_deleted_together_lies_together_and_the_last_deletion_comes_firs
         "20261124-120000", "20261124-120100", "20261124-120200"]
 
 
-def test_what_lies_long_enough_is_removed_a_few_at_a_time_and_nothing_else(library):
+def test_videos_long_enough_in_the_trash_are_removed_a_few_at_a_time_and_nothing_else(library):
     kept = [library.publish(video(id=f"20261122-00000{n}-abcdef"), mp4()[0]) for n in range(4)]
     for number, each in enumerate(kept[:3]):
         library.delete(each.id, NOON + timedelta(days=number))
@@ -141,7 +141,7 @@ def test_a_trash_without_pictures_or_settings_still_gives_the_video_back(library
 
 
 @pytest.mark.parametrize("way", ["erased", "expired", "no trash"])
-def test_what_was_made_of_a_video_goes_with_it_for_good_and_not_before(tmp_path, way):
+def test_the_derived_files_of_a_video_go_when_it_is_erased_and_not_before(tmp_path, way):
     library = Library(tmp_path, writable=True, trash_days=0 if way == "no trash" else 30)
     gone, stays, other = (library.publish(video(id=f"20261122-00000{n}-abcdef"), mp4()[0]).id for n in range(3))
     derived = tmp_path / "derived"

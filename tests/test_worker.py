@@ -1,4 +1,4 @@
-"""A worker, in a thread and in a process of its own: the same promises, with the real engine on the tiny model."""
+"""A worker, in a thread and in a separate process: the same promises, with the real engine on the tiny model."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_a_warm_model_says_what_it_puts_into_receipts(worker):
     assert {name: receipt[name] for name in vars(warm)} == vars(warm) and len(warm.weights_sha256) == 64
 
 
-def test_a_request_becomes_an_mp4_with_its_whole_recipe_inside(worker):
+def test_a_request_becomes_an_mp4_with_its_complete_recipe_inside(worker):
     task = video_of(RECIPE, "20261122-081301-a1b2c3", "remix")
     outcome = run(worker, task, owner="ada", queued_s=1.5)
     assert (outcome.kind, outcome.reason) == ("done", "")
@@ -160,7 +160,7 @@ def test_a_model_stays_warm_and_makes_way_for_another(worker):
     assert other.document["receipt"]["weights_sha256"] != back.document["receipt"]["weights_sha256"]
 
 
-def test_what_the_model_cannot_do_is_said_and_the_next_job_runs(worker):
+def test_a_task_the_model_cannot_make_fails_with_a_sentence_and_the_next_job_runs(worker):
     outcome = run(worker, video_of(replace(RECIPE, width=33)))
     assert (outcome.kind, outcome.error) == ("failed", "BadRequest")
     assert "33 is not a multiple of" in outcome.reason
@@ -179,7 +179,7 @@ def test_only_what_a_worker_does_can_be_asked_of_it(worker):
 @pytest.mark.parametrize("document", [
     {"kind": "generate"}, {"kind": "evil"}, {"prompt": "x"}, {}, {"kind": ["generate"]},
     {**TASK.document(), "recipe": {**RECIPE.document(), "num_frames": "4"}}])
-def test_what_is_no_task_is_refused_as_an_outcome_and_the_next_job_runs(worker, document):
+def test_a_document_that_is_no_task_is_refused_as_an_outcome_and_the_next_job_runs(worker, document):
     about = head(TASK)
     worker("start", about["id"], 1, document, about)
     outcome = until(lambda: worker("take", about["id"], 1))
@@ -226,7 +226,7 @@ def test_a_device_that_does_not_answer_stops_no_worker(tmp_path):
     host.close()
 
 
-# A process of its own: a small engine without torch, so that each test has a fresh one
+# A separate process: a small engine without torch, so that each test has a fresh one
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_a_frozen_worker_is_silent_not_gone(process):
     ready(process)
 
 
-def test_what_a_library_prints_never_disturbs_the_answers(process, tmp_path):
+def test_the_output_of_a_library_never_disturbs_the_answers(process, tmp_path):
     ready(process)
     job_id = begin(process, "print something", steps=20)
     until(lambda: process.call("worker", "status").finished)
@@ -378,7 +378,7 @@ def test_a_grown_log_is_put_aside_and_temporary_files_of_the_dead_are_removed(tm
     assert not (tmp_path / "scratch" / "t2v-left").exists()
 
 
-def test_what_a_worker_killed_while_it_decodes_left_is_removed_by_the_next_one(tmp_path, own_models):
+def test_files_of_a_worker_killed_while_it_decodes_are_removed_by_the_next_one(tmp_path, own_models):
     executor, scratch = ProcessExecutor(settings_for(tmp_path, own_models)), tmp_path / "scratch"
     task = video_of(replace(RECIPE, num_frames=64, num_inference_steps=1, width=256, height=256))
 

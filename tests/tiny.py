@@ -1,7 +1,7 @@
-"""A real text-to-video checkpoint made tiny: random weights from a seed, every part of a diffusers folder.
+"""A real text-to-video model folder made tiny: random weights from a seed, every part of a diffusers folder.
 
-It behaves as a big one does (UNet3D, VAE of factor 8, CLIP text encoder and tokenizer, scheduler, preview
-factors), makes 32×32 frames in milliseconds a step, and is different for different prompts and seeds.
+It has the parts of a big one: UNet3D, VAE of factor 8, CLIP text encoder and tokenizer, scheduler, preview factors.
+It makes 32×32 frames in milliseconds a step. Other prompts and seeds give other frames.
 """
 
 import json
@@ -18,7 +18,7 @@ MERGES = ("r e", "re d</w>", "b a", "ba l", "bal l</w>", "b l", "bl u", "blu e</
 
 def make_checkpoint(folder: Path, channels: int = 8, seed: int = 0, latent_channels: int = 4,
                     levels: int = 4) -> Path:
-    """Write a whole checkpoint (safetensors, under 2 MB) into `folder` and return it.
+    """Write a complete model folder (safetensors, under 2 MB) into `folder` and return it.
 
     Args:
         channels: width of the first UNet level, a multiple of 4; other widths are other weights.
