@@ -22,7 +22,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 PATIENCE_MS = 30_000
 HARMLESS = "The play() request was interrupted because the media was removed"
-"""Streamlit starts a looped film again when it ends, and does not catch that it was taken away meanwhile."""
+"""Streamlit starts a looped film again when it ends, also when it was removed from the page before that."""
 
 
 def listen(page: Page) -> list[str]:

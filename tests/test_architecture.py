@@ -15,7 +15,7 @@ LINE = ("pages", "web", "cli", "studio", "operations", "jobs", "library", "plann
 BESIDE = {("pages", "cli"), ("web", "cli"), ("cli", "web"), ("library", "planning"), ("library", "families")}
 """Pairs along the line of which the first may not import the second."""
 WORKER = ("diffusion", {"families", "domain", "planning", "ground"})
-"""The room of torch stands beside the line: what it may import."""
+"""The modules that the folder of torch may import; it is beside the line."""
 GROUND = {"core", "core.errors", "core.settings", "core.faults"}
 MAIN = {"core.__main__": "cli"}
 FLOORS = 11

@@ -290,8 +290,8 @@ def test_an_audition_left_after_any_step_and_gone_on_makes_the_same_tiles(models
             try_seeds(task, tools(engine, lambda now, steps=steps: steps.append(now.done), kept, pause))
         except Paused:
             paused += 1
-        assert len([done for done in steps if done]) <= 3  # what was made before is not made again
-    assert paused == (5 if mode == "exact" else 4)  # a fast one can be left before its whole steps alone
+        assert len([done for done in steps if done]) <= 3  # the steps made before are not made again
+    assert paused == (5 if mode == "exact" else 4)  # a fast one can stop only before a full step
     tiles, again, _ = try_seeds(task, tools(engine, checkpoint=kept))
     assert again == sheet and tiles.noise_sha256 == calm.noise_sha256
     assert all(np.array_equal(*pair) for pair in zip(tiles.clips, calm.clips, strict=True))

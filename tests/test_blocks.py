@@ -58,7 +58,7 @@ def test_a_search_finds_what_looking_at_every_row_finds(some, text, seed, block)
 @given(st.lists(st.integers(0, 15), max_size=40), st.integers(1, 4), texts)
 def test_rows_that_come_and_go_are_those_a_sorted_list_would_hold(numbers, block, text):
     made_once = [made(number, f"{text} {number}", "sea" if number % 2 else "", []) for number in range(16)]
-    remembered = [Query(f'"sea" {word}') for word in ("", "1", "a", "aa", "ea", "s")]  # more than a block keeps
+    remembered = [Query(f'"sea" {word}') for word in ("", "1", "a", "aa", "ea", "s")]  # more than a block stores
     before, rows_module.BLOCK = rows_module.BLOCK, block
     try:
         rows, held = Blocks(), {}
@@ -69,7 +69,7 @@ def test_rows_that_come_and_go_are_those_a_sorted_list_would_hold(numbers, block
             else:
                 held[number] = made_once[number]
                 rows = rows.added(held[number])
-            assert looked_at.newest == then  # who is reading keeps what they have
+            assert looked_at.newest == then  # a reader still has the old rows
             assert rows.newest == [held[key] for key in sorted(held, reverse=True)]
             assert rows.oldest == rows.newest[::-1] and len(rows) == len(held)
             assert rows.bytes == sum(row.bytes for row in held.values())

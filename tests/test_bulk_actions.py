@@ -47,7 +47,7 @@ def fill(folder: Path, count: int) -> list[str]:
 def studio(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     """A studio with a library of five videos and no leader: it does all changes itself."""
     fill(tmp_path, 5)
-    monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 60.0)  # of a person, who need not see all at once
+    monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 60.0)  # a person does not have to see all at once
     settings = Settings.from_env({}, data_dir=tmp_path, models_dir=models_dir, model="tiny", device="cpu",
                                  min_free_mb=0, max_queued=4)
     opened = Studio(settings, role="visit")

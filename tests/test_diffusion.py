@@ -82,7 +82,7 @@ def test_noise_comes_from_the_seed_alone():
     torch.manual_seed(2)
     assert torch.equal(first, noise.draw(5, 2, 4, 4, 4))
     assert not torch.equal(first, noise.draw(6, 2, 4, 4, 4))
-    # the fingerprint of seed 5, kept: another torch that draws other noise is found here
+    # The stored fingerprint of seed 5: it shows a torch that draws other noise.
     assert noise.sha256(first) == "67bfffdc47aca4ed0010e0bfcedce1ae6df089e72fb209a0672e5cf3cab3b24a"
 
 
@@ -143,7 +143,7 @@ def test_every_scheduler_names_what_it_believes_the_clean_latents_to_be(engine):
         assert [entry[:2] for entry in seen] == [(k, 6) for k in range(1, 7)]
         last = seen[-1][2]
         assert last.shape == (3, 4, 4, 4)
-        # at the end what is believed and what is there are nearly the same
+        # at the end the believed latents and the real ones are nearly the same
         final = latents[0].permute(1, 0, 2, 3)
         assert (last - final).abs().mean() < 0.05 * final.abs().mean() + 0.02, key
 

@@ -19,7 +19,7 @@ from core.settings import Settings
 
 MADE_OF = {BadRequest: ("num_frames", "0 is outside what Tiny accepts: 1 to 64."),
            DoesNotFit: ("Tiny needs 3.0 GB. 24 frames would fit.", {"num_frames": 24, "width": 256})}
-"""What the constructors take that take more than a sentence."""
+"""The arguments of the constructors that take more than a sentence."""
 
 
 def family(kind: type) -> list[type]:

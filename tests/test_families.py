@@ -48,7 +48,7 @@ OUTSIDE = [path for path in sorted([*(REPOSITORY / "core").rglob("*.py"), *(REPO
            if not any(path.is_relative_to(room) for room in ROOMS)]
 PART_OF_ONE_FAMILY = re.compile(r"unet(?!3d\b)|vae", re.IGNORECASE)
 """In any word, however it is written: `unet`, `VAE`, `UNetShape`, `vae_scale`. `unet3d` alone is the family's key."""
-IMPORTERS = {  # who imports these libraries outside the rooms, and all that may be used of them there
+IMPORTERS = {  # importers of these libraries outside the families' folders, and all they may use of them
     "core.diffusion.device": {"diffusers.__version__", "diffusers.utils", "transformers.__version__",
                               "transformers.utils"},  # versions for the receipt, and keeping the libraries quiet
     "core.diffusion.sampler": {"diffusers[row.class_name]"},  # schedulers, which all families choose theirs from

@@ -271,7 +271,7 @@ def test_the_library_is_owned_from_the_first_to_the_last_file_of_an_import_and_l
     with pytest.raises(Timeout):
         lock.acquire(timeout=0)
     owned = other._leadership._own
-    other.change(arrived, tags=("meanwhile",))  # it changes what is here already, and owns it on
+    other.change(arrived, tags=("meanwhile",))  # it changes a video here, and still owns the library
     assert next(steps).outcome == "added" and other._leadership._own is owned
     steps.close()  # left before the end
     lock.acquire(timeout=0)

@@ -125,7 +125,7 @@ def test_a_slow_disk_delays_writers_and_no_readers(tmp_path, monkeypatch):
     for looking in (library, reader):
         page = looking.search(Query())
         assert (samples.found(looking), page.damaged) == ((first,), ())
-    assert reader.verify() == []  # what is on its way is not taken for damage
+    assert reader.verify() == []  # a video on its way does not count as damage
     go_on.set()
     writer.join(60)
     assert samples.found(library) == (slow, first) == samples.found(reader)

@@ -133,7 +133,7 @@ def test_an_edited_video_of_ours_can_be_kept_without_its_recipe(library, tmp_pat
         library.import_mp4(tmp_path / "b.mp4")
     kept = kept_unknown(library, tmp_path / "b.mp4")
     assert kept.recipe is None and kept.id != made.id
-    assert library.import_mp4(tmp_path / "a.mp4", unknown=True) == ImportResult(made, "added")  # its recipe is whole
+    assert library.import_mp4(tmp_path / "a.mp4", unknown=True) == ImportResult(made, "added")  # its recipe is complete
 
 
 @pytest.mark.parametrize("content", [

@@ -322,7 +322,7 @@ def test_one_of_a_video_from_outside_is_drawn_too(studio, works):  # noqa: F811
 
 def test_in_a_worker_that_does_not_know_it_it_fails_and_the_next_job_runs(studio, works):  # noqa: F811
     settings = studio.settings
-    executor = ProcessExecutor(settings, drawn.command())  # a process of its own: nothing was added to its kinds
+    executor = ProcessExecutor(settings, drawn.command())  # a separate process: nothing was added to its kinds
     library = Library(settings.data_dir, writable=True)
     dispatcher = Dispatcher(studio.ledger, library, executor, settings)
     try:

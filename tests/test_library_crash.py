@@ -104,7 +104,7 @@ def test_a_process_killed_at_any_point_leaves_a_complete_library(before, tmp_pat
     assert run(folder, action, point) == -signal.SIGKILL, f"{point} is never reached"
 
     reader = Library(folder / "data", writable=False)
-    for each in reader.search(Query()).entries:  # before anybody mends: what is shown as whole plays
+    for each in reader.search(Query()).entries:  # before any repair: a video not shown as damaged plays
         if each.id not in reader.search(Query()).damaged:
             clip.read(reader.mp4_path(each.id))
     reader.close()

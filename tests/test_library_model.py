@@ -162,7 +162,7 @@ class LibraryAgainstDictionary(RuleBasedStateMachine):
         assert self.library.search(Query()).damaged == (id,) and len(self.library.verify()) == 1
         (self.folder / "copy.mp4").write_bytes(made(id)[1])
         assert self.library.import_mp4(self.folder / "copy.mp4").outcome == "healed"
-        if damage.startswith("sidecar"):  # what was only in the sidecar is lost with it
+        if damage.startswith("sidecar"):  # facts that were only in the sidecar are lost with it
             self.kept[id] = replace(made(id)[0], verdict=None)
 
     @rule()

@@ -299,7 +299,7 @@ def test_words_the_model_does_not_know_are_named(tmp_path, models_dir):
         assert studio.planner.unknown_words("modelscope-1.7b", "A red dragon") == ()
 
 
-# What it costs to ask
+# The cost of asking
 
 @cache
 def opened() -> list[Path]:

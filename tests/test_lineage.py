@@ -25,7 +25,7 @@ ID = "20261122-0813{:02d}-a1b2c3".format
 
 @pytest.fixture
 def library(tmp_path: Path):
-    opened = Library(tmp_path, writable=True, trash_days=0)  # what is deleted is gone
+    opened = Library(tmp_path, writable=True, trash_days=0)  # deleted videos are gone
     yield opened
     opened.close()
 

@@ -163,7 +163,7 @@ def test_the_time_of_all_parts_is_counted(engine, models_dir):
     assert parts.total_s >= parts.denoise_s + parts.decode_s
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(("change", "why"), [
@@ -248,7 +248,7 @@ def test_a_checkpoint_of_another_format_is_not_used(engine, models_dir, monkeypa
     assert "another version of the studio" in unpack(newer, origin, CPU)[1]
 
 
-# What it is
+# The state
 
 
 def loop(engine, models_dir, key="unipc", shape=(4, 4, 4, 5)):

@@ -232,7 +232,7 @@ def test_a_copy_of_the_queue_as_it_was_is_kept(studio, folder, tmp_path):
     assert user_version(folder / "jobs.sqlite") > 5
 
 
-# What was begun is finished
+# Unfinished jobs are finished
 
 
 def test_the_jobs_that_waited_run_to_their_end_in_their_order(studio):

@@ -782,7 +782,7 @@ def test_user_text_is_shown_as_text_never_as_markdown_or_html(studio, name):
         labels = [element.value for element in as_markdown] + [button.label for button in at.button]
         cells = [str(cell) for table in at.table for row in table.value.values.tolist() for cell in row]
         for text in labels + cells:
-            marks = re.sub(r"\\.", "", text)  # what a backslash keeps from being a mark is gone
+            marks = re.sub(r"\\.", "", text)  # marks behind a backslash are gone
             assert not any(mark in marks for mark in ("**bold", "![", "<img", ":red[no", "$")), text
 
 

@@ -173,7 +173,7 @@ def test_a_running_bulk_action_shows_its_progress_and_can_be_stopped(studio, mon
     bulk = studio.ledger.bulk_queue.add("delete", ids, {})
     studio.ledger.bulk_queue.note(bulk, 1, ())
     monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 0.0)
-    with FileLock(studio.settings.data_dir / "studio.lock"):  # as the process that is at it holds it
+    with FileLock(studio.settings.data_dir / "studio.lock"):  # as the process that does it holds it
         at = page("gallery")
         (progress,) = at.get("progress")
         assert progress.text == "Deleting: 1 of 4"

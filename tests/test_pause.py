@@ -533,7 +533,7 @@ def test_through_the_studio_with_the_real_model_a_paused_regeneration_is_identic
         other = studio.submit(replace(request, seed=8, num_inference_steps=3))
         until(lambda: (now := studio.job(job.id)).phase == "denoising" and now.done >= 5)
         studio.pause(job.id)
-        assert finish(studio, other).state == "done"  # meanwhile
+        assert finish(studio, other).state == "done"  # during the pause
         held = studio.job(job.id)
         assert held.state == "paused"
         assert 5 <= held.done < 100
