@@ -1,7 +1,9 @@
 """Clips and videos to test the library with: small, real, and made once."""
 
+import subprocess
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from core.domain.verdict import Verdict
 from core.domain.video import Result, Runtime, Video, new_id
 from core.library import sidecar
 from core.library.library import Library
-from core.library.media import clip
+from core.library.media import clip, encoder
 from core.library.search.entry import Entry
 from core.library.search.query import Query
 from core.studio import Studio
@@ -77,6 +79,24 @@ def with_recipe(plain: Video, frames: np.ndarray | None = None) -> tuple[Video, 
                                           round(count / plain.recipe.fps, 6), 0, ""))
     data, result = clip.encode_bytes(frames, plain.recipe.fps, sidecar.comment_of(before))
     return replace(plain, result=result), data
+
+
+def entry(number: int = 1, prompt: str = "a red ball", **changes: object) -> Entry:
+    """A row: the higher the number, the later it was made."""
+    time_of_day = f"08:{number // 60 % 60:02d}:{number % 60:02d}"
+    made = video(prompt, id=f"20261122-{number:06d}-abcdef",
+                 created=f"2026-11-{1 + number // 100:02d}T{time_of_day}+00:00", **changes)
+    return Entry.of(made, number)
+
+
+def foreign(path: Path, *options: str, frames: np.ndarray | None = None, rate: str = "8") -> Path:
+    """An MP4 as another program makes it: FFmpeg's defaults, and these options."""
+    raw = moving() if frames is None else frames
+    ffmpeg = encoder.ffmpeg_version().partition("(")[2].rstrip(")")
+    size = f"{raw.shape[2]}x{raw.shape[1]}"
+    given = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "-", "-pix_fmt", "yuv420p")
+    subprocess.run([ffmpeg, "-y", "-v", "error", *given, *options, path], input=raw.tobytes(), check=True)
+    return path
 
 
 IDENTICAL = Verdict("identical", None, ())

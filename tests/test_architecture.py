@@ -183,3 +183,9 @@ def test_a_page_reaches_the_studio_in_one_way_and_nothing_behind_it():
             for node in ast.walk(tree):
                 if isinstance(node, ast.Attribute) and node.attr in ("library", "ledger"):
                     assert ast.unparse(node.value) not in ("studio", "current_studio()"), f"{module}:{node.lineno}"
+
+
+def test_no_test_imports_another_test():
+    for path in sorted((ROOT / "tests").glob("*.py")):
+        for name in imports_of(path):
+            assert not name.startswith("test_"), f"{path.name} imports {name}; move what both need beside the tests"

@@ -8,8 +8,8 @@ import drawn
 import numpy as np
 import pytest
 from drawn import until
+from house import House
 from PIL import Image
-from test_dispatcher import House, house, process_house  # noqa: F401 (fixtures)
 
 from core.domain.recipe import SEED_BITS, Recipe, resolve
 from core.domain.request import VideoRequest
@@ -129,7 +129,7 @@ def test_only_the_newest_sheets_are_kept_and_nothing_half_written(tmp_path):
 # The line
 
 
-def test_an_audition_becomes_a_sheet_and_not_a_video(house):  # noqa: F811
+def test_an_audition_becomes_a_sheet_and_not_a_video(house):
     job = house.finish(add(house))
     assert (job.state, job.reason, job.attempt) == ("done", "", 1)
     assert job.task.seeds == (7, 8, 9, 10) and len(set(job.task.noise_sha256)) == 4
@@ -141,7 +141,7 @@ def test_an_audition_becomes_a_sheet_and_not_a_video(house):  # noqa: F811
     assert house.ledger.list()[0] == house.ledger.get(job.id)
 
 
-def test_an_audition_says_how_far_it_is_over_all_its_seeds(house):  # noqa: F811
+def test_an_audition_says_how_far_it_is_over_all_its_seeds(house):
     job = add(house, 4, 30, prompt="slowly", num_inference_steps=30)
     now = house.await_progress(job, 31)
     assert now.total == 120 and 31 <= now.done < 120
@@ -155,7 +155,7 @@ def test_an_audition_says_how_far_it_is_over_all_its_seeds(house):  # noqa: F811
         ContactSheets(house.folder).path(job.id)
 
 
-def test_a_paused_audition_resumes_at_its_next_step_and_makes_none_twice(house):  # noqa: F811
+def test_a_paused_audition_resumes_at_its_next_step_and_makes_none_twice(house):
     job = add(house, 3, 10, prompt="slowly", num_inference_steps=10)
     house.await_progress(job, 13)
     house.ledger.request_pause(job.id)
@@ -171,7 +171,7 @@ def test_a_paused_audition_resumes_at_its_next_step_and_makes_none_twice(house):
     assert sheets[0] == sheets[1]
 
 
-def test_an_audition_whose_worker_dies_is_run_again_and_the_second_time_set_aside(process_house):  # noqa: F811
+def test_an_audition_whose_worker_dies_is_run_again_and_the_second_time_set_aside(process_house):
     job = process_house.finish(add(process_house, prompt="die"), 60)
     assert (job.state, job.attempt) == ("interrupted", 2)
     assert process_house.finish(process_house.add(), 60).state == "done"
@@ -215,7 +215,7 @@ def test_seeds_that_become_no_picture_leave_an_empty_place_and_a_note(tmp_path):
     home.close()
 
 
-def test_a_worker_that_tried_other_seeds_is_not_believed(house):  # noqa: F811
+def test_a_worker_that_tried_other_seeds_is_not_believed(house):
     job = add(house)
     stores = Stores(house.library, house.folder, house.ledger.note)
     for wrong in (replace(job.task, seeds=(1, 2, 3, 4)), replace(job.task, num_inference_steps=1),
@@ -227,7 +227,7 @@ def test_a_worker_that_tried_other_seeds_is_not_believed(house):  # noqa: F811
     assert not (house.folder / "auditions").exists()
 
 
-def test_a_retried_audition_tries_the_same_seeds(house):  # noqa: F811
+def test_a_retried_audition_tries_the_same_seeds(house):
     job = add(house)
     house.ledger.request_cancel(job.id)
     again = house.ledger.retry(job.id)

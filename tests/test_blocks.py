@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_index import entry
+from samples import entry
 
 from core.library.search import blocks as rows_module
 from core.library.search.blocks import Blocks

@@ -2,51 +2,17 @@
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 browser = pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import CHROMIUM, FLAGS, PATIENCE_MS, Screen, Server, listen, served  # noqa: E402
-from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
+from browser import CHROMIUM, PATIENCE_MS, Screen, served  # noqa: E402
+from playwright.sync_api import expect  # noqa: E402
 
 pytestmark = [pytest.mark.browser,
               pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("browser") / "data", models_dir) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def screen(server: Server, chromium: Browser) -> Iterator[Screen]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    broken = listen(page)
-    yield Screen(page, server.url)
-    context.close()
-    assert broken == [] and server.warnings() == []
-
-
-@pytest.fixture(scope="module")
-def made(server: Server, chromium: Browser) -> str:
-    """The id of a video that was made in the browser, from its own prompt."""
-    page = chromium.new_page()
-    found = Screen(page, server.url).go().generate("a lighthouse in the fog")
-    page.close()
-    return found
 
 
 def test_one_click_makes_a_video_that_is_watched_while_it_is_made_and_plays(screen):

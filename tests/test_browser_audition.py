@@ -6,14 +6,15 @@ import pytest
 
 pytest.importorskip("browser", reason="playwright is not installed")
 
-from browser import PATIENCE_MS, Screen
+from browser import CHROMIUM, PATIENCE_MS, Screen
 from playwright.sync_api import expect
-from test_browser import chromium, pytestmark, screen, server  # noqa: F401 (fixtures)
 
+pytestmark = [pytest.mark.browser,
+              pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: browser tests are skipped")]
 SHEET = '[data-testid="stImage"] img[src*="/app/static/audition/"]'
 
 
-def test_seeds_are_tried_and_one_is_finished_with_the_keyboard(screen, server, chromium):  # noqa: F811
+def test_seeds_are_tried_and_one_is_finished_with_the_keyboard(screen, server, chromium):
     screen.go().write("f_prompt", "a heron at dawn").write("f_seed", "40").unfold("more")
     screen.write("f_num_inference_steps", "30").press("audition")
     screen.sees(re.compile(r"Seed \d of 6, step \d+ of 10"))

@@ -11,7 +11,6 @@ pytest.importorskip("browser", reason="playwright is not installed")
 
 from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served
 from playwright.sync_api import expect
-from test_browser import chromium, made, screen  # noqa: F401
 
 from core.library.library import Library
 from core.library.media import clip
@@ -54,7 +53,7 @@ def apart(a: list[int], b: list[int]) -> float:
     return sum(abs(x - y) for x, y in zip(a, b, strict=True)) / len(a)
 
 
-def test_a_regeneration_is_compared_with_its_parent_scrubbed_and_the_tree_walked(screen, made):  # noqa: F811
+def test_a_regeneration_is_compared_with_its_parent_scrubbed_and_the_tree_walked(screen, made):
     screen.go(f"/gallery?video={made}").press("regenerate_opened")  # and the comparison opens
     screen.page.wait_for_url(re.compile(f"compare={made}"))
     screen.sees("no pixel of the 16 frames differs").sees("Frame 1 of 16")
@@ -89,7 +88,7 @@ def test_a_regeneration_is_compared_with_its_parent_scrubbed_and_the_tree_walked
     expect(screen.at(f"story_{child}")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def test_the_plot_tells_the_numbers_of_a_frame_and_goes_there(screen, made):  # noqa: F811
+def test_the_plot_tells_the_numbers_of_a_frame_and_goes_there(screen, made):
     other = screen.go().generate("a lighthouse on fire")
     screen.go(f"/gallery?compare={made},{other}").sees("Over 16 frames: PSNR")
     plot = screen.page.locator(".chart svg").first
@@ -106,13 +105,13 @@ def test_the_plot_tells_the_numbers_of_a_frame_and_goes_there(screen, made):  # 
     screen.sees("Frame 1 of 16")
 
 
-def test_a_plot_of_what_hardly_differs_says_its_range_in_as_many_digits_as_it_needs(screen):  # noqa: F811
+def test_a_plot_of_what_hardly_differs_says_its_range_in_as_many_digits_as_it_needs(screen):
     screen.go(f"/gallery?compare={','.join(NEARLY)}").sees("Over 16 frames: PSNR")
     said = screen.page.locator(".charthead strong").nth(1)
     expect(said).to_have_text(re.compile(r"SSIM 0\.999\d+ to 1\.0000+"))
 
 
-def test_a_comparison_hangs_over_no_edge(screen, made):  # noqa: F811
+def test_a_comparison_hangs_over_no_edge(screen, made):
     other = screen.go().generate("a lighthouse on ice")
     screen.go(f"/gallery?compare={made},{other}").sees("Over 16 frames: PSNR").sees("Frame 1 of 16")
     for width in (1280, 390):

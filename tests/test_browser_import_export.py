@@ -10,7 +10,7 @@ import av
 import pytest
 import samples
 from PIL import Image
-from test_incoming import foreign
+from samples import foreign
 
 from core.library.library import Library
 

@@ -9,7 +9,6 @@ browser = pytest.importorskip("browser", reason="playwright is not installed")
 
 from browser import CHROMIUM, PATIENCE_MS, Screen, Server, served  # noqa: E402
 from playwright.sync_api import Route, expect  # noqa: E402
-from test_browser import chromium, screen  # noqa: E402, F401
 
 from core.domain.video import Video  # noqa: E402
 from core.library.storage.video_files import MP4, VideoFiles  # noqa: E402
@@ -35,14 +34,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def cards(screen: Screen) -> list[str]:  # noqa: F811
+def cards(screen: Screen) -> list[str]:
     """The ids of the cards on the page, in order."""
     shown = screen.page.locator('[class*="st-key-card_"]')
     names = [shown.nth(number).get_attribute("class") for number in range(shown.count())]
     return [re.search(r"st-key-card_(\S+)", name).group(1) for name in names]
 
 
-def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):  # noqa: F811
+def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):
     screen.go("/gallery").sees(re.compile("^10,000 videos"))
     seen = "[...document.querySelectorAll('[class*=\"st-key-poster_\"] img')].filter(i => i.naturalWidth > 0)"
     screen.page.wait_for_function(f"{seen}.length === 24", timeout=PATIENCE_MS)
@@ -52,7 +51,7 @@ def test_all_of_them_are_counted_and_the_newest_24_are_seen(screen, videos):  # 
     assert cards(screen) == [video.id for video in videos[-16:]]
 
 
-def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_piece(screen, videos):  # noqa: F811
+def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_piece(screen, videos):
     boats = [v for v in videos if "sailing boat" in v.title and "fog" not in v.title]
     wanted = [v for v in boats if v.recipe.num_inference_steps == 20]
     screen.go("/gallery").write("g_q", '"sailing boat" -fog').sees(re.compile(f"^{len(boats):,} videos"))
@@ -72,7 +71,7 @@ def test_a_search_is_narrowed_ordered_looked_at_by_numbers_and_cleared_piece_by_
     assert "g_q=" not in screen.page.url and "g_steps=" not in screen.page.url
 
 
-def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):  # noqa: F811
+def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):
     wanted = [v for v in videos if v.favorite and "client A" in v.tags]
     screen.go("/gallery?g_favorite=true&g_tags=client+A").sees(re.compile(f"^{len(wanted):,} videos"))
     screen.press("saved").write("saved_name", "for client A").sees("Saved as for client A.")
@@ -81,7 +80,7 @@ def test_a_search_with_a_name_comes_back_after_another_one(screen, videos):  # n
     assert "g_favorite=true" in screen.page.url and "g_q=" not in screen.page.url
 
 
-def test_the_keyboard_goes_from_a_poster_to_its_actions_and_long_prompts_end_in_dots(screen, videos):  # noqa: F811
+def test_the_keyboard_goes_from_a_poster_to_its_actions_and_long_prompts_end_in_dots(screen, videos):
     screen.go("/gallery")
     whole(screen)
     screen.at(f"open_{videos[0].id}").locator("button").focus()
@@ -91,7 +90,7 @@ def test_the_keyboard_goes_from_a_poster_to_its_actions_and_long_prompts_end_in_
     assert prompt.evaluate("text => getComputedStyle(text).webkitLineClamp") == "2"
 
 
-def test_the_keyboard_walks_down_the_table_and_opens_with_a_step_to_the_picture(screen, videos):  # noqa: F811
+def test_the_keyboard_walks_down_the_table_and_opens_with_a_step_to_the_picture(screen, videos):
     screen.go("/gallery?g_view=Table")
     whole(screen)
     screen.at("table").locator("[data-testid=data-grid-canvas]").focus()
@@ -103,14 +102,14 @@ def test_the_keyboard_walks_down_the_table_and_opens_with_a_step_to_the_picture(
     screen.page.wait_for_url(re.compile(f"video={videos[2].id}"))
 
 
-def test_a_chosen_option_is_readable_in_the_dark_theme(server, chromium):  # noqa: F811
+def test_a_chosen_option_is_readable_in_the_dark_theme(server, chromium):
     context = chromium.new_context(color_scheme="dark")
     chosen = Screen(context.new_page(), server.url).go("/gallery").at("g_view").get_by_text("Grid", exact=True)
     expect(chosen).to_have_css("color", "rgb(92, 198, 218)")  # 8 to 1 on its ground; the accent has 4 to 1
     context.close()
 
 
-def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, videos):  # noqa: F811
+def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, videos):
     rows = [v for v in videos if "tall ship" in v.title]
     screen.go('/gallery?g_q="tall+ship"').press("pick").press(f"open_{rows[20].id}")
     screen.page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 700)")
@@ -119,7 +118,7 @@ def test_the_way_back_from_a_deletion_stays_in_sight_far_down_the_page(screen, v
     screen.press("undo").sees("1 video is back in the library.")
 
 
-def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):  # noqa: F811
+def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
     third, fourth, fifth = [v for v in videos if "neon city" in v.title][2:5]
     screen.go("/gallery?g_q=%22neon+city%22").press(f"open_{third.id}").sees("3 of ").playing(third.id)
     screen.strike("ArrowRight").sees("4 of ").playing(fourth.id)
@@ -140,7 +139,7 @@ def test_the_keyboard_walks_plays_stars_regenerates_and_deletes(screen, videos):
 
 @pytest.mark.parametrize(("keys", "steps"), [(["ArrowRight"], 1), (["ArrowRight"] * 3, 3),
                                              (["ArrowRight", "ArrowLeft", "ArrowLeft"], -1), (["Delete"], 1)])
-def test_keys_struck_before_their_buttons_are_drawn_are_not_lost(screen, videos, keys, steps):  # noqa: F811
+def test_keys_struck_before_their_buttons_are_drawn_are_not_lost(screen, videos, keys, steps):
     kites = [v for v in videos if "paper kite" in v.title]
     third, reached = kites[2], kites[2 + steps]
     held: list[Route] | None = []
@@ -163,7 +162,7 @@ def test_keys_struck_before_their_buttons_are_drawn_are_not_lost(screen, videos,
     screen.sees("The video is in the trash." if keys == ["Delete"] else f"{3 + steps} of ")
 
 
-def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos):  # noqa: F811
+def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos):
     found = [v for v in videos if "brass clock" in v.title]
     screen.go(f"/gallery?g_q=%22brass+clock%22&video={found[1].id}").sees("2 of ").playing(found[1].id)
     for _ in range(4):
@@ -175,7 +174,7 @@ def test_arrows_that_follow_each_other_quickly_are_each_one_step(screen, videos)
 
 
 @pytest.mark.parametrize(("width", "bar"), [(1280, "[data-testid=stTopNavLink]"), (390, ".st-key-places a")])
-def test_the_gallery_in_the_bar_leads_from_a_video_back_to_what_was_found(screen, videos, width, bar):  # noqa: F811
+def test_the_gallery_in_the_bar_leads_from_a_video_back_to_what_was_found(screen, videos, width, bar):
     found = [v for v in videos if "snow fox" in v.title]
     screen.page.set_viewport_size({"width": width, "height": 844})
     screen.go(f"/gallery?g_q=fox&video={found[0].id}").sees(f"1 of {len(found):,}").playing(found[0].id)
@@ -185,7 +184,7 @@ def test_the_gallery_in_the_bar_leads_from_a_video_back_to_what_was_found(screen
     assert "video=" not in screen.page.url and "g_q=" in screen.page.url
 
 
-def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # noqa: F811
+def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):
     screen.page.set_viewport_size({"width": 390, "height": 844})
     screen.go("/gallery").write("g_q", "lighthouse").sees(re.compile(r"^\d+ videos"))
     for address in ("/gallery?g_q=lighthouse&g_steps=20&g_tags=sea", "/gallery?g_view=Table"):
@@ -194,14 +193,14 @@ def test_on_a_phone_it_is_searched_and_nothing_hangs_over_the_edge(screen):  # n
         assert screen.page.evaluate(wide) <= 0, address
 
 
-def whole(screen: Screen) -> None:  # noqa: F811
+def whole(screen: Screen) -> None:
     """Wait until everything on the page is drawn: each kind of element loads its own script."""
     drawn = ("document.querySelector('.st-key-pick, .st-key-next') &&"
              " !document.querySelector('[data-testid=stSkeleton]')")
     screen.page.wait_for_function(drawn, timeout=PATIENCE_MS)
 
 
-def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, videos):  # noqa: F811
+def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, videos):
     context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     phone = Screen(context.new_page(), server.url).go("/gallery")
     whole(phone)
@@ -224,7 +223,7 @@ def test_on_a_phone_pictures_come_first_and_no_keys_are_named(server, chromium, 
     context.close()
 
 
-def test_a_damaged_video_is_opened_by_its_picture_and_keeps_its_row_straight(screen, server, videos):  # noqa: F811
+def test_a_damaged_video_is_opened_by_its_picture_and_keeps_its_row_straight(screen, server, videos):
     lilies = [v for v in videos if "water lily" in v.title]
     VideoFiles(server.log.parent / "library").path(lilies[2].id, MP4).unlink()
     screen.go("/gallery?g_q=%22water+lily%22").sees("missing or damaged")

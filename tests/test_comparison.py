@@ -75,13 +75,6 @@ def test_the_difference_map_is_black_where_equal_and_brighter_the_more_they_diff
 
 
 @pytest.fixture
-def library(tmp_path: Path):
-    opened = Library(tmp_path, writable=True)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def comparisons(library: Library, tmp_path: Path) -> comparison.Comparisons:
     return comparison.Comparisons(lambda: library, DerivedFiles(tmp_path / "derived"))
 

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from samples import mp4, video
 from core.library.library import Library
 from core.library.search.damage import REMEMBERED_S, Damage
 from core.library.storage.video_files import MP4, SIDECAR, VideoFiles
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    opened = Library(tmp_path, writable=True)
-    yield opened
-    opened.close()
 
 
 def fill(library: Library, count: int) -> list[str]:

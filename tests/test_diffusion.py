@@ -28,11 +28,6 @@ ZERO_SNR = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "
 
 
 @pytest.fixture(scope="module")
-def engine(models_dir):
-    return Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
-
-
-@pytest.fixture(scope="module")
 def stock(models_dir):
     return stock_pipeline(models_dir / "tiny")
 

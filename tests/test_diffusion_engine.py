@@ -25,11 +25,6 @@ from core.families.unet3d.shape import Architecture, architecture
 from core.settings import REPOSITORY, Settings
 
 
-@pytest.fixture(scope="module")
-def engine(models_dir):
-    return Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
-
-
 def asked(models_dir, **values):
     request = {"prompt": "a red ball", "model": "tiny", "num_frames": 4, "num_inference_steps": 4, "width": 32,
                "height": 32, "seed": 7, "guidance_scale": 6.0, **values}

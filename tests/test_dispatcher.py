@@ -16,6 +16,7 @@ import drawn
 import pytest
 import samples
 from drawn import until
+from house import House, settings_for
 
 from core.domain.recipe import Recipe
 from core.domain.video import Origin
@@ -32,70 +33,9 @@ from core.library.library import Library
 from core.library.lineage import lineage, origin_of
 from core.library.media import clip
 from core.library.search.query import Query
-from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = drawn.RECIPE
-
-
-def settings_for(data_dir, models_dir=None, **changes):
-    return replace(Settings.from_env({}, data_dir=data_dir, models_dir=models_dir or data_dir / "models",
-                                     model="tiny", device="cpu", preload=False), **changes)
-
-
-class House:
-    """A ledger, a library, an executor and a dispatcher on one folder, turned by hand or by its thread."""
-
-    def __init__(self, folder, settings=None, executor=None, **options):
-        self.folder = folder
-        self.settings = settings or settings_for(folder)
-        self.ledger = Ledger(folder / "jobs.sqlite")
-        self.library = Library(folder, writable=True)
-        self.executor = executor or InlineExecutor(
-            lambda on_news: WorkerHost(lambda: Renderer(drawn.DrawnEngine(folder)), on_news))
-        self.dispatcher = Dispatcher(self.ledger, self.library, self.executor, self.settings, **options)
-
-    def add(self, prompt="a drawing", **changes):
-        about = {name: changes.pop(name) for name in ("parent", "relation") if name in changes}
-        owner = changes.pop("owner", "")
-        return self.ledger.add(drawn.video_of(replace(RECIPE, prompt=prompt, **changes), **about), owner)
-
-    def turn(self, condition, seconds=60.0):
-        def tick_and_look():
-            self.dispatcher.tick()
-            return condition()
-        return until(tick_and_look, seconds)
-
-    def finish(self, job, seconds=60.0):
-        return self.turn(lambda: (now := self.ledger.get(job.id)).has_ended and now, seconds)
-
-    def await_progress(self, job, done=1, seconds=60.0):
-        def far_enough():
-            now = self.ledger.get(job.id)
-            return now.phase == "denoising" and now.done >= done and now
-        return self.turn(far_enough, seconds)
-
-    def close(self):
-        self.dispatcher.close()
-        self.library.close()
-        self.ledger.close()
-
-
-@pytest.fixture
-def house(tmp_path):
-    house = House(tmp_path)
-    yield house
-    house.close()
-
-
-@pytest.fixture
-def process_house(tmp_path):
-    """With a worker in a separate process; the small engine makes it quick to start."""
-    settings = settings_for(tmp_path, worker_timeout_s=2)
-    house = House(tmp_path, settings, ProcessExecutor(settings, drawn.command()), cancel_grace_s=0.3)
-    house.turn(lambda: house.dispatcher.status and house.dispatcher.status.state == "idle")
-    yield house
-    house.close()
 
 
 def test_a_job_becomes_a_video_of_the_library(house):

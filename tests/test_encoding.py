@@ -13,7 +13,6 @@ from drawn import DrawnEngine, until
 from PIL import Image
 from samples import moving
 
-from core.diffusion.engine import Engine
 from core.domain.modes import DECODED_PIXELS
 from core.domain.recipe import resolve
 from core.domain.request import VideoRequest
@@ -24,7 +23,6 @@ from core.jobs.protocol import Head
 from core.jobs.worker.renderer import Renderer
 from core.library.media import clip
 from core.library.media.encoding import Encoding
-from core.settings import Settings
 
 
 @pytest.fixture
@@ -92,11 +90,6 @@ def test_an_encoder_that_died_after_the_last_frame_leaves_no_file(folder):
 
 
 # The engine
-
-
-@pytest.fixture(scope="module")
-def engine(models_dir):
-    return Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
 
 
 def asked(models_dir, **values):

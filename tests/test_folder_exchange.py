@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import samples
 from filelock import FileLock, Timeout
-from samples import IDENTICAL, moving, mp4, video, with_recipe
-from test_incoming import foreign
+from samples import IDENTICAL, foreign, moving, mp4, video, with_recipe
 
 from core.domain.video import Video
 from core.errors import BadRequest, ReadOnly

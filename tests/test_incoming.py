@@ -7,12 +7,11 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import samples
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import moving, mp4, video, with_recipe
+from samples import foreign, moving, mp4, video, with_recipe
 
 from core.domain.receipt import NO_RECEIPT
 from core.domain.video import Runtime, Video
@@ -32,16 +31,6 @@ def library(tmp_path):
     opened = Library(tmp_path / "data", writable=True)
     yield opened
     opened.close()
-
-
-def foreign(path: Path, *options: str, frames: np.ndarray | None = None, rate: str = "8") -> Path:
-    """An MP4 as another program makes it: FFmpeg's defaults, and these options."""
-    raw = moving() if frames is None else frames
-    ffmpeg = encoder.ffmpeg_version().partition("(")[2].rstrip(")")
-    size = f"{raw.shape[2]}x{raw.shape[1]}"
-    given = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "-", "-pix_fmt", "yuv420p")
-    subprocess.run([ffmpeg, "-y", "-v", "error", *given, *options, path], input=raw.tobytes(), check=True)
-    return path
 
 
 def kept_unknown(library: Library, path: Path, name: str = "") -> Video:

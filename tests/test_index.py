@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import HOSTILE, video
+from samples import HOSTILE, entry
 from tinydb import TinyDB, where
 
 from core.errors import BadRequest, ReadOnly
@@ -25,14 +25,6 @@ from core.library.search.query import SORTS, Query, matching, terms
 
 ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8"), max_size=80)
-
-
-def entry(number: int = 1, prompt: str = "a red ball", **changes: object) -> Entry:
-    """A row: the higher the number, the later it was made."""
-    time_of_day = f"08:{number // 60 % 60:02d}:{number % 60:02d}"
-    made = video(prompt, id=f"20261122-{number:06d}-abcdef",
-                 created=f"2026-11-{1 + number // 100:02d}T{time_of_day}+00:00", **changes)
-    return Entry.of(made, number)
 
 
 def open_index(folder: Path, writable: bool = True) -> Index:
@@ -252,7 +244,7 @@ sys.path.insert(0, "tests")
 from pathlib import Path
 from core.errors import DiskFull
 from core.library.search.index import FORMAT, Index
-from test_index import entry
+from samples import entry
 index = Index(Path(sys.argv[1]) / "index.json", True)
 for number in range(5):
     index.put(entry(number))

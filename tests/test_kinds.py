@@ -13,7 +13,7 @@ import pytest
 from drawn import until
 from PIL import Image
 from samples import mp4, video
-from test_pages import at_button, page, press, said, studio  # noqa: F401 (a fixture)
+from screens import at_button, page, press, said
 
 from core.cli.console import follow
 from core.domain.documents import read
@@ -129,7 +129,7 @@ def kind(monkeypatch):
 
 
 @pytest.fixture
-def works(studio, kind):  # noqa: F811
+def works(studio, kind):
     """A dispatcher beside the studio of the pages, turned by hand, and two videos in the library it writes."""
     folder = studio.settings.data_dir
     library = Library(folder, writable=True)
@@ -147,11 +147,11 @@ def works(studio, kind):  # noqa: F811
     library.close()
 
 
-def ask(studio, video_id=ID, owner=""):  # noqa: F811
+def ask(studio, video_id=ID, owner=""):
     return studio.accept(Poster.kind, video_id, owner)
 
 
-def test_it_goes_the_line_and_its_file_is_kept(studio, works):  # noqa: F811
+def test_it_goes_the_line_and_its_file_is_kept(studio, works):
     path = studio.library.poster_path(ID)
     before = path.read_bytes()
     path.unlink()
@@ -167,13 +167,13 @@ def test_it_goes_the_line_and_its_file_is_kept(studio, works):  # noqa: F811
 
 
 @pytest.mark.parametrize(("asked", "error"), [("20200101-000000-abcdef", NotFound), ("../../etc/passwd", BadRequest)])
-def test_its_refusals_leave_nothing_behind(studio, works, asked, error):  # noqa: F811
+def test_its_refusals_leave_nothing_behind(studio, works, asked, error):
     with pytest.raises(error):
         ask(studio, asked)
     assert studio.jobs() == ()
 
 
-def test_a_disk_that_is_nearly_full_refuses_work_of_every_kind(studio, works):  # noqa: F811
+def test_a_disk_that_is_nearly_full_refuses_work_of_every_kind(studio, works):
     with open_studio(replace(studio.settings, min_free_mb=10**9), "visit") as short:
         for asked in (lambda: ask(short), lambda: short.submit(VideoRequest("a red ball"))):
             with pytest.raises(DiskFull, match="must stay free"):
@@ -181,7 +181,7 @@ def test_a_disk_that_is_nearly_full_refuses_work_of_every_kind(studio, works):  
     assert studio.jobs() == ()
 
 
-def test_a_waiting_one_is_paused_resumed_and_cancelled(studio, works):  # noqa: F811
+def test_a_waiting_one_is_paused_resumed_and_cancelled(studio, works):
     job, after = ask(studio), ask(studio)
     assert studio.pause(job.id).state == "paused" and studio.job(after.id).position == 1
     assert studio.resume(job.id).position == 1
@@ -189,7 +189,7 @@ def test_a_waiting_one_is_paused_resumed_and_cancelled(studio, works):  # noqa: 
     assert works(after).state == "done" and studio.job(job.id).attempt == 0
 
 
-def test_one_that_failed_is_tried_again_with_the_same_task(studio, works):  # noqa: F811
+def test_one_that_failed_is_tried_again_with_the_same_task(studio, works):
     path = studio.library.mp4_path(ID)
     whole = path.read_bytes()
     job = ask(studio)
@@ -202,7 +202,7 @@ def test_one_that_failed_is_tried_again_with_the_same_task(studio, works):  # no
     assert works(again).state == "done"
 
 
-def test_one_whose_video_is_gone_fails_with_a_sentence_and_is_not_accepted_again(studio, works):  # noqa: F811
+def test_one_whose_video_is_gone_fails_with_a_sentence_and_is_not_accepted_again(studio, works):
     job = ask(studio)
     studio.library.mp4_path(ID).rename(studio.settings.data_dir / "elsewhere.mp4")
     failed = works(job)
@@ -212,7 +212,7 @@ def test_one_whose_video_is_gone_fails_with_a_sentence_and_is_not_accepted_again
     assert len(studio.jobs()) == 1
 
 
-def test_a_worker_that_made_another_is_not_believed(studio, works, monkeypatch):  # noqa: F811
+def test_a_worker_that_made_another_is_not_believed(studio, works, monkeypatch):
     class Mistaken(PosterKind):
         def run(self, task, head, tools):
             return Rendered(Poster(OTHER).document(), b"RIFF")
@@ -222,7 +222,7 @@ def test_a_worker_that_made_another_is_not_believed(studio, works, monkeypatch):
     assert (failed.state, failed.error) == ("failed", "ClipError") and "another poster" in failed.reason
 
 
-def test_it_survives_reopening_the_ledger(studio, works):  # noqa: F811
+def test_it_survives_reopening_the_ledger(studio, works):
     job = ask(studio)
     reopened = Ledger(studio.settings.data_dir / "jobs.sqlite")
     assert reopened.list() == (job,) and reopened.get(job.id).task == Poster(ID)
@@ -230,7 +230,7 @@ def test_it_survives_reopening_the_ledger(studio, works):  # noqa: F811
     assert works(job).state == "done"
 
 
-def test_it_waits_its_turn_among_the_kinds_that_ship(studio, works):  # noqa: F811
+def test_it_waits_its_turn_among_the_kinds_that_ship(studio, works):
     tasks = (Generate(drawn.RECIPE), Poster(ID), Audition(drawn.RECIPE, (7, 8), 2), Poster(ID))
     ended = [works(job) for job in [studio.ledger.add(task) for task in tasks]]
     assert [(job.state, job.task.kind) for job in ended] == [
@@ -241,7 +241,7 @@ def test_it_waits_its_turn_among_the_kinds_that_ship(studio, works):  # noqa: F8
 # In words
 
 
-def test_its_words_are_said(studio, works, capsys):  # noqa: F811
+def test_its_words_are_said(studio, works, capsys):
     job = ask(studio)
     assert formatting.phase(job) == "Next in line"
     assert formatting.made_of(job) == "one frame"
@@ -257,7 +257,7 @@ def test_its_words_are_said(studio, works, capsys):  # noqa: F811
     assert follow(studio, done) == done and "publishing" in capsys.readouterr().err
 
 
-def test_the_queue_draws_it_while_it_waits_and_runs(studio, works):  # noqa: F811
+def test_the_queue_draws_it_while_it_waits_and_runs(studio, works):
     job = ask(studio)
     at = page("queue")
     everything = said(at)
@@ -272,7 +272,7 @@ def test_the_queue_draws_it_while_it_waits_and_runs(studio, works):  # noqa: F81
     assert studio.job(job.id).cancel_requested
 
 
-def test_the_queue_draws_it_once_it_is_done_and_leads_to_the_video(studio, works):  # noqa: F811
+def test_the_queue_draws_it_once_it_is_done_and_leads_to_the_video(studio, works):
     job = works(ask(studio))
     at = page("queue")
     everything = said(at)
@@ -291,7 +291,7 @@ def pictures(at):
     return [each.url for image in at.get("image") for each in image.proto.imgs]
 
 
-def test_the_queue_draws_it_once_it_failed_and_retry_asks_for_it_again(studio, works, monkeypatch):  # noqa: F811
+def test_the_queue_draws_it_once_it_failed_and_retry_asks_for_it_again(studio, works, monkeypatch):
     class Roomless(PosterKind):
         def keep(self, job, outcome, stores):
             raise DiskFull("There is no room left.")
@@ -304,7 +304,7 @@ def test_the_queue_draws_it_once_it_failed_and_retry_asks_for_it_again(studio, w
     assert [again.task for again in studio.jobs(("queued",))] == [Poster(ID)]
 
 
-def test_one_of_a_video_from_outside_is_drawn_too(studio, works):  # noqa: F811
+def test_one_of_a_video_from_outside_is_drawn_too(studio, works):
     path = studio.settings.data_dir / "holiday.mp4"
     path.write_bytes(mp4(6)[0])
     library = Library(studio.settings.data_dir, writable=True)
@@ -320,7 +320,7 @@ def test_one_of_a_video_from_outside_is_drawn_too(studio, works):  # noqa: F811
 # Where it is not known
 
 
-def test_in_a_worker_that_does_not_know_it_it_fails_and_the_next_job_runs(studio, works):  # noqa: F811
+def test_in_a_worker_that_does_not_know_it_it_fails_and_the_next_job_runs(studio, works):
     settings = studio.settings
     executor = ProcessExecutor(settings, drawn.command())  # a separate process: nothing was added to its kinds
     library = Library(settings.data_dir, writable=True)
@@ -335,7 +335,7 @@ def test_in_a_worker_that_does_not_know_it_it_fails_and_the_next_job_runs(studio
         library.close()
 
 
-def test_a_studio_that_does_not_know_it_shows_it_and_accepts_no_more_of_it(studio, works, monkeypatch):  # noqa: F811
+def test_a_studio_that_does_not_know_it_shows_it_and_accepts_no_more_of_it(studio, works, monkeypatch):
     job = ask(studio)
     monkeypatch.delitem(KINDS, PosterKind.key)
     found = studio.job(job.id)

@@ -26,13 +26,6 @@ TASK = Generate(RECIPE)
 AGAIN = Generate(RECIPE, "20261122-081301-a1b2c3", Origin("regenerate"))
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(tmp_path / "jobs.sqlite")
-    yield ledger
-    ledger.close()
-
-
 def python(code: str, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 

@@ -36,13 +36,6 @@ ROOT = Path(__file__).resolve().parent.parent
 valid_text = st.text(st.characters(codec="utf-8"), max_size=120)
 
 
-@pytest.fixture
-def library(tmp_path):
-    opened = Library(tmp_path, writable=True)
-    yield opened
-    opened.close()
-
-
 def fill(library: Library, count: int) -> list[Video]:
     """Videos of one minute each, oldest first."""
     return [library.publish(video(f"prompt {number}", id=f"20261122-{number:06d}-abcdef", seed=number,

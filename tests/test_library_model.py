@@ -14,8 +14,7 @@ import samples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from samples import IDENTICAL, moving, video, with_recipe
-from test_incoming import foreign
+from samples import IDENTICAL, foreign, moving, video, with_recipe
 
 from core import faults
 from core.domain.video import Video

@@ -31,11 +31,6 @@ def engine_on(models_dir):
 
 
 @pytest.fixture(scope="module")
-def engine(models_dir):
-    return engine_on(models_dir)
-
-
-@pytest.fixture(scope="module")
 def demo():
     return engine_on(REPOSITORY / "data" / "models")
 

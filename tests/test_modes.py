@@ -22,11 +22,6 @@ MODELS_DIR = REPOSITORY / "data" / "models"
 
 
 @pytest.fixture(scope="module")
-def engine(models_dir):
-    return Engine(Settings.from_env({}, models_dir=models_dir, device="cpu"))
-
-
-@pytest.fixture(scope="module")
 def demo():
     return Engine(Settings.from_env({}, models_dir=MODELS_DIR, device="cpu"))
 

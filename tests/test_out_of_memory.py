@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from drawn import until
-from test_dispatcher import House, settings_for
+from house import House, settings_for
 
 from core.domain.recipe import Recipe
 from core.jobs.executors.process import ProcessExecutor

@@ -4,13 +4,13 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import samples
+from screens import ENTRY, HOSTILE, at_button, healthy, keep, page, press, run, said
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -21,68 +21,11 @@ from core.domain.request import VideoRequest
 from core.domain.verdict import Verdict
 from core.domain.video import REGENERATE
 from core.errors import NotFound
-from core.jobs.queue.job import Job
 from core.library.search.query import Query
 from core.studio import Studio
 from pages.parts import formatting as words
 from pages.parts import keys, shell
 from pages.parts.streamlit_private import turn_off_page_discovery
-
-ENTRY = str(Path(__file__).resolve().parent.parent / "streamlit_app.py")
-HOSTILE = "**bold** ![x](http://evil.example/x.png) <img src=x onerror=alert(1)> :red[no] $x^2$"
-
-
-@pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    """The studio of the pages, on an empty folder, running no jobs."""
-    for name, value in {"DATA_DIR": tmp_path / "data", "MODELS_DIR": tmp_path / "models", "DISPATCH": 0,
-                        "DEVICE": "cpu", "MODEL": "", "MIN_FREE_MB": 0, "MAX_QUEUED": 200}.items():
-        monkeypatch.setenv(f"T2V_{name}", str(value))
-    monkeypatch.setattr("core.library.examples.FOLDER", tmp_path / "examples")
-    monkeypatch.setattr("core.operations.bulk_actions.PATIENCE_S", 60.0)
-    shell.current_studio.clear()
-    yield shell.current_studio()
-    shell.current_studio.clear()
-
-
-def page(name: str = "", **query: str) -> AppTest:
-    at = AppTest.from_file(ENTRY, default_timeout=20)
-    at.run()
-    if name:
-        at.switch_page(f"pages/{name}.py")
-    for key, value in query.items():
-        at.query_params[key] = value
-    return healthy(at.run())
-
-
-def healthy(at: AppTest) -> AppTest:
-    assert not at.exception, at.exception
-    return at
-
-
-def said(at: AppTest) -> str:
-    """Every word on the page, as it was sent."""
-    kinds = ("text", "caption", "markdown", "code", "error", "warning", "info", "success", "subheader")
-    parts = [str(element.value) for kind in kinds for element in at.get(kind)]
-    return "\n".join([*parts, *(button.label for button in at.button)])
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    return healthy(at.button(key=key).click().run())
-
-
-def keep(studio: Studio, prompt: str = "a red ball", **changes: object):
-    return samples.publish(studio, *samples.with_recipe(samples.video(prompt, **changes)))
-
-
-def run(studio: Studio, job: Job, *progress: Progress) -> Job:
-    """Take a job as the dispatcher does, and report its progress."""
-    claimed = studio.ledger.claim("test")
-    assert claimed is not None and claimed.id == job.id
-    for number, step in enumerate(progress, start=1):
-        studio.ledger.progress(job.id, claimed.attempt, step, number)
-    return studio.job(job.id)
-
 
 # Generate
 
@@ -110,10 +53,6 @@ def test_the_same_truth_stands_there_after_a_reload(studio):
     press(page(), "generate")
     (job,) = studio.jobs()
     assert at_button(page(), f"cancel_{job.id}")
-
-
-def at_button(at: AppTest, key: str) -> bool:
-    return key in [button.key for button in at.button]
 
 
 @pytest.mark.parametrize(("field", "value", "sentence"), [
@@ -620,14 +559,6 @@ def test_the_differences_are_shown_before_regenerating(studio):
     video = samples.publish(studio, *samples.with_recipe(there))
     at = page("gallery", video=video.id)
     assert "another version of torch (2.5.0 → " in at.info[0].value.replace("\\", "")
-
-
-@pytest.fixture
-def no_trash(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """The studio of the pages, without a trash."""
-    monkeypatch.setenv("T2V_TRASH_DAYS", "0")
-    shell.current_studio.clear()
-    return shell.current_studio()
 
 
 def test_a_deleted_video_is_one_press_away_from_being_back(studio):

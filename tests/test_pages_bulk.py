@@ -5,15 +5,15 @@ import re
 import pytest
 from filelock import FileLock
 from samples import mp4, video
+from screens import at_button, healthy, page, press, said
 from streamlit.testing.v1 import AppTest
-from test_pages import at_button, healthy, no_trash, page, press, said, studio  # noqa: F401
 
 from core.library.library import Library
 from core.library.search.query import Query
 from core.studio import Studio
 
 
-def fill(studio: Studio, count: int = 30) -> list[str]:  # noqa: F811
+def fill(studio: Studio, count: int = 30) -> list[str]:
     """Videos for two pages; their ids, newest first."""
     ids = [f"20260101-{number:06d}-abcdef" for number in range(count)]
     library = Library(studio.settings.data_dir, writable=True)
@@ -43,7 +43,7 @@ def in_address(at: AppTest) -> str:
     return said if isinstance(said, str) else said[0]
 
 
-def test_without_a_selection_the_gallery_has_one_quiet_button_and_no_boxes(studio):  # noqa: F811
+def test_without_a_selection_the_gallery_has_one_quiet_button_and_no_boxes(studio):
     fill(studio)
     at = page("gallery")
     assert at_button(at, "pick") and not at.checkbox and not at_button(at, "bulk_delete")
@@ -51,7 +51,7 @@ def test_without_a_selection_the_gallery_has_one_quiet_button_and_no_boxes(studi
     assert at_button(at, "pick") and not at.checkbox
 
 
-def test_a_selection_survives_pages_filters_and_an_opened_video_and_says_how_large_it_is(studio):  # noqa: F811
+def test_a_selection_survives_pages_filters_and_an_opened_video_and_says_how_large_it_is(studio):
     ids = fill(studio)
     at = tick(tick(choosing(), ids[0]), ids[1])
     each = mp4()[1].bytes
@@ -72,7 +72,7 @@ def test_a_selection_survives_pages_filters_and_an_opened_video_and_says_how_lar
     assert "0 selected" in chosen(at) and not at_button(at, "bulk_delete")
 
 
-def test_a_selection_is_there_again_after_a_reload(studio):  # noqa: F811
+def test_a_selection_is_there_again_after_a_reload(studio):
     ids = fill(studio, 40)
     at = tick(tick(choosing(), ids[0]), ids[5])
     address = f"{ids[0]},{ids[5]}"
@@ -88,7 +88,7 @@ def test_a_selection_is_there_again_after_a_reload(studio):  # noqa: F811
     assert "1 selected" in chosen(page("gallery", g_pick=f"{ids[3]},20200101-000000-abcdef,x"))
 
 
-def test_a_press_on_a_poster_chooses_and_a_page_is_chosen_at_once(studio):  # noqa: F811
+def test_a_press_on_a_poster_chooses_and_a_page_is_chosen_at_once(studio):
     ids = fill(studio)
     at = press(choosing(), f"open_{ids[3]}")
     assert "1 selected" in chosen(at) and "video" not in at.query_params
@@ -97,7 +97,7 @@ def test_a_press_on_a_poster_chooses_and_a_page_is_chosen_at_once(studio):  # no
     assert "30 selected" in chosen(press(at, "pick_all"))
 
 
-def test_chosen_videos_are_tagged_and_starred(studio):  # noqa: F811
+def test_chosen_videos_are_tagged_and_starred(studio):
     ids = fill(studio)
     at = tick(tick(choosing(), ids[0]), ids[5])
     at.multiselect(key="bulk_add").set_value(["keeper"])
@@ -112,7 +112,7 @@ def test_chosen_videos_are_tagged_and_starred(studio):  # noqa: F811
     assert studio.bulk_actions.found(Query(tags=("keeper",))) == {}
 
 
-def test_chosen_videos_are_deleted_and_one_press_brings_them_back(studio):  # noqa: F811
+def test_chosen_videos_are_deleted_and_one_press_brings_them_back(studio):
     ids = fill(studio)
     at = press(press(choosing(g_q="ball"), "pick_page"), "bulk_delete")
     assert "15 videos are in the trash." in said(at) and "0 selected" in chosen(at)
@@ -124,7 +124,7 @@ def test_chosen_videos_are_deleted_and_one_press_brings_them_back(studio):  # no
     assert "are back" not in said(at)
 
 
-def test_where_no_trash_is_kept_many_are_deleted_only_after_a_question(no_trash):  # noqa: F811
+def test_where_no_trash_is_kept_many_are_deleted_only_after_a_question(no_trash):
     ids = fill(no_trash, 3)
     at = tick(choosing(), ids[0])
     assert "Delete 1 video? This cannot be undone." in said(at)
@@ -133,7 +133,7 @@ def test_where_no_trash_is_kept_many_are_deleted_only_after_a_question(no_trash)
     assert no_trash.search(Query()).total == 2
 
 
-def test_refusals_are_listed_video_by_video(studio):  # noqa: F811
+def test_refusals_are_listed_video_by_video(studio):
     ids = fill(studio, 3)
     studio.library.sidecar_path(ids[1]).write_bytes(b"half of a side")
     at = press(press(choosing(), "pick_page"), "bulk_star")
@@ -141,7 +141,7 @@ def test_refusals_are_listed_video_by_video(studio):  # noqa: F811
     assert re.search(rf"{ids[1]}: .*is damaged", said(at))
 
 
-def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noqa: F811
+def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):
     ids = fill(studio, 3)
     at = tick(choosing(), ids[0])
     assert "The video will be made again with the same seed." in said(at)
@@ -156,7 +156,7 @@ def test_chosen_videos_are_queued_again_all_or_none(studio, monkeypatch):  # noq
     assert len(studio.jobs()) == 2
 
 
-def test_exactly_two_can_be_compared_and_the_archive_has_an_address(studio):  # noqa: F811
+def test_exactly_two_can_be_compared_and_the_archive_has_an_address(studio):
     ids = fill(studio, 3)
     at = tick(choosing(), ids[0])
     assert not at_button(at, "bulk_compare")
@@ -168,7 +168,7 @@ def test_exactly_two_can_be_compared_and_the_archive_has_an_address(studio):  # 
     assert at.query_params["compare"] in (f"{ids[0]},{ids[2]}", [f"{ids[0]},{ids[2]}"])
 
 
-def test_a_running_bulk_action_shows_its_progress_and_can_be_stopped(studio, monkeypatch):  # noqa: F811
+def test_a_running_bulk_action_shows_its_progress_and_can_be_stopped(studio, monkeypatch):
     ids = fill(studio, 4)
     bulk = studio.ledger.bulk_queue.add("delete", ids, {})
     studio.ledger.bulk_queue.note(bulk, 1, ())
@@ -183,7 +183,7 @@ def test_a_running_bulk_action_shows_its_progress_and_can_be_stopped(studio, mon
     assert studio.bulk_actions.bulk(bulk.id).stopped and studio.search(Query()).total == 4
 
 
-def test_the_trash_shows_what_is_in_it_and_lets_it_out_or_go(studio):  # noqa: F811
+def test_the_trash_shows_what_is_in_it_and_lets_it_out_or_go(studio):
     ids = fill(studio, 4)
     assert "The trash is empty." in said(page("trash"))
     studio.bulk_actions.delete(ids[:3])
@@ -199,7 +199,7 @@ def test_the_trash_shows_what_is_in_it_and_lets_it_out_or_go(studio):  # noqa: F
 
 
 @pytest.mark.parametrize("view", ["Grid", "Table"])
-def test_the_selection_is_drawn_in_both_views(studio, view):  # noqa: F811
+def test_the_selection_is_drawn_in_both_views(studio, view):
     fill(studio, 3)
     at = press(choosing(g_view=view), "pick_page")
     assert "3 selected" in chosen(at)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import samples
-from test_pages import HOSTILE, at_button, page, press, run, said, studio  # noqa: F401
+from screens import HOSTILE, at_button, page, press, run, said
 
 from core.domain.verdict import Verdict
 from core.library.lineage import origin_of
@@ -22,7 +22,7 @@ def inverted() -> np.ndarray:
     return frames
 
 
-def test_two_videos_of_the_address_are_compared(studio):  # noqa: F811
+def test_two_videos_of_the_address_are_compared(studio):
     a, b = keep(studio, "a red ball"), keep(studio, "a blue ball", inverted(), seed=99, guidance_scale=7.5)
     at = page("gallery", compare=f"{a.id},{b.id}")
     assert not at.error and "Over 8 frames: PSNR " in said(at)
@@ -35,7 +35,7 @@ def test_two_videos_of_the_address_are_compared(studio):  # noqa: F811
     assert studio.comparisons.clip_path(a.id, b.id).is_file()
 
 
-def test_a_regeneration_and_its_parent_show_the_verdict_and_equal_settings(studio):  # noqa: F811
+def test_a_regeneration_and_its_parent_show_the_verdict_and_equal_settings(studio):
     parent = keep(studio)
     child = keep(studio, parent=parent.id, verdict=Verdict("identical"))
     at = page("gallery", compare=f"{parent.id},{child.id}")
@@ -44,7 +44,7 @@ def test_a_regeneration_and_its_parent_show_the_verdict_and_equal_settings(studi
     assert "the same weights, machine and versions" in said(at)
 
 
-def test_another_machine_is_named_as_a_difference(studio):  # noqa: F811
+def test_another_machine_is_named_as_a_difference(studio):
     a = keep(studio)
     receipt = replace(a.receipt, environment=replace(a.receipt.environment, device_name="another"))
     b = keep(studio, receipt=receipt)
@@ -52,13 +52,13 @@ def test_another_machine_is_named_as_a_difference(studio):  # noqa: F811
     assert "another processor or GPU (a processor → another)" in told
 
 
-def test_other_sizes_are_said_and_not_measured(studio):  # noqa: F811
+def test_other_sizes_are_said_and_not_measured(studio):
     a, b = keep(studio), keep(studio, frames=samples.moving(8, 32, 48), width=48)
     at = page("gallery", compare=f"{a.id},{b.id}")
     assert "Not measured" in said(at) and "Nothing is scaled" in at.info[0].value and not at.dataframe
 
 
-def test_the_sides_are_swapped_and_opened(studio):  # noqa: F811
+def test_the_sides_are_swapped_and_opened(studio):
     a, b = keep(studio), keep(studio, frames=inverted())
     at = press(page("gallery", compare=f"{a.id},{b.id}"), "swap")
     assert at.query_params["compare"] == f"{b.id},{a.id}"
@@ -66,7 +66,7 @@ def test_the_sides_are_swapped_and_opened(studio):  # noqa: F811
     assert at.get("video")[0].url.endswith(f"{b.id}.mp4") and "compare" not in at.query_params
 
 
-def test_the_way_back_leads_to_the_video_it_was_opened_from(studio):  # noqa: F811
+def test_the_way_back_leads_to_the_video_it_was_opened_from(studio):
     a, b = keep(studio), keep(studio, frames=inverted())
     at = page("gallery", video=b.id, compare=f"{a.id},{b.id}")
     assert at.button(key="back").label == "Back to the video"
@@ -77,19 +77,19 @@ def test_the_way_back_leads_to_the_video_it_was_opened_from(studio):  # noqa: F8
 
 @pytest.mark.parametrize("asked", ["x", "a,b", "../../etc/passwd,x", ",", "<img src=x>,", "{a}", "{a},{a}",
                                    "{a},20200101-000000-abcdef", "{a},{b},{a}"])
-def test_an_address_that_names_no_two_videos_is_a_sentence(studio, asked):  # noqa: F811
+def test_an_address_that_names_no_two_videos_is_a_sentence(studio, asked):
     a, b = keep(studio), keep(studio)
     at = page("gallery", compare=asked.format(a=a.id, b=b.id))
     assert len(at.error) == 1 and at_button(at, "back") and not at.table
 
 
-def test_a_video_whose_file_is_gone_is_a_sentence(studio):  # noqa: F811
+def test_a_video_whose_file_is_gone_is_a_sentence(studio):
     a, b = keep(studio), keep(studio)
     studio.library.mp4_path(b.id).unlink()
     assert "is missing" in page("gallery", compare=f"{a.id},{b.id}").error[0].value
 
 
-def test_texts_of_a_person_are_shown_as_text(studio):  # noqa: F811
+def test_texts_of_a_person_are_shown_as_text(studio):
     a, b = keep(studio, HOSTILE), keep(studio, "harmless", inverted())
     at = page("gallery", compare=f"{a.id},{b.id}")
     cells = [str(cell) for row in at.table[0].value.values.tolist() for cell in row]
@@ -113,7 +113,7 @@ def family(opened: Studio):
     return root, parent, again, remix, child
 
 
-def test_the_tree_is_shown_with_what_changed_and_walked(studio):  # noqa: F811
+def test_the_tree_is_shown_with_what_changed_and_walked(studio):
     root, parent, again, remix, child = family(studio)
     at = page("gallery", video=remix.id)
     told = said(at).replace("\\", "")
@@ -129,7 +129,7 @@ def test_the_tree_is_shown_with_what_changed_and_walked(studio):  # noqa: F811
     assert at.query_params["compare"] == f"{remix.id},{child.id}"
 
 
-def test_a_deleted_parent_is_told_of_in_the_story(studio):  # noqa: F811
+def test_a_deleted_parent_is_told_of_in_the_story(studio):
     root, parent, _again, remix, _child = family(studio)
     studio.delete(parent.id)
     at = page("gallery", video=remix.id)
@@ -140,11 +140,11 @@ def test_a_deleted_parent_is_told_of_in_the_story(studio):  # noqa: F811
     assert "Not in this library" in said(page("gallery", video=remix.id))
 
 
-def test_a_video_without_relatives_has_no_story(studio):  # noqa: F811
+def test_a_video_without_relatives_has_no_story(studio):
     assert "Story" not in said(page("gallery", video=keep(studio).id))
 
 
-def test_any_video_is_found_to_compare_with_relatives_first(studio):  # noqa: F811
+def test_any_video_is_found_to_compare_with_relatives_first(studio):
     root, parent, again, remix, child = family(studio)
     other = keep(studio, "a lighthouse")
     at = page("gallery", video=parent.id)
@@ -159,7 +159,7 @@ def test_any_video_is_found_to_compare_with_relatives_first(studio):  # noqa: F8
     assert press(at, f"compare_{again.id}").query_params["compare"] == f"{again.id},{child.id}"
 
 
-def test_a_finished_regeneration_is_compared_from_its_card_the_stage_and_the_opened_video(studio):  # noqa: F811
+def test_a_finished_regeneration_is_compared_from_its_card_the_stage_and_the_opened_video(studio):
     parent = keep(studio)
     job = studio.regenerate(parent.id)
     run(studio, job)
@@ -181,7 +181,7 @@ def test_a_finished_regeneration_is_compared_from_its_card_the_stage_and_the_ope
     ('{"schema": 99, "request": {"prompt": "a blue ball"}}', "Made by a newer studio", "A newer studio made it"),
 ])
 def test_a_parent_that_cannot_be_read_is_said_to_be_what_it_is_and_opened(
-        studio, content, words, then):  # noqa: F811
+        studio, content, words, then):
     root, parent, _again, remix, _child = family(studio)
     studio.library.sidecar_path(parent.id).write_text(content)
     at = page("gallery", video=remix.id)

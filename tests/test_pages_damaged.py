@@ -4,8 +4,8 @@ import json
 
 import pytest
 import samples
+from screens import healthy, keep, page, press, said
 from streamlit.testing.v1 import AppTest
-from test_pages import healthy, keep, page, press, said, studio  # noqa: F401  (a fixture)
 
 from core.domain.request import VideoRequest
 from core.errors import NewerLibrary
@@ -21,7 +21,7 @@ def off(at: AppTest) -> set[str]:
     return {button.key for button in at.button if button.disabled}
 
 
-def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):  # noqa: F811
+def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):
     kept = keep(studio, "a red ball")
     path = studio.settings.data_dir / "index.json"
     path.write_bytes(path.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":99'))
@@ -53,14 +53,14 @@ def test_a_newer_library_has_one_banner_and_can_only_be_looked_at(studio):  # no
     library.close()
 
 
-def shown_as_damaged(studio, video_id: str) -> bool:  # noqa: F811
+def shown_as_damaged(studio, video_id: str) -> bool:
     """On its card, and by the filter that asks the disk."""
     assert "missing or damaged" in said(page("gallery"))
     return f"open_{video_id}" in {button.key for button in page("gallery", g_damaged="true").button}
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut short", "exchanged"])
-def test_a_damaged_mp4_is_shown_as_such_and_a_good_copy_brings_it_back_with_its_tags(studio, damage):  # noqa: F811
+def test_a_damaged_mp4_is_shown_as_such_and_a_good_copy_brings_it_back_with_its_tags(studio, damage):
     kept = keep(studio, "a red ball", tags=("mine",))
     path = studio.library.mp4_path(kept.id)
     good = path.read_bytes()
@@ -82,7 +82,7 @@ def test_a_damaged_mp4_is_shown_as_such_and_a_good_copy_brings_it_back_with_its_
     assert studio.video(kept.id) == kept and studio.verify() == []
 
 
-def test_a_missing_sidecar_is_made_again_from_the_page(studio):  # noqa: F811
+def test_a_missing_sidecar_is_made_again_from_the_page(studio):
     kept = keep(studio, "a red ball")
     studio.library.sidecar_path(kept.id).unlink()
     at = page("gallery", video=kept.id)
@@ -93,7 +93,7 @@ def test_a_missing_sidecar_is_made_again_from_the_page(studio):  # noqa: F811
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1, "id": "20260101-000000-000001"}', "\udcff"])
 def test_a_damaged_sidecar_is_said_for_a_person_and_made_again_from_the_mp4_with_its_tags(
-        studio, content):  # noqa: F811
+        studio, content):
     kept = keep(studio, "a red ball", tags=("mine",), favorite=True)
     path = studio.library.sidecar_path(kept.id)
     path.write_bytes(content.encode(errors="surrogateescape"))
@@ -105,7 +105,7 @@ def test_a_damaged_sidecar_is_said_for_a_person_and_made_again_from_the_mp4_with
     assert at.get("video") and not at.error and studio.video(kept.id) == kept and studio.verify() == []
 
 
-def test_settings_that_are_not_in_the_mp4_are_not_made_up(studio):  # noqa: F811
+def test_settings_that_are_not_in_the_mp4_are_not_made_up(studio):
     mute = samples.publish(studio, samples.video("a red ball"), samples.mp4()[0])
     other = keep(studio, "another", seed=5)
     for video in (mute, other):
@@ -118,7 +118,7 @@ def test_settings_that_are_not_in_the_mp4_are_not_made_up(studio):  # noqa: F811
     assert "is another video" in at.warning[-1].value and studio.video(exchanged[0].id).recipe.seed == 7
 
 
-def test_repairs_at_opening_are_one_line_until_it_is_unfolded_and_gone_once_they_were_read(studio):  # noqa: F811
+def test_repairs_at_opening_are_one_line_until_it_is_unfolded_and_gone_once_they_were_read(studio):
     assert not page("gallery").expander
     data = studio.settings.data_dir
     shell.current_studio.clear()
@@ -131,7 +131,7 @@ def test_repairs_at_opening_are_one_line_until_it_is_unfolded_and_gone_once_they
     assert not press(at, "understood").expander
 
 
-def test_a_video_of_a_newer_studio_plays_and_is_downloaded_and_nothing_else(studio):  # noqa: F811
+def test_a_video_of_a_newer_studio_plays_and_is_downloaded_and_nothing_else(studio):
     kept = keep(studio, "a red ball", tags=("sea",))
     path = studio.library.sidecar_path(kept.id)
     path.write_bytes(json.dumps({**kept.document(), "schema": 2}).encode())

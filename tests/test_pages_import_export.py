@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import samples
-from test_incoming import foreign
-from test_pages import healthy, keep, page, press, said, studio  # noqa: F401  (a fixture)
+from samples import foreign
+from screens import healthy, keep, page, press, said
 
 
 def dropped(at, *files: tuple[str, bytes]):
@@ -15,7 +15,7 @@ def dropped(at, *files: tuple[str, bytes]):
     return healthy(at.file_uploader(key="dropped").set_value(wanted).run())
 
 
-def test_dropped_files_are_taken_in_or_refused_each_with_its_reason(studio, tmp_path):  # noqa: F811
+def test_dropped_files_are_taken_in_or_refused_each_with_its_reason(studio, tmp_path):
     made, data = samples.with_recipe(samples.video("a red ball on a train"))
     other = foreign(tmp_path / "x.mp4").read_bytes()
     at = dropped(page("gallery"), ("ours.mp4", data), ("Holiday *1*.mp4", other), ("notes.mp4", b"text"))
@@ -32,7 +32,7 @@ def test_dropped_files_are_taken_in_or_refused_each_with_its_reason(studio, tmp_
     assert "Already here" in said(at)
 
 
-def test_a_video_without_a_recipe_is_shown_as_such_and_cannot_be_made_again(studio, tmp_path):  # noqa: F811
+def test_a_video_without_a_recipe_is_shown_as_such_and_cannot_be_made_again(studio, tmp_path):
     kept = studio.transfer.import_bytes(foreign(tmp_path / "x.mp4").read_bytes(), "Sea.mp4", unknown=True).video
     at = page("gallery")
     assert at.button(key=f"again_{kept.id}").disabled
@@ -50,14 +50,14 @@ def test_a_video_without_a_recipe_is_shown_as_such_and_cannot_be_made_again(stud
     assert "Sea\\.mp4 came from outside and has no recipe" in at.error[0].value
 
 
-def test_the_limit_is_said_before_anything_is_dropped(studio):  # noqa: F811
+def test_the_limit_is_said_before_anything_is_dropped(studio):
     at = page("gallery")
     press(at, "transfer_nothing")
     assert "at most 100 MB" in said(at)
 
 
 @pytest.mark.parametrize("name", ["![x](http://evil.example/x.png).mp4", ":red[no] $x^2$.mp4"])
-def test_the_name_of_a_file_is_shown_as_text(studio, tmp_path: Path, name: str):  # noqa: F811
+def test_the_name_of_a_file_is_shown_as_text(studio, tmp_path: Path, name: str):
     data = foreign(tmp_path / "x.mp4").read_bytes()
     at = dropped(page("gallery"), (name, data))
     assert "![" not in said(at).replace("\\![", "").replace("!\\[", "") or name in [text.value for text in at.text]
@@ -67,7 +67,7 @@ def test_the_name_of_a_file_is_shown_as_text(studio, tmp_path: Path, name: str):
     page("gallery")
 
 
-def test_a_library_is_exported_and_imported_in_sight(studio, tmp_path):  # noqa: F811
+def test_a_library_is_exported_and_imported_in_sight(studio, tmp_path):
     made = keep(studio, "a red ball", tags=("toy",))
     keep(studio, "snow", seed=9)
     folder = tmp_path / "out"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_pages import page, press, run, said, studio  # noqa: F401 (a fixture)
+from screens import page, press, run, said
 
 from core.domain.request import VideoRequest
 from core.domain.resources import main_memory
@@ -12,7 +12,7 @@ NEEDS = 96 * 10**9  # 64 frames of 1024×1024 with the generic network, in singl
 
 
 @pytest.fixture
-def generic(studio):  # noqa: F811
+def generic(studio):
     """A model folder with the network of ModelScope 1.7B, of which only the configuration is here."""
     for part in ("unet", "vae", "text_encoder"):
         (studio.settings.models_dir / "generic" / part).mkdir(parents=True)
@@ -42,7 +42,7 @@ def test_a_request_that_cannot_fit_is_refused_and_one_click_asks_for_one_that_fi
     assert not at.error
 
 
-def test_an_audition_that_ran_out_of_memory_is_tried_again_with_what_fits(studio):  # noqa: F811
+def test_an_audition_that_ran_out_of_memory_is_tried_again_with_what_fits(studio):
     job = run(studio, studio.audition(VideoRequest("a red ball", seed=3, width=64, height=64), 4))
     studio.ledger.move(job.id, job.attempt, ("running",), "failed", "The memory ran out.", "OutOfMemory")
     at = page()

@@ -13,8 +13,8 @@ from pathlib import Path
 import drawn
 import pytest
 from drawn import AT_ONCE, head, until
+from house import House, settings_for
 from older_ledger import make_older
-from test_dispatcher import House, settings_for
 
 from core import faults
 from core.domain.progress import Progress
@@ -439,13 +439,6 @@ def test_job_files_are_complete_or_not_there(tmp_path, caplog):
 
 
 # The ledger
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(tmp_path / "jobs.sqlite")
-    yield ledger
-    ledger.close()
 
 
 def test_pausing_gives_the_attempt_back_and_keeps_how_far_the_job_is(ledger):

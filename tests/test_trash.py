@@ -1,6 +1,5 @@
 """The trash: deleted videos stay complete, come back complete, and go when their time is up."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +15,6 @@ from core.library.search.query import Query
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 WHOLE = video("a red ball", id="20261122-000001-abcdef", tags=("late", "ü"), favorite=True, verdict=IDENTICAL,
               parent="20261121-000001-abcdef")
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    opened = Library(tmp_path, writable=True)
-    yield opened
-    opened.close()
 
 
 def files(library: Library) -> list[Path]:
