@@ -23,6 +23,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
 
+SLOW = {"test_browser", "test_browser_audition", "test_browser_bulk", "test_browser_compare",
+        "test_browser_import_export", "test_browser_large", "test_bench_gpu", "test_command_line", "test_crash",
+        "test_demo_model", "test_gpu", "test_library_crash", "test_library_model", "test_line", "test_old_data",
+        "test_out_of_memory", "test_pages_memory", "test_schedulers"}
+"""Files whose tests need a browser, kill processes, train, or run a model of full size."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark those tests, and all that name a killed process, as slow. `./scripts/test fast` leaves them out."""
+    for item in items:
+        if item.path.stem in SLOW or any(word in item.name for word in ("kill", "fresh_process", "real_engine")):
+            item.add_marker(pytest.mark.slow)
+
+
 # Models
 
 @pytest.fixture(scope="session")
