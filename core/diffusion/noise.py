@@ -1,4 +1,6 @@
-"""A seed becomes noise: the same on every machine, and the same beginning for every length.
+"""A seed becomes noise: the same for every GPU beside one processor, and the same beginning for every length.
+
+A processor without AVX2 draws other last bits from the same seed. So a receipt stores the hash of the noise.
 
 The noise is drawn on the CPU in float32, because generators of GPUs differ from model to model. It is drawn frame
 by frame, because then the noise of 16 frames is the beginning of the noise of 24 frames.
