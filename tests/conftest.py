@@ -23,17 +23,37 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
 
-SLOW = {"test_browser", "test_browser_audition", "test_browser_bulk", "test_browser_compare",
-        "test_browser_import_export", "test_browser_large", "test_bench_gpu", "test_command_line", "test_crash",
-        "test_demo_model", "test_gpu", "test_library_crash", "test_library_model", "test_line", "test_old_data",
-        "test_out_of_memory", "test_pages_memory", "test_schedulers"}
-"""Files whose tests need a browser, kill processes, train, or run a model of full size."""
+SLOW = {
+    # a browser
+    "test_browser", "test_browser_audition", "test_browser_bulk", "test_browser_compare", "test_browser_import_export",
+    "test_browser_large",
+    # killed processes, and workers in processes of their own
+    "test_command_line", "test_crash", "test_dispatcher", "test_library_crash", "test_line", "test_old_data",
+    "test_out_of_memory", "test_pages_memory", "test_pause", "test_worker",
+    # a training, or a long search for counterexamples
+    "test_demo_model", "test_library_model",
+    # the real engine, or a model of full size
+    "test_audition", "test_bench_gpu", "test_cost", "test_diffusion", "test_diffusion_checkpoint",
+    "test_diffusion_engine", "test_diffusion_hub", "test_encoding", "test_families", "test_gpu", "test_graphs",
+    "test_loop_state", "test_modes", "test_network", "test_placement", "test_schedulers", "test_step_counts",
+    # hundreds of megabytes
+    "test_archive",
+    # screens that are drawn many times in each test, and leaders that wait for each other
+    "test_pages_bulk", "test_pages_compare", "test_pages_damaged", "test_pages_import_export", "test_leadership",
+}
+"""Files that `./scripts/test fast` leaves out, by the reason. It does not even import them: torch takes ten seconds."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave those files out where slow tests are not wanted."""
+    return True if config.option.markexpr == "not slow" and collection_path.stem in SLOW else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark those tests, and all that name a killed process, as slow. `./scripts/test fast` leaves them out."""
+    """Mark those tests as slow, and all that name a killed process or need a real model."""
     for item in items:
-        if item.path.stem in SLOW or any(word in item.name for word in ("kill", "fresh_process", "real_engine")):
+        needs_model = "models_dir" in getattr(item, "fixturenames", ())
+        if item.path.stem in SLOW or "kill" in item.name or needs_model:
             item.add_marker(pytest.mark.slow)
 
 

@@ -4,6 +4,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,41 +49,47 @@ def room_of(module: str) -> str:
     return MAIN.get(module, parts[1])
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.add(node.module)
-    return found
+    return frozenset(found)
 
 
 def ours(path: Path) -> set[str]:
     return {name for name in imports_of(path) if name.split(".")[0] in ("core", "pages")}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_imports_only_rooms_below_its_own(path):
-    room = room_of(name_of(path))
-    for name in ours(path):
-        below = room_of(name)
-        if below == room or (below == "diffusion" and name_of(path) in STARTS_TORCH):
-            continue
-        if room == WORKER[0]:
-            assert below in WORKER[1], f"{name_of(path)} imports {name}"
-        else:
-            assert below in LINE[LINE.index(room):], f"{name_of(path)} ({room}) imports {name}"
-            assert (room, below) not in BESIDE, f"{name_of(path)} ({room}) imports {name}"
+def test_a_module_imports_only_rooms_below_its_own():
+    for path in MODULES:
+        room = room_of(name_of(path))
+        for name in ours(path):
+            below = room_of(name)
+            if below == room or (below == "diffusion" and name_of(path) in STARTS_TORCH):
+                continue
+            if room == WORKER[0]:
+                assert below in WORKER[1], f"{name_of(path)} imports {name}"
+            else:
+                assert below in LINE[LINE.index(room):], f"{name_of(path)} ({room}) imports {name}"
+                assert (room, below) not in BESIDE, f"{name_of(path)} ({room}) imports {name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_an_outside_package_has_one_owner(path):
-    module = name_of(path)
-    for name in imports_of(path):
-        owners = OWNERS.get(name.split(".")[0])
-        if owners is not None:
-            assert any(module == owner or module.startswith(owner + ".") for owner in owners), (module, name)
+def test_an_outside_package_has_one_owner():
+    for path in MODULES:
+        module = name_of(path)
+        for name in imports_of(path):
+            owners = OWNERS.get(name.split(".")[0])
+            if owners is not None:
+                assert any(module == owner or module.startswith(owner + ".") for owner in owners), (module, name)
 
 
 def test_there_are_no_import_cycles_and_few_floors():
@@ -117,28 +124,28 @@ def test_the_process_of_the_screens_never_imports_torch(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_room_stays_small(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    limit = 150 if path.parent == ROOT / "pages" else 300
-    assert lines <= limit, f"{name_of(path)} has {lines} lines; at most {limit}"
-    assert not FORBIDDEN_NAMES & set(name_of(path).split("."))
+def test_a_room_stays_small():
+    for path in MODULES:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        limit = 150 if path.parent == ROOT / "pages" else 300
+        assert lines <= limit, f"{name_of(path)} has {lines} lines; at most {limit}"
+        assert not FORBIDDEN_NAMES & set(name_of(path).split("."))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_function_is_annotated_and_every_module_says_what_it_owns(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if tree.body:
-        assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.returns is not None, f"{name_of(path)}.{node.name} has no return annotation"
+def test_every_function_is_annotated_and_every_module_says_what_it_owns():
+    for path in MODULES:
+        tree = tree_of(path)
+        if tree.body:
+            assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.returns is not None, f"{name_of(path)}.{node.name} has no return annotation"
 
 
 def test_there_is_one_broad_except_and_it_is_the_workers():
     broad = []
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ExceptHandler):
                 kind = getattr(node.type, "id", None)
                 if node.type is None or kind in ("Exception", "BaseException"):
@@ -148,7 +155,7 @@ def test_there_is_one_broad_except_and_it_is_the_workers():
 
 def test_the_environment_is_read_in_one_place():
     for path in MODULES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(path)
         reads = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)
                  and node.attr in ("environ", "getenv") and getattr(node.value, "id", "") == "os"
                  and not isinstance(getattr(node, "ctx", None), ast.Store)]
@@ -158,7 +165,7 @@ def test_the_environment_is_read_in_one_place():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda path: path.stem)
 def test_every_page_guards_itself_first(path):
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    body = tree_of(path).body
     if path.name == "__init__.py":
         return
     statements = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)
@@ -177,7 +184,7 @@ def test_user_text_never_becomes_html():
 def test_a_page_reaches_the_studio_in_one_way_and_nothing_behind_it():
     """A page gets the studio from `current_studio()`. It is not passed on, and its library and ledger stay private."""
     for path in MODULES:
-        module, tree = name_of(path), ast.parse(path.read_text(encoding="utf-8"))
+        module, tree = name_of(path), tree_of(path)
         if room_of(module) == "pages":
             assert "core.studio" not in ours(path) or module == "pages.parts.shell", module
             for node in ast.walk(tree):
