@@ -39,7 +39,8 @@ SLOW = {
     # hundreds of megabytes
     "test_archive",
     # screens that are drawn many times in each test, and leaders that wait for each other
-    "test_pages_bulk", "test_pages_compare", "test_pages_damaged", "test_pages_import_export", "test_leadership",
+    "test_leadership", "test_pages_audition", "test_pages_bulk", "test_pages_compare", "test_pages_damaged",
+    "test_pages_import_export", "test_pages_pause",
 }
 """Files that `./scripts/test fast` leaves out, by the reason. It does not even import them: torch takes ten seconds."""
 
